@@ -1,0 +1,32 @@
+# bg_room(NAME [DEPS room...] [LIBS target...]): one folder of src/ as one static
+# library bg_NAME. Sources are globbed, so a new file needs no edit here.
+set(BG_WARNINGS -Wall -Wextra -Wconversion -Wshadow -Wundef -Wmissing-prototypes
+  -Wstrict-prototypes -Wno-format-truncation -Werror=vla)
+
+add_library(bg_flags INTERFACE)
+target_compile_options(bg_flags INTERFACE ${BG_WARNINGS} $<$<BOOL:${BG_WERROR}>:-Werror>)
+target_compile_definitions(bg_flags INTERFACE _GNU_SOURCE)
+target_include_directories(bg_flags INTERFACE ${PROJECT_SOURCE_DIR}/src)
+if(BG_SANITIZE)
+  target_compile_options(bg_flags INTERFACE -fsanitize=${BG_SANITIZE} -fno-omit-frame-pointer
+    -fno-sanitize-recover=all)
+  target_link_options(bg_flags INTERFACE -fsanitize=${BG_SANITIZE})
+endif()
+if(BG_FUZZ)
+  target_compile_options(bg_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
+function(bg_room NAME)
+  cmake_parse_arguments(R "" "" "DEPS;LIBS" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${NAME}/*.c)
+  if(NOT sources)
+    add_library(bg_${NAME} INTERFACE)
+    return()
+  endif()
+  add_library(bg_${NAME} STATIC ${sources})
+  target_include_directories(bg_${NAME} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
+  list(TRANSFORM R_DEPS PREPEND bg_)
+  target_link_libraries(bg_${NAME} PUBLIC ${R_DEPS} PRIVATE bg_flags ${R_LIBS})
+  set_property(GLOBAL APPEND PROPERTY BG_ROOMS bg_${NAME})
+endfunction()

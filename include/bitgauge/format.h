@@ -1,0 +1,72 @@
+/* bitgauge/format.h: block formats, the ways a row of weights is stored.
+ *
+ * A row of n weights is n / block_weights blocks of block_bytes each, in the GGUF layout.
+ * Formats are lines of formats.def; each has one file that lays out, decodes and encodes it.
+ */
+#ifndef BITGAUGE_FORMAT_H
+#define BITGAUGE_FORMAT_H
+
+#include "bitgauge/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The values are GGUF's tensor type ids. */
+typedef enum bg_format {
+    BG_FORMAT_NONE = -1,
+#define BG_FORMAT(NAME, name, id, weights, bytes, activation, level) BG_FORMAT_##NAME = id,
+#include "bitgauge/formats.def"
+} bg_format;
+
+enum { BG_FORMAT_MAX_BLOCK = 256, BG_FORMAT_MAX_BYTES = 1024 }; /* of any block */
+
+typedef struct bg_format_info {
+    bg_format format;
+    const char *name;         /* "Q4_K" */
+    uint32_t block_weights;   /* 256 */
+    uint32_t block_bytes;     /* 144 */
+    bg_format activation;     /* what integer kernels multiply it with: F32, Q8_0 or Q8_K */
+    int level;                /* nominal bits a weight, 2 for Q2_K; 0 for an activation-only format */
+    void (*decode)(const void *blocks, float *out, size_t n);
+    /* `importance` (n non-negative weights of the squared error) may be NULL. */
+    void (*encode)(const float *in, const float *importance, void *blocks, size_t n);
+} bg_format_info;
+
+/* NULL when the id is none of ours. */
+const bg_format_info *bg_format_get(int id);
+const bg_format_info *bg_format_find(const char *name); /* case does not matter; NULL if unknown */
+/* The i-th format in the order of formats.def; NULL past the end. */
+const bg_format_info *bg_format_at(size_t i);
+
+/* Bytes of a row of n weights; 0 when n is not a multiple of the block. */
+size_t bg_format_row_bytes(const bg_format_info *f, size_t n);
+double bg_format_bpw(const bg_format_info *f);
+
+/* Rows. n is a multiple of block_weights. Any alignment of blocks; floats are aligned to 4.
+ * decode is bit-exact with llama.cpp's dequantization of the same blocks. encode minimises the
+ * squared error per block, weighted by importance; it is a pure function of its inputs. NaN and
+ * infinity must not come in: bg_quantize_rows refuses them. */
+void bg_format_decode(const bg_format_info *f, const void *blocks, float *out, size_t n);
+void bg_format_encode(const bg_format_info *f, const float *in, const float *importance,
+                      void *blocks, size_t n);
+
+/* IEEE half and bfloat16, round to nearest even. */
+float bg_f16_to_f32(uint16_t h);
+uint16_t bg_f32_to_f16(float x);
+float bg_bf16_to_f32(uint16_t h);
+uint16_t bg_f32_to_bf16(float x);
+
+struct bg_team;
+/* Re-encodes `rows` rows of n weights from one format into another, threaded by rows (team may
+ * be NULL). importance: n values shared by all rows, or NULL. Equal formats are copied.
+ * Fails with BG_ERR_INPUT when n is no multiple of a block or a source weight is not finite
+ * (err names row and column), with BG_ERR_NOMEM. */
+bg_status bg_quantize_rows(const bg_format_info *from, const void *src, const bg_format_info *to,
+                           void *dst, const float *importance, size_t rows, size_t n,
+                           struct bg_team *team, bg_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

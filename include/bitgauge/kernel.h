@@ -1,0 +1,84 @@
+/* bitgauge/kernel.h: the registry of compute kernels and their run-time dispatch.
+ *
+ * A kernel multiplies rows of a quantized matrix with columns of activations:
+ *     y[c][r] = sum over k of W[r][k] * x[c][k]
+ * A registry row is (format, op, instruction set, tier). REF is the scalar definition; every
+ * other row is checked against it before it may be timed.
+ */
+#ifndef BITGAUGE_KERNEL_H
+#define BITGAUGE_KERNEL_H
+
+#include "bitgauge/format.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Lines of isas.def, in order of preference; bits of a mask. */
+typedef enum bg_isa {
+#define BG_ISA(NAME, name, title) BG_ISA_##NAME,
+#include "bitgauge/isas.def"
+    BG_ISA_COUNT
+} bg_isa;
+
+typedef enum bg_tier { BG_TIER_REF, BG_TIER_GENERIC, BG_TIER_TMPL, BG_TIER_HAND } bg_tier;
+typedef enum bg_op { BG_OP_GEMV, BG_OP_GEMM, BG_OP_COUNT } bg_op; /* one column; several */
+
+typedef struct bg_matmul {
+    const void *w;       /* row 0 of the rows to compute; GGUF blocks, any alignment */
+    size_t w_stride;     /* bytes from row to row */
+    const void *x;       /* column 0, encoded in the format's activation format */
+    size_t x_stride;     /* bytes from column to column; columns are 64-byte aligned */
+    float *y;            /* result of row 0, column 0 */
+    size_t y_stride;     /* floats from column to column */
+    size_t k;            /* row length, a multiple of the format's block */
+    size_t rows, cols;   /* any number >= 1 */
+} bg_matmul;
+
+typedef void bg_matmul_fn(const bg_matmul *args);
+
+typedef struct bg_kernel {
+    bg_format format;
+    bg_op op;            /* a GEMV kernel ignores cols (it is 1) */
+    bg_isa isa;
+    bg_tier tier;
+    bg_matmul_fn *run;
+} bg_kernel;
+
+const char *bg_isa_name(bg_isa isa);                  /* "avx2" */
+const char *bg_tier_name(bg_tier tier);               /* "tmpl" */
+const char *bg_op_name(bg_op op);                     /* "gemv" */
+
+/* Instruction sets that this CPU has and that passed a small checked kernel in a child process
+ * (tried once, cached). *reason (may be NULL) says why a set is out: "not in this CPU", "faulted",
+ * "gave a wrong result". */
+bool bg_isa_usable(bg_isa isa, const char **reason);
+/* "native" is the best usable set; else a name from isas.def. A set that is not usable is an
+ * input error that says why. */
+bg_status bg_isa_parse(const char *name, bg_isa *isa, bg_error *err);
+
+/* The registry, in order; NULL past the end. */
+const bg_kernel *bg_kernel_at(size_t i);
+/* The best kernel of a format and op among `isa` and what it implies (avx2 implies ref). Never
+ * NULL for a weight format. */
+const bg_kernel *bg_kernel_find(bg_format format, bg_op op, bg_isa isa);
+
+/* Encodes one column of k floats for the given format's kernels, with the fastest code of isa.
+ * The result is bg_activation_bytes(format, k) bytes. Identical for every isa, bit for bit. */
+void bg_activation_encode(bg_format format, bg_isa isa, const float *in, void *out, size_t k);
+size_t bg_activation_bytes(bg_format format, size_t k); /* a multiple of 64 */
+
+/* Checks kernels against REF on random, extreme and denormal inputs, for `cols` columns
+ * (0: 1, 2, 4, 8 and odd counts), formats and isas matching the filters (BG_FORMAT_NONE, -1:
+ * all). Prints one line a failure to `out` (may be NULL). */
+typedef struct bg_kernel_check { size_t passed, failed; } bg_kernel_check;
+bg_status bg_kernel_check_all(bg_format format, int isa, size_t cols, FILE *out,
+                              bg_kernel_check *result, bg_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

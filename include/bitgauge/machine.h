@@ -1,0 +1,75 @@
+/* bitgauge/machine.h: what this machine is and what it can reach.
+ *
+ * Nothing is believed that was not tried. What could not be found out is absent with a reason:
+ * numbers are NaN, strings NULL. The roots of /sys and /proc can be moved, and hwloc can be given
+ * a recorded machine, so that other machines are test fixtures.
+ */
+#ifndef BITGAUGE_MACHINE_H
+#define BITGAUGE_MACHINE_H
+
+#include "bitgauge/base.h"
+
+#include <stdbool.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct bg_machine bg_machine;
+struct bg_team;
+
+typedef struct bg_machine_options {
+    const char *sysfs_root;      /* NULL: "/sys" */
+    const char *procfs_root;     /* NULL: "/proc" */
+    const char *topology_xml;    /* an hwloc XML file instead of this machine; NULL */
+    bool (*progress)(void *user, uint64_t done, uint64_t total); /* while measuring roofs */
+    void *user;
+} bg_machine_options;
+
+/* Detects topology, limits and noise sources; measures nothing yet. options may be NULL. */
+bg_status bg_machine_open(bg_machine **m, const bg_machine_options *o, bg_error *err);
+void bg_machine_close(bg_machine **m);
+
+/* Measures the roofs (seconds of work): read bandwidth per memory level at 1 thread and at
+ * `threads`, arithmetic peaks per instruction set that works. */
+bg_status bg_machine_measure(bg_machine *m, int threads, bg_error *err);
+
+typedef enum bg_roof_kind { BG_ROOF_READ, BG_ROOF_FLOP, BG_ROOF_INT8 } bg_roof_kind;
+/* GB/s, GFLOP/s or Gop/s; NaN when it was not measured. level is "L1", "L2", "L3" or "memory" for
+ * BG_ROOF_READ, else NULL; isa is a name of isas.def for the others, else NULL. */
+double bg_machine_roof(const bg_machine *m, bg_roof_kind kind, const char *level, const char *isa,
+                       int threads);
+
+/* Bytes of a cache level (1, 2, 3) that one core can use; 0 when there is none. */
+size_t bg_machine_cache_bytes(const bg_machine *m, int level);
+/* Memory a new process may still take: the lesser of free memory and the cgroup's room. */
+uint64_t bg_machine_memory_available(const bg_machine *m);
+uint64_t bg_machine_memory_total(const bg_machine *m);
+const char *bg_machine_cpu_model(const bg_machine *m);
+int bg_machine_cores(const bg_machine *m);          /* physical cores this process may use */
+/* Threads that make sense: one a core, never more than the cgroup's CPU quota. */
+int bg_machine_default_threads(const bg_machine *m);
+/* bg_team_bind_fn: binds member i to the i-th core with hwloc. user is the bg_machine. */
+void bg_machine_bind(void *user, int member);
+
+/* machine.json as text (bg_free_text it). Sorted keys; `roofs`, `counters` and `energy` as
+ * documented in profiles/machine-schema.md. counters_json: two JSON arrays that the counters room
+ * made, or NULL. */
+bg_status bg_machine_json(const bg_machine *m, const char *counters_json, const char *energy_json,
+                          char **text, bg_error *err);
+/* machine.xml: hwloc's export with host name, serials and paths scrubbed. */
+bg_status bg_machine_write_xml(const bg_machine *m, const char *path, bg_error *err);
+
+/* Noise while something ran: take one before and one after. */
+typedef struct bg_noise {
+    double steal_ratio;        /* of all CPU time since boot or since `before` */
+    double load1;              /* load average */
+    uint64_t throttle_events;  /* of thermal_throttle counters and cgroup cpu.stat */
+    const char *governor;      /* or NULL */
+} bg_noise;
+void bg_machine_noise(const bg_machine *m, bg_noise *now);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

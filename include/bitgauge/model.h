@@ -1,0 +1,121 @@
+/* bitgauge/model.h: loading a model, its tokenizer, and running it.
+ *
+ * A bg_model is immutable once made and may be shared by any number of sessions. A session owns
+ * the KV cache and the scratch memory, and is used by one caller at a time.
+ */
+#ifndef BITGAUGE_MODEL_H
+#define BITGAUGE_MODEL_H
+
+#include "bitgauge/gguf.h"
+#include "bitgauge/kernel.h"
+#include "bitgauge/scheme.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct bg_team;
+typedef struct bg_model bg_model;
+typedef struct bg_tokenizer bg_tokenizer;
+typedef struct bg_session bg_session;
+
+typedef struct bg_hparams {
+    char architecture[32];     /* "llama" */
+    char name[64];             /* general.name, or the file's name */
+    uint32_t n_layer, n_embd, n_ff, n_head, n_head_kv, head_dim, rope_dim, n_vocab, n_ctx_train;
+    float rms_eps, rope_base, rope_scale;
+    bool tied_embeddings;
+    uint64_t n_params;         /* weights of all tensors */
+} bg_hparams;
+
+/* Loads and checks: architecture, every tensor present with the right shape and a known format.
+ * The file stays mapped. */
+bg_status bg_model_open(bg_model **m, const char *path, bg_error *err);
+/* A copy of `source` with every tensor re-encoded for the scheme, in memory, threaded. The
+ * metadata and tokenizer are shared with the source, which must outlive it. `progress` (may be
+ * NULL) hears fractions 0..1. importance may be NULL. */
+typedef struct bg_importance bg_importance;
+bg_status bg_model_quantize(bg_model **m, const bg_model *source, const bg_scheme *scheme,
+                            const bg_importance *importance, struct bg_team *team,
+                            void (*progress)(void *user, double fraction), void *user,
+                            bg_error *err);
+/* The same written to a GGUF file tensor by tensor, with the source's metadata carried over. */
+bg_status bg_quantize_file(const char *in, const char *out, const bg_scheme *scheme,
+                           const bg_importance *importance, struct bg_team *team,
+                           void (*progress)(void *user, double fraction), void *user,
+                           bg_error *err);
+void bg_model_close(bg_model **m);
+
+const bg_hparams *bg_model_hparams(const bg_model *m);
+const bg_tokenizer *bg_model_tokenizer(const bg_model *m);
+const bg_gguf *bg_model_gguf(const bg_model *m);               /* of the source file */
+size_t bg_model_tensor_count(const bg_model *m);
+const bg_tensor *bg_model_tensor_at(const bg_model *m, size_t i);
+const bg_tensor *bg_model_tensor_find(const bg_model *m, const char *name);
+size_t bg_model_weight_bytes(const bg_model *m);               /* of all tensors */
+double bg_model_bpw(const bg_model *m);                        /* 8 * weight_bytes / n_params */
+bg_scheme_model bg_model_scheme_facts(const bg_model *m);
+/* What one decoded token reads: every matrix row once, one row of token_embd. */
+size_t bg_model_bytes_per_token(const bg_model *m);
+/* Multiply-adds count 2, matrices and attention at `depth` cached positions. */
+double bg_model_flops_per_token(const bg_model *m, uint32_t depth);
+size_t bg_model_kv_bytes(const bg_hparams *h, uint32_t n_ctx);  /* F16 cache, one sequence */
+
+/* Importance (mean squared activation per input column), by tensor name. */
+bg_status bg_importance_open(bg_importance **i, const char *path, bg_error *err);
+const float *bg_importance_find(const bg_importance *i, const char *tensor, size_t n); /* or NULL */
+void bg_importance_close(bg_importance **i);
+
+/* ---- tokenizer -------------------------------------------------------------------------- */
+
+bg_status bg_tokenizer_open(bg_tokenizer **t, const bg_gguf *g, bg_error *err);
+void bg_tokenizer_close(bg_tokenizer **t);
+uint32_t bg_tokenizer_size(const bg_tokenizer *t);
+int32_t bg_tokenizer_bos(const bg_tokenizer *t);                /* -1 when there is none */
+int32_t bg_tokenizer_eos(const bg_tokenizer *t);
+bool bg_tokenizer_adds_bos(const bg_tokenizer *t);              /* tokenizer.ggml.add_bos_token */
+/* Tokenizes any bytes. add_special puts BOS in front when the model wants it; parse_special reads
+ * "<s>" as the token. *tokens is for bg_tokens_free. */
+bg_status bg_tokenize(const bg_tokenizer *t, const char *text, size_t n, bool add_special,
+                      bool parse_special, int32_t **tokens, size_t *count, bg_error *err);
+void bg_tokens_free(int32_t *tokens);
+/* The bytes of one token; at most `size` are written; returns the number it has. */
+size_t bg_token_bytes(const bg_tokenizer *t, int32_t token, char *buffer, size_t size);
+
+/* ---- running ----------------------------------------------------------------------------- */
+
+typedef struct bg_session_options {
+    uint32_t n_ctx;       /* positions per sequence; 0: the model's training context */
+    uint32_t n_batch;     /* most tokens per eval; 0: 512 */
+    uint32_t n_seq;       /* sequences with caches of their own; 0: 1 */
+    bg_isa isa;           /* the best instruction set to use */
+    struct bg_team *team; /* NULL: this thread alone; outlives the session */
+} bg_session_options;
+
+bg_status bg_session_open(bg_session **s, const bg_model *m, const bg_session_options *o,
+                          bg_error *err);
+void bg_session_close(bg_session **s);
+void bg_session_reset(bg_session *s, uint32_t seq);             /* forgets one sequence */
+size_t bg_session_kv_bytes(const bg_session *s);
+size_t bg_session_scratch_bytes(const bg_session *s);
+
+/* One forward pass over n <= n_batch tokens. Token i belongs to sequence seq[i] (NULL: 0) and
+ * takes that sequence's next position; it attends to all earlier ones of its sequence. Logits of
+ * the tokens with want[i] (NULL: only the last) are written one after another, n_vocab floats
+ * each. Repeatable: same tokens, same isa, same batch split give the same bits. */
+typedef struct bg_batch {
+    size_t n;
+    const int32_t *tokens;
+    const uint32_t *seq;
+    const uint8_t *want;
+} bg_batch;
+bg_status bg_session_eval(bg_session *s, const bg_batch *b, float *logits, bg_error *err);
+
+/* Samples from softmax(logits / temperature); temperature 0 takes the largest. */
+struct bg_rng;
+int32_t bg_sample(const float *logits, uint32_t n_vocab, double temperature, struct bg_rng *rng);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,72 @@
+/* bitgauge/quality.h: what quantization costs: perplexity and KL divergence.
+ *
+ * Conventions of llama-perplexity: the text is tokenized once and cut into windows of n_ctx
+ * tokens; the first token of each is replaced by BOS (when the model uses one); the tokens in
+ * the second half of each window are scored, each from everything before it in its window.
+ * KL divergence is sum over the vocabulary of p_base * (log p_base - log p), natural logarithm.
+ */
+#ifndef BITGAUGE_QUALITY_H
+#define BITGAUGE_QUALITY_H
+
+#include "bitgauge/model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct bg_quality {
+    uint64_t windows, tokens;          /* scored */
+    double ppl, ppl_se;
+    bool has_base;                     /* the fields below are set */
+    double base_ppl;
+    double kld_mean, kld_se, kld_median, kld_p99, kld_p999, kld_max;
+    double same_top_pct, rms_dp_pct;   /* rms of p(token) - p_base(token), in percent */
+    double seconds;
+} bg_quality;
+
+typedef struct bg_quality_options {
+    uint32_t n_ctx;        /* 0: 512 */
+    uint64_t max_windows;  /* 0: all that fit */
+    bg_isa isa;
+    struct bg_team *team;
+    size_t cache_bytes;    /* memory for the base's log-probabilities; 0: 1 GiB */
+    /* Hears windows done and in all; returns false to stop (BG_ERR_INTERRUPTED). May be NULL. */
+    bool (*progress)(void *user, uint64_t done, uint64_t total);
+    void *user;
+} bg_quality_options;
+
+/* Windows of a text and what a base model predicts on them. Predictions are kept in memory up to
+ * cache_bytes and computed again past that; nothing goes to disk. */
+typedef struct bg_reference bg_reference;
+
+/* tokens are copied. base may be NULL: then only perplexity can be measured.
+ * BG_ERR_INPUT when the text is shorter than one window (says how many tokens are needed). */
+bg_status bg_reference_open(bg_reference **r, const bg_model *base, const int32_t *tokens,
+                            size_t n_tokens, const bg_quality_options *o, bg_error *err);
+void bg_reference_close(bg_reference **r);
+uint64_t bg_reference_windows(const bg_reference *r);
+
+/* Measures `model` on the reference's windows. */
+bg_status bg_quality_measure(const bg_reference *r, const bg_model *model,
+                             const bg_quality_options *o, bg_quality *q, bg_error *err);
+
+/* Text that the model writes itself: n_docs documents of doc_tokens tokens, sampled at
+ * `temperature` without filters, `parallel` at a time. *tokens (bg_tokens_free) is the
+ * concatenation; each document starts with BOS when the model has one. Same seed, same text. */
+typedef struct bg_self_text_options {
+    size_t n_docs, doc_tokens;
+    uint32_t parallel;     /* 0: 16 */
+    double temperature;
+    uint64_t seed;
+    bg_isa isa;
+    struct bg_team *team;
+    bool (*progress)(void *user, uint64_t done, uint64_t total);
+    void *user;
+} bg_self_text_options;
+bg_status bg_self_text(const bg_model *m, const bg_self_text_options *o, int32_t **tokens,
+                       size_t *count, bg_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,26 @@
+/* bitgauge/report.h: report.md, report.html and plots from a results folder. */
+#ifndef BITGAUGE_REPORT_H
+#define BITGAUGE_REPORT_H
+
+#include "bitgauge/advise.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct bg_report_options {
+    const char *out;           /* folder; NULL: the results folder itself */
+    bg_advise_options advise;
+} bg_report_options;
+
+/* Writes report.md, report.html (self-contained: inline SVG and style, no network), plots/NAME.svg
+ * and plots/NAME.png. Without gnuplot the tables come out and the report says what is missing. */
+bg_status bg_report_write(const bg_results *r, const bg_report_options *o, bg_error *err);
+
+/* The summary table for a terminal, one line a scheme; free with bg_free_text. */
+bg_status bg_report_table(const bg_results *r, int width, char **text, bg_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

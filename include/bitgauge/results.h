@@ -1,0 +1,95 @@
+/* bitgauge/results.h: the results folder: results.csv, samples.csv, machine.json, plan.json.
+ *
+ * Columns are lines of columns.def. A field that is empty is unknown. Files are untrusted on
+ * reading: ragged rows, bad numbers, unknown versions are input errors naming file and row.
+ * Unknown extra columns of the same version are kept out, with a log line.
+ */
+#ifndef BITGAUGE_RESULTS_H
+#define BITGAUGE_RESULTS_H
+
+#include "bitgauge/base.h"
+#include "bitgauge/counters.h"
+
+#include <stdbool.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { BG_RESULTS_VERSION = 1 }; /* plan.json's "version"; a larger one is refused */
+
+typedef enum bg_column_type { BG_TYPE_TEXT, BG_TYPE_INT, BG_TYPE_REAL } bg_column_type;
+
+typedef enum bg_column {
+#define BG_COLUMN(NAME, name, TYPE, unit, better, width, title) BG_COL_##NAME,
+#define BG_COUNTER_COLUMN(NAME, name, unit, per, better, width, title) BG_COL_COUNTER_##NAME,
+#include "bitgauge/columns.def"
+    BG_COL_COUNT
+} bg_column;
+
+typedef struct bg_column_info {
+    const char *name, *unit, *title;
+    bg_column_type type;
+    int better, width;
+} bg_column_info;
+const bg_column_info *bg_column_get(bg_column c);
+
+/* One cell. Text is owned by the row. */
+typedef struct bg_row bg_row;
+bg_row *bg_row_new(void);                                  /* NULL: no memory */
+void bg_row_free(bg_row **r);
+bool bg_row_set_text(bg_row *r, bg_column c, const char *text);   /* false: no memory */
+void bg_row_set_number(bg_row *r, bg_column c, double value);     /* NaN clears it */
+void bg_row_clear(bg_row *r, bg_column c);
+const char *bg_row_text(const bg_row *r, bg_column c);     /* NULL: unknown */
+double bg_row_number(const bg_row *r, bg_column c);        /* NaN: unknown */
+bool bg_row_has(const bg_row *r, bg_column c);
+/* Adds "column=reason" to the absent column once. */
+bool bg_row_set_absent(bg_row *r, const char *column, const char *reason);
+
+/* One timed repetition. */
+typedef struct bg_sample {
+    char scheme[32], isa[16], test[32];
+    int threads;
+    uint32_t rep;              /* 0, 1, ... of its cell */
+    uint64_t position;         /* in the random order of the whole sweep */
+    double seconds, tokens;
+    double ttft_ms;            /* NaN when the test has none */
+    double steal_ratio;
+    char tainted[64];          /* "" or the causes, comma separated */
+    double counters[BG_COUNTER_COUNT];
+} bg_sample;
+
+typedef struct bg_results bg_results;
+
+/* Reads a folder. BG_ERR_INPUT names what is wrong ("is not a results folder: run `bitgauge
+ * sweep --out DIR`"). */
+bg_status bg_results_open(bg_results **r, const char *dir, bg_error *err);
+/* A new, empty one in memory; plan_json is kept as given (a JSON object; version is added). */
+bg_status bg_results_new(bg_results **r, const char *dir, const char *plan_json, bg_error *err);
+void bg_results_close(bg_results **r);
+
+const char *bg_results_dir(const bg_results *r);
+const char *bg_results_plan(const bg_results *r);     /* plan.json's text */
+const char *bg_results_machine(const bg_results *r);  /* machine.json's text, or NULL */
+
+size_t bg_results_row_count(const bg_results *r);
+const bg_row *bg_results_row(const bg_results *r, size_t i);
+bg_row *bg_results_row_mut(bg_results *r, size_t i);
+/* First row with these, or NULL. threads 0, NULL isa: any. */
+const bg_row *bg_results_find(const bg_results *r, const char *scheme, const char *test,
+                              const char *isa, int threads);
+/* Takes ownership of *row (sets it NULL). Replaces a row of the same cell. */
+bg_status bg_results_add(bg_results *r, bg_row **row, bg_error *err);
+
+size_t bg_results_sample_count(const bg_results *r);
+const bg_sample *bg_results_sample(const bg_results *r, size_t i);
+bg_status bg_results_add_sample(bg_results *r, const bg_sample *s, bg_error *err);
+
+/* Writes plan.json, results.csv and samples.csv, each atomically. */
+bg_status bg_results_save(const bg_results *r, bg_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,48 @@
+/* bitgauge/sweep.h: planning and running a sweep. */
+#ifndef BITGAUGE_SWEEP_H
+#define BITGAUGE_SWEEP_H
+
+#include "bitgauge/base.h"
+
+#include <stdbool.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum bg_sweep_quality { BG_QUALITY_OFF, BG_QUALITY_QUICK, BG_QUALITY_FULL } bg_sweep_quality;
+
+typedef struct bg_sweep_progress {
+    const char *what;        /* "quantizing Q4_K_M", "Q4_K_M tg64" */
+    double fraction;         /* of the whole sweep */
+    double seconds_left;     /* estimate; NaN when unknown */
+} bg_sweep_progress;
+
+/* Strings are as on the command line; NULL or 0 takes the profile's value. */
+typedef struct bg_sweep_options {
+    const char *model;       /* NULL: the embedded one */
+    const char *out;         /* results folder */
+    const char *profile;     /* "quick", "full", "ci": profiles/sweep/<name>.json; NULL: quick */
+    const char *schemes;     /* "all", "levels", or a list */
+    const char *isas;        /* list; "native" */
+    const char *threads;     /* list or "auto" */
+    const char *text;        /* file, or "self" */
+    const char *imatrix;
+    int n_prompt, n_gen, depth;   /* -1: the profile's */
+    int reps;                /* 0: until the interval is narrow */
+    int quality;             /* bg_sweep_quality, -1: the profile's */
+    double time_limit;       /* seconds; 0: the profile's */
+    uint64_t seed;
+    /* Returns false to stop; what is done stays and the folder can be resumed. May be NULL. */
+    bool (*progress)(void *user, const bg_sweep_progress *p);
+    void *user;
+} bg_sweep_options;
+
+void bg_sweep_options_init(bg_sweep_options *o);
+/* Runs or resumes. The folder is complete and readable whatever happens. */
+bg_status bg_sweep_run(const bg_sweep_options *o, bg_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
