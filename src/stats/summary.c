@@ -1,0 +1,116 @@
+#include "bitgauge/stats.h"
+
+#include "base/base.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEFAULT_RESAMPLES = 2000 };
+
+/* Makes the median absolute deviation an estimate of sigma for normal values: 1 / Phi^-1(3/4). */
+static const double MAD_NORMAL = 1.482602218505602;
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double sorted_quantile(const double *sorted, size_t n, double q)
+{
+    double h = (double)(n - 1) * q, floor_h = floor(h);
+    size_t i = (size_t)floor_h;
+    if (i + 1 >= n) return sorted[n - 1];
+    return sorted[i] + (h - floor_h) * (sorted[i + 1] - sorted[i]);
+}
+
+/* The middle of a resample given as how often each sorted value was drawn. */
+static double resample_median(const double *sorted, const uint32_t *drawn, size_t n)
+{
+    size_t low_rank = (n - 1) / 2, high_rank = n / 2, seen = 0, i = 0;
+    double low;
+    while (seen + drawn[i] <= low_rank) seen += drawn[i++];
+    low = sorted[i];
+    while (seen + drawn[i] <= high_rank) seen += drawn[i++];
+    return low + (sorted[i] - low) / 2;
+}
+
+/* Percentile bootstrap: the 2.5 % and 97.5 % quantiles of the medians of resamples. */
+static void bootstrap(const double *sorted, size_t n, uint64_t seed, uint32_t resamples,
+                      bg_summary *out)
+{
+    double *medians = bg_alloc(resamples, sizeof *medians);
+    uint32_t *drawn = bg_alloc(n, sizeof *drawn);
+    bg_rng rng;
+    if (medians && drawn) {
+        bg_rng_seed(&rng, seed);
+        for (uint32_t r = 0; r < resamples; r++) {
+            memset(drawn, 0, n * sizeof *drawn);
+            for (size_t i = 0; i < n; i++) drawn[bg_rng_below(&rng, n)]++;
+            medians[r] = resample_median(sorted, drawn, n);
+        }
+        qsort(medians, resamples, sizeof *medians, compare);
+        out->ci_low = sorted_quantile(medians, resamples, 0.025);
+        out->ci_high = sorted_quantile(medians, resamples, 0.975);
+    }
+    bg_free(medians);
+    bg_free(drawn);
+}
+
+static void moments(const double *values, size_t n, bg_summary *out)
+{
+    double sum = 0, squares = 0;
+    for (size_t i = 0; i < n; i++) sum += values[i];
+    out->mean = sum / (double)n;
+    for (size_t i = 0; i < n; i++) {
+        double d = values[i] - out->mean;
+        squares += d * d;
+    }
+    out->sd = n > 1 ? sqrt(squares / (double)(n - 1)) : NAN;
+}
+
+void bg_summarise(const double *values, size_t n, uint64_t seed, uint32_t resamples,
+                  bg_summary *out)
+{
+    double *sorted = bg_alloc(n, sizeof *sorted), q1, q3, fence;
+    *out = (bg_summary){.n = n, .median = NAN, .mean = NAN, .sd = NAN, .min = NAN, .max = NAN,
+                        .mad = NAN, .ci_low = NAN, .ci_high = NAN};
+    if (!sorted || n == 0) {
+        bg_free(sorted);
+        return;
+    }
+    memcpy(sorted, values, n * sizeof *sorted);
+    qsort(sorted, n, sizeof *sorted, compare);
+    moments(sorted, n, out);
+    out->min = sorted[0];
+    out->max = sorted[n - 1];
+    out->median = sorted_quantile(sorted, n, 0.5);
+    q1 = sorted_quantile(sorted, n, 0.25);
+    q3 = sorted_quantile(sorted, n, 0.75);
+    fence = 1.5 * (q3 - q1);
+    for (size_t i = 0; i < n; i++)
+        out->outliers += sorted[i] < q1 - fence || sorted[i] > q3 + fence;
+    if (n >= 3) bootstrap(sorted, n, seed, resamples ? resamples : DEFAULT_RESAMPLES, out);
+    for (size_t i = 0; i < n; i++) sorted[i] = fabs(sorted[i] - out->median);
+    qsort(sorted, n, sizeof *sorted, compare);
+    out->mad = MAD_NORMAL * sorted_quantile(sorted, n, 0.5);
+    bg_free(sorted);
+}
+
+double bg_quantile(const double *values, size_t n, double q)
+{
+    double *sorted = n ? bg_alloc(n, sizeof *sorted) : NULL, result;
+    if (!sorted) return NAN;
+    memcpy(sorted, values, n * sizeof *sorted);
+    qsort(sorted, n, sizeof *sorted, compare);
+    result = sorted_quantile(sorted, n, q);
+    bg_free(sorted);
+    return result;
+}
+
+double bg_summary_precision(const bg_summary *s)
+{
+    double half = (s->ci_high - s->ci_low) / 2;
+    return half >= 0 && s->median > 0 ? half / s->median : INFINITY;
+}
