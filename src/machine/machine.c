@@ -1,0 +1,112 @@
+#include "machine/machine.h"
+
+#include "base/sysfs.h"
+
+#include <math.h>
+#include <string.h>
+
+/* "model name	: AMD EPYC" of /proc/cpuinfo. */
+static bool cpuinfo_value(const bg_machine *m, const char *key, char *out, size_t size)
+{
+    char text[8192];
+    size_t n = strlen(key);
+    if (!bg_sysfs_text(text, sizeof text, m->procfs, "cpuinfo")) return false;
+    for (char *line = text, *next; line; line = next) {
+        next = strchr(line, '\n');
+        if (next) *next++ = 0;
+        if (strncmp(line, key, n) != 0 || !strchr(" \t:", line[n])) continue;
+        line = strchr(line, ':');
+        if (!line) return false;
+        line += 1 + strspn(line + 1, " \t");
+        snprintf(out, size, "%s", line);
+        return *out != 0;
+    }
+    return false;
+}
+
+static void find_cpu(bg_machine *m)
+{
+    hwloc_obj_t package = hwloc_get_obj_by_type(m->topology, HWLOC_OBJ_PACKAGE, 0);
+    const char *model = package ? hwloc_obj_get_info_by_name(package, "CPUModel") : NULL;
+    const char *vendor = package ? hwloc_obj_get_info_by_name(package, "CPUVendor") : NULL;
+    if (model) snprintf(m->model, sizeof m->model, "%s", model);
+    else if (!cpuinfo_value(m, "model name", m->model, sizeof m->model))
+        cpuinfo_value(m, "Model", m->model, sizeof m->model);
+    if (vendor) snprintf(m->vendor, sizeof m->vendor, "%s", vendor);
+    else if (!cpuinfo_value(m, "vendor_id", m->vendor, sizeof m->vendor))
+        cpuinfo_value(m, "CPU implementer", m->vendor, sizeof m->vendor);
+}
+
+bg_status bg_machine_open(bg_machine **out, const bg_machine_options *o, bg_error *err)
+{
+    static const bg_machine_options defaults;
+    bg_machine *m = bg_alloc(1, sizeof *m);
+    bg_status s;
+    *out = NULL;
+    if (!m) return bg_fail_nomem(err, "machine", sizeof *m);
+    if (!o) o = &defaults;
+    m->options = *o;
+    m->sysfs = bg_strdup(o->sysfs_root ? o->sysfs_root : "/sys");
+    m->procfs = bg_strdup(o->procfs_root ? o->procfs_root : "/proc");
+    s = m->sysfs && m->procfs ? bg_machine_topology_open(m, o->topology_xml, err)
+                              : bg_fail_nomem(err, "machine", sizeof *m);
+    if (s != BG_OK) {
+        bg_machine_close(&m);
+        return s;
+    }
+    find_cpu(m);
+    *out = m;
+    return BG_OK;
+}
+
+void bg_machine_close(bg_machine **machine)
+{
+    bg_machine *m = *machine;
+    if (!m) return;
+    bg_machine_topology_close(m);
+    bg_free(m->sysfs);
+    bg_free(m->procfs);
+    bg_free(m);
+    *machine = NULL;
+}
+
+const char *bg_machine_cpu_model(const bg_machine *m) { return m->model[0] ? m->model : NULL; }
+
+int bg_machine_cores(const bg_machine *m) { return m->n_cores; }
+
+int bg_machine_default_threads(const bg_machine *m)
+{
+    bg_limits limits;
+    int threads = m->n_cores;
+    bg_machine_limits(m, &limits);
+    if (limits.cpu_quota < threads) threads = (int)floor(limits.cpu_quota);
+    return BG_MAX(threads, 1);
+}
+
+static bool meminfo(const bg_machine *m, const char *key, uint64_t *bytes)
+{
+    char text[4096];
+    uint64_t kib;
+    if (!bg_sysfs_text(text, sizeof text, m->procfs, "meminfo") ||
+        !bg_sysfs_field(text, key, &kib) || kib > UINT64_MAX >> 10)
+        return false;
+    *bytes = kib << 10;
+    return true;
+}
+
+uint64_t bg_machine_memory_total(const bg_machine *m)
+{
+    uint64_t bytes;
+    if (meminfo(m, "MemTotal", &bytes)) return bytes;
+    return hwloc_get_root_obj(m->topology)->total_memory;
+}
+
+uint64_t bg_machine_memory_available(const bg_machine *m)
+{
+    bg_limits limits;
+    uint64_t bytes;
+    if (!meminfo(m, "MemAvailable", &bytes) && !meminfo(m, "MemFree", &bytes))
+        bytes = bg_machine_memory_total(m);
+    bg_machine_limits(m, &limits);
+    return BG_MIN(bytes, limits.memory_room);
+}
