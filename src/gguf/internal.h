@@ -1,0 +1,59 @@
+/* internal.h: what the files of the gguf room share.
+ *
+ *   "GGUF" | u32 version | u64 tensors | u64 values
+ *   values:  string key | u32 type | value            string: u64 length | bytes
+ *   tensors: string name | u32 n_dims | u64 ne[n_dims] | u32 type | u64 offset
+ *   padding to general.alignment, from where the offsets count; then the data
+ *
+ * An array value is u32 element type | u64 count | elements. All integers are little-endian. */
+#ifndef BG_GGUF_INTERNAL_H
+#define BG_GGUF_INTERNAL_H
+
+#include "base/base.h"
+#include "base/file.h"
+#include "bitgauge/gguf.h"
+
+enum {
+    BG_GGUF_DEFAULT_ALIGNMENT = 32,
+    BG_GGUF_MAX_NAME = 65535, /* of a key, as the GGUF specification has it, or a tensor */
+    BG_GGUF_TYPE_COUNT = BG_GGUF_F64 + 1,
+};
+#define BG_GGUF_MAGIC "GGUF"
+#define BG_GGUF_ALIGNMENT_KEY "general.alignment"
+
+struct bg_gguf {
+    bg_map map;              /* empty when the memory is the caller's */
+    const uint8_t *data;
+    size_t size;
+    char *path;
+    uint32_t version;
+    size_t alignment;
+    bg_gguf_value *values;
+    size_t n_values, values_capacity;
+    bg_tensor *tensors;
+    size_t n_tensors, tensors_capacity;
+    /* Sorted by name, for look-ups; made once all are read. */
+    const bg_gguf_value **values_by_key;
+    const bg_tensor **tensors_by_name;
+};
+
+/* A tensor type of GGUF. bytes is 0 for a type that GGUF no longer has. */
+typedef struct bg_gguf_tensor_type {
+    const char *name;
+    bg_format format;
+    uint32_t id, block_weights, block_bytes;
+} bg_gguf_tensor_type;
+const bg_gguf_tensor_type *bg_gguf_tensor_type_get(uint32_t id); /* NULL: unknown */
+
+/* Bytes of one value of a fixed-size type; 0 for strings, arrays and unknown types. */
+size_t bg_gguf_type_bytes(uint32_t type);
+
+uint32_t bg_gguf_read_u32(const uint8_t *p);
+uint64_t bg_gguf_read_u64(const uint8_t *p);
+
+/* The extent of a tensor whose type and dimensions are set. false, with the reason: a row that is
+ * no whole number of blocks, or a size beyond 63 bits. */
+bool bg_gguf_tensor_bytes(const bg_gguf_tensor_type *type, const bg_tensor *t, size_t *bytes,
+                          const char **reason);
+
+#endif
