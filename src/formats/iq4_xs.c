@@ -1,0 +1,53 @@
+/* iq4_xs.c: 256 weights in 136 bytes; 8 sub-blocks of 32, w = d (sc - 32) level[q].
+ *
+ *   0  f16 d
+ *   2  u16: the two high bits of sc[s] from bit 2 s on
+ *   4  4 bytes: the four low bits of sc[2 i] (low nibble) and sc[2 i + 1] (high nibble)
+ *   8  128 bytes: byte 16 s + j holds weight 32 s + j in its low, 32 s + 16 + j in its high nibble
+ */
+#include "formats/search.h"
+#include "formats/iq4.h"
+
+void bg_iq4_xs_decode(const void *blocks, float *out, size_t n)
+{
+    const uint8_t *b = blocks;
+    for (size_t i = 0; i < n; i += 256, b += 136, out += 256) {
+        float d = bg_load_f16(b);
+        unsigned high = bg_load_u16(b + 2);
+        for (int s = 0; s < 8; s++) {
+            int sc = (b[4 + s / 2] >> s % 2 * 4 & 15) | (int)(high >> 2 * s & 3) << 4;
+            float scale = d * (float)(sc - 32);
+            const uint8_t *q = b + 8 + 16 * s;
+            for (int j = 0; j < 16; j++) {
+                out[32 * s + j] = scale * (float)bg_iq4_levels[q[j] & 15];
+                out[32 * s + 16 + j] = scale * (float)bg_iq4_levels[q[j] >> 4];
+            }
+        }
+    }
+}
+
+static const bg_grid grid = {.subs = 8, .size = 32, .levels = bg_iq4_levels, .scale_low = -32, .scale_high = 31};
+
+void bg_iq4_xs_encode(const float *in, const float *importance, void *blocks, size_t n)
+{
+    uint8_t *b = blocks;
+    bg_target target;
+    bg_fit fit;
+    for (size_t i = 0; i < n; i += 256, b += 136) {
+        bg_target_load(&target, in + i, importance ? importance + i : NULL, 256);
+        bg_search_scaled(&grid, &target, &fit);
+        unsigned high = 0;
+        bg_store_f16(b, fit.d);
+        memset(b + 4, 0, 4);
+        for (int s = 0; s < 8; s++) {
+            int sc = fit.sc[s] + 32;
+            high |= (unsigned)(sc >> 4) << 2 * s;
+            b[4 + s / 2] |= (uint8_t)((sc & 15) << s % 2 * 4);
+        }
+        bg_store_u16(b + 2, (uint16_t)high);
+        for (int j = 0; j < 128; j++) {
+            const uint8_t *q = fit.q + j / 16 * 32 + j % 16;
+            b[8 + j] = (uint8_t)(q[0] | q[16] << 4);
+        }
+    }
+}

@@ -1,0 +1,55 @@
+/* q3_k.c: 256 weights in 110 bytes; 16 sub-blocks of 16, w = d (sc - 32) (q - 4).
+ *
+ *     0  32 bytes: bit 4 h + g of byte i is the third bit of weight 128 h + 32 g + i
+ *    32  64 bytes: byte 32 h + i holds its two low bits, from bit 2 g on
+ *    96  8 bytes: low four bits of sc[s] (low nibble) and sc[s + 8] (high nibble)
+ *   104  4 bytes: byte s % 4 holds the two high bits of sc[s], from bit 2 (s / 4) on
+ *   108  f16 d
+ */
+#include "formats/search.h"
+
+static int scale_of(const uint8_t *b, int s)
+{
+    return (b[96 + s % 8] >> s / 8 * 4 & 15) | (b[104 + s % 4] >> s / 4 * 2 & 3) << 4;
+}
+
+void bg_q3_k_decode(const void *blocks, float *out, size_t n)
+{
+    const uint8_t *b = blocks;
+    for (size_t i = 0; i < n; i += 256, b += 110, out += 256) {
+        float d = bg_load_f16(b + 108);
+        for (int s = 0; s < 16; s++) {
+            const uint8_t *high = b + (s & 1) * 16, *low = high + 32 + (s & 8) * 4;
+            float scale = d * (float)(scale_of(b, s) - 32);
+            int shift = s & 6, bit = s / 2;
+            for (int j = 0; j < 16; j++) {
+                int q = (low[j] >> shift & 3) | (high[j] >> bit & 1) << 2;
+                out[16 * s + j] = scale * (float)(q - 4);
+            }
+        }
+    }
+}
+
+static const bg_grid grid = {.subs = 16, .size = 16, .low = -4, .high = 3, .scale_low = -32, .scale_high = 31};
+
+void bg_q3_k_encode(const float *in, const float *importance, void *blocks, size_t n)
+{
+    uint8_t *b = blocks;
+    bg_target target;
+    bg_fit fit;
+    for (size_t i = 0; i < n; i += 256, b += 110) {
+        bg_target_load(&target, in + i, importance ? importance + i : NULL, 256);
+        bg_search_scaled(&grid, &target, &fit);
+        bg_store_f16(b + 108, fit.d);
+        memset(b, 0, 108);
+        for (int s = 0; s < 16; s++) {
+            int sc = fit.sc[s] + 32;
+            b[96 + s % 8] |= (uint8_t)((sc & 15) << s / 8 * 4);
+            b[104 + s % 4] |= (uint8_t)(sc >> 4 << s / 4 * 2);
+        }
+        for (int j = 0; j < 256; j++) {
+            b[j % 32] |= (uint8_t)(fit.q[j] >> 2 << j / 32);
+            b[32 + j / 128 * 32 + j % 32] |= (uint8_t)((fit.q[j] & 3) << j / 32 % 4 * 2);
+        }
+    }
+}

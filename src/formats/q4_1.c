@@ -1,0 +1,36 @@
+/* q4_1.c: 32 weights in 20 bytes, w = d q + m.
+ *
+ *   0  f16 d
+ *   2  f16 m
+ *   4  16 bytes: byte j holds q[j] in its low and q[j + 16] in its high four bits
+ */
+#include "formats/search.h"
+
+void bg_q4_1_decode(const void *blocks, float *out, size_t n)
+{
+    const uint8_t *b = blocks;
+    for (size_t i = 0; i < n; i += 32, b += 20, out += 32) {
+        float d = bg_load_f16(b), m = bg_load_f16(b + 2);
+        for (int j = 0; j < 16; j++) {
+            out[j] = (float)(b[4 + j] & 15) * d + m;
+            out[j + 16] = (float)(b[4 + j] >> 4) * d + m;
+        }
+    }
+}
+
+static const bg_grid grid = {.subs = 1, .size = 32, .low = 0, .high = 15, .scale_low = 1, .scale_high = 1,
+                             .min_low = 1, .min_high = 1};
+
+void bg_q4_1_encode(const float *in, const float *importance, void *blocks, size_t n)
+{
+    uint8_t *b = blocks;
+    bg_target target;
+    bg_fit fit;
+    for (size_t i = 0; i < n; i += 32, b += 20) {
+        bg_target_load(&target, in + i, importance ? importance + i : NULL, 32);
+        bg_search_affine(&grid, &target, &fit);
+        bg_store_f16(b, fit.d);
+        bg_store_f16(b + 2, -fit.dmin);
+        for (int j = 0; j < 16; j++) b[4 + j] = (uint8_t)(fit.q[j] | fit.q[j + 16] << 4);
+    }
+}

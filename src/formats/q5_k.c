@@ -1,0 +1,56 @@
+/* q5_k.c: 256 weights in 176 bytes; 8 sub-blocks of 32, w = d sc q - dmin m.
+ *
+ *    0  f16 d
+ *    2  f16 dmin
+ *    4  12 bytes: sc and m, six bits each (scales6.h)
+ *   16  32 bytes: bit s of byte i is the fifth bit of weight 32 s + i
+ *   48  128 bytes: low four bits, byte 32 p + i for weights 64 p + i (low nibble), 64 p + 32 + i
+ */
+#include "formats/search.h"
+#include "formats/scales6.h"
+
+void bg_q5_k_decode(const void *blocks, float *out, size_t n)
+{
+    const uint8_t *b = blocks;
+    uint8_t sc[8], m[8];
+    for (size_t i = 0; i < n; i += 256, b += 176, out += 256) {
+        float d = bg_load_f16(b), dmin = bg_load_f16(b + 2);
+        bg_scales6_unpack(b + 4, sc, m);
+        for (int s = 0; s < 8; s++) {
+            const uint8_t *low = b + 48 + s / 2 * 32, *high = b + 16;
+            float scale = d * (float)sc[s], min = dmin * (float)m[s];
+            for (int j = 0; j < 32; j++) {
+                int q = (low[j] >> s % 2 * 4 & 15) | (high[j] >> s & 1) << 4;
+                out[32 * s + j] = scale * (float)q - min;
+            }
+        }
+    }
+}
+
+static const bg_grid grid = {.subs = 8, .size = 32, .low = 0, .high = 31, .scale_low = 0, .scale_high = 63,
+                             .min_low = 0, .min_high = 63};
+
+void bg_q5_k_encode(const float *in, const float *importance, void *blocks, size_t n)
+{
+    uint8_t *b = blocks;
+    bg_target target;
+    bg_fit fit;
+    for (size_t i = 0; i < n; i += 256, b += 176) {
+        bg_target_load(&target, in + i, importance ? importance + i : NULL, 256);
+        bg_search_affine(&grid, &target, &fit);
+        uint8_t sc[8], m[8];
+        bg_store_f16(b, fit.d);
+        bg_store_f16(b + 2, fit.dmin);
+        for (int s = 0; s < 8; s++) {
+            sc[s] = (uint8_t)fit.sc[s];
+            m[s] = (uint8_t)fit.m[s];
+        }
+        bg_scales6_pack(b + 4, sc, m);
+        memset(b + 16, 0, 32);
+        for (int j = 0; j < 256; j++) b[16 + j % 32] |= (uint8_t)(fit.q[j] >> 4 << j / 32);
+        for (int j = 0; j < 128; j++) {
+            const uint8_t *q = fit.q + j / 32 * 64 + j % 32;
+            b[48 + j] = (uint8_t)((q[0] & 15) | (q[32] & 15) << 4);
+        }
+    }
+}

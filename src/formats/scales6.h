@@ -1,0 +1,31 @@
+/* scales6.h: the twelve bytes in which Q4_K and Q5_K keep eight pairs of 6-bit scale and min.
+ *
+ *   byte s      (s < 4): sc[s],                      and above it the two high bits of sc[s + 4]
+ *   byte s + 4  (s < 4): m[s],                       and above it the two high bits of m[s + 4]
+ *   byte s + 8  (s < 4): low four bits of sc[s + 4], and above them the low four of m[s + 4]
+ */
+#ifndef BG_FORMATS_SCALES6_H
+#define BG_FORMATS_SCALES6_H
+
+#include <stdint.h>
+
+static inline void bg_scales6_unpack(const uint8_t *p, uint8_t sc[8], uint8_t m[8])
+{
+    for (int s = 0; s < 4; s++) {
+        sc[s] = p[s] & 63;
+        m[s] = p[s + 4] & 63;
+        sc[s + 4] = (uint8_t)((p[s + 8] & 15) | p[s] >> 6 << 4);
+        m[s + 4] = (uint8_t)(p[s + 8] >> 4 | p[s + 4] >> 6 << 4);
+    }
+}
+
+static inline void bg_scales6_pack(uint8_t *p, const uint8_t sc[8], const uint8_t m[8])
+{
+    for (int s = 0; s < 4; s++) {
+        p[s] = (uint8_t)(sc[s] | sc[s + 4] >> 4 << 6);
+        p[s + 4] = (uint8_t)(m[s] | m[s + 4] >> 4 << 6);
+        p[s + 8] = (uint8_t)((sc[s + 4] & 15) | (m[s + 4] & 15) << 4);
+    }
+}
+
+#endif

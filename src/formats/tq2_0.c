@@ -1,0 +1,36 @@
+/* tq2_0.c: 256 weights in 66 bytes, w = d (q - 1) with q of 0, 1, 2.
+ *
+ *    0  64 bytes: weight 128 h + 32 g + i has its two bits in byte 32 h + i, from bit 2 g on
+ *   64  f16 d
+ */
+#include "formats/search.h"
+
+void bg_tq2_0_decode(const void *blocks, float *out, size_t n)
+{
+    const uint8_t *b = blocks;
+    for (size_t i = 0; i < n; i += 256, b += 66, out += 256) {
+        float d = bg_load_f16(b + 64);
+        for (int j = 0; j < 256; j++) {
+            int q = b[j / 128 * 32 + j % 32] >> j / 32 % 4 * 2 & 3;
+            out[j] = (float)(q - 1) * d;
+        }
+    }
+}
+
+static const bg_grid grid = {.subs = 1, .size = 256, .low = -1, .high = 1, .scale_low = 1, .scale_high = 1};
+
+void bg_tq2_0_encode(const float *in, const float *importance, void *blocks, size_t n)
+{
+    uint8_t *b = blocks;
+    bg_target target;
+    bg_fit fit;
+    for (size_t i = 0; i < n; i += 256, b += 66) {
+        bg_target_load(&target, in + i, importance ? importance + i : NULL, 256);
+        bg_search_scaled(&grid, &target, &fit);
+        bg_store_f16(b + 64, fit.d);
+        for (int j = 0; j < 64; j++) {
+            const uint8_t *q = fit.q + j / 32 * 128 + j % 32;
+            b[j] = (uint8_t)(q[0] | q[32] << 2 | q[64] << 4 | q[96] << 6);
+        }
+    }
+}
