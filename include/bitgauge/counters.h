@@ -43,13 +43,14 @@ void bg_counters_close(bg_counters **c);
 void bg_counters_start(bg_counters *c);
 void bg_counters_stop(bg_counters *c, double values[BG_COUNTER_COUNT]);
 
-/* "papi", "powercap", ...: who fills the counter, or would; reason is NULL when it is available. */
+/* "papi", "powercap", ...: who fills the counter, or would (NULL: nobody); reason is NULL when it is
+ * available. */
 const char *bg_counters_backend(const bg_counters *c, bg_counter id);
 const char *bg_counters_reason(const bg_counters *c, bg_counter id);
 /* Seconds between updates of the energy meter in use; a window should be much longer. NaN: none. */
 double bg_counters_energy_period(const bg_counters *c);
 
-/* JSON arrays of {name, backend, status: "ok"|"unavailable", reason}, as text for machine.json:
+/* JSON arrays of {name, backend, status: "ok"|"unavailable", reason, detail}, as text for machine.json:
  * events, and energy sources. Free with bg_free_text (machine.h). */
 bg_status bg_counters_json(const bg_counters *c, char **counters, char **energy, bg_error *err);
 
