@@ -31,3 +31,17 @@ function(bg_room NAME)
   target_link_libraries(bg_${NAME} PUBLIC ${R_DEPS} PRIVATE bg_flags ${R_LIBS})
   set_property(GLOBAL APPEND PROPERTY BG_ROOMS bg_${NAME})
 endfunction()
+
+# The flags of src/isa/<set>/flags.cmake for the files of that folder, but not for detect.c, which
+# must run on any CPU.
+function(bg_isa_flags)
+  file(GLOB files CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/isa/*/flags.cmake)
+  foreach(file IN LISTS files)
+    set(flags)
+    include(${file})
+    get_filename_component(folder ${file} DIRECTORY)
+    file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.c)
+    list(REMOVE_ITEM sources ${folder}/detect.c)
+    set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS "${flags}")
+  endforeach()
+endfunction()

@@ -1,0 +1,130 @@
+/* Which instruction sets work here: advertised by the CPU, and then tried, because a virtual machine
+ * may advertise what it does not run. */
+#include "kernels/kernels.h"
+
+#include "base/base.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define BG_ISA(NAME, name, title) #name,
+static const char *const names[BG_ISA_COUNT] = {
+#include "bitgauge/isas.def"
+};
+
+const char *bg_isa_name(bg_isa isa) { return names[isa]; }
+
+/* The child must die of a fault, whatever handlers the host program (or a sanitizer) set up, leave no
+ * core file, and not hang. */
+static _Noreturn void try_in_child(bool (*trial)(const void *user), const void *user, int answer)
+{
+    static const int faults[] = {SIGILL, SIGSEGV, SIGBUS, SIGFPE, SIGTRAP, SIGALRM};
+    struct rlimit none = {0, 0};
+    char right;
+    sigset_t all;
+    sigemptyset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    for (size_t i = 0; i < BG_COUNT(faults); i++) signal(faults[i], SIG_DFL);
+    setrlimit(RLIMIT_CORE, &none);
+    alarm(10);
+    right = trial(user);
+    while (write(answer, &right, 1) < 0 && errno == EINTR) continue;
+    _exit(0);
+}
+
+static const char *fault_name(int signal_number)
+{
+    switch (signal_number) {
+    case SIGILL: return "faulted (SIGILL)";
+    case SIGSEGV: return "faulted (SIGSEGV)";
+    case SIGBUS: return "faulted (SIGBUS)";
+    case SIGFPE: return "faulted (SIGFPE)";
+    case SIGALRM: return "did not finish";
+    default: return "faulted";
+    }
+}
+
+bool bg_isa_trial(bool (*trial)(const void *user), const void *user, const char **reason)
+{
+    int ends[2], status = 0;
+    char right = 0;
+    ssize_t n;
+    pid_t child, waited;
+    *reason = "could not be tried: no child process could be started";
+    if (pipe(ends) != 0) return false;
+    child = fork();
+    if (child == 0) try_in_child(trial, user, ends[1]);
+    close(ends[1]);
+    if (child < 0) {
+        close(ends[0]);
+        return false;
+    }
+    /* The answer comes through the pipe, for a host that ignores SIGCHLD has no exit status. */
+    do n = read(ends[0], &right, 1);
+    while (n < 0 && errno == EINTR);
+    close(ends[0]);
+    do waited = waitpid(child, &status, 0);
+    while (waited < 0 && errno == EINTR);
+    if (n == 1 && right) {
+        *reason = NULL;
+        return true;
+    }
+    if (n == 1)
+        *reason = "gave a wrong result";
+    else
+        *reason = fault_name(waited == child && WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+    return false;
+}
+
+static struct { bool usable; const char *reason; } verdicts[BG_ISA_COUNT];
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void try_all(void)
+{
+    bg_kernel_find(BG_FORMAT_F32, BG_OP_GEMV, BG_ISA_REF); /* sets the registry up before a fork */
+    for (int isa = 0; isa < BG_ISA_COUNT; isa++) {
+        const bg_isa_code *code = bg_isa_codes[isa];
+        if (isa == BG_ISA_REF)
+            verdicts[isa].usable = true;
+        else if (!code->present())
+            verdicts[isa].reason = "not in this CPU";
+        else
+            verdicts[isa].usable = bg_isa_trial(bg_isa_smoke, code, &verdicts[isa].reason);
+    }
+}
+
+bool bg_isa_usable(bg_isa isa, const char **reason)
+{
+    pthread_once(&once, try_all);
+    if (reason) *reason = verdicts[isa].reason;
+    return verdicts[isa].usable;
+}
+
+bg_status bg_isa_parse(const char *name, bg_isa *out, bg_error *err)
+{
+    const char *reason, *near;
+    if (strcasecmp(name, "native") == 0) {
+        int isa = BG_ISA_COUNT - 1;
+        while (!bg_isa_usable((bg_isa)isa, NULL)) isa--;
+        *out = (bg_isa)isa;
+        return BG_OK;
+    }
+    for (int isa = 0; isa < BG_ISA_COUNT; isa++) {
+        if (strcasecmp(name, names[isa]) != 0) continue;
+        if (!bg_isa_usable((bg_isa)isa, &reason))
+            return bg_fail(err, BG_ERR_INPUT, NULL,
+                           "instruction set %s %s: use --isa native for the best that works here",
+                           names[isa], reason);
+        *out = (bg_isa)isa;
+        return BG_OK;
+    }
+    near = bg_nearest(name, names, BG_ISA_COUNT);
+    return bg_fail(err, BG_ERR_INPUT, NULL, "unknown instruction set '%s'%s%s%s: see `bitgauge kernels`",
+                   name, near ? ", did you mean '" : "", near ? near : "", near ? "'" : "");
+}

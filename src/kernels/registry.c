@@ -1,0 +1,82 @@
+#include "kernels/kernels.h"
+
+#include "base/base.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#define BG_ISA(NAME, name, title) &bg_isa_code_##name,
+const bg_isa_code *const bg_isa_codes[BG_ISA_COUNT] = {
+#include "bitgauge/isas.def"
+};
+
+/* As long as the largest format id asks for. */
+#define BG_FORMAT(NAME, name, id, weights, bytes, activation, level) [id] = 1,
+static const char known_formats[] = {
+#include "bitgauge/formats.def"
+};
+
+/* Indexed by isa: its own kernels over those of the sets it implies. A later row of a table wins
+ * over an earlier one, so a table lists its best kernel of a format last. */
+static const bg_kernel *best[BG_ISA_COUNT][sizeof known_formats][BG_OP_COUNT];
+static bg_encode_fn *encode_q8_0[BG_ISA_COUNT], *encode_q8_k[BG_ISA_COUNT];
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void find_best(void)
+{
+    bg_encode_fn *q8_0 = NULL, *q8_k = NULL;
+    for (int isa = 0; isa < BG_ISA_COUNT; isa++) {
+        const bg_isa_code *code = bg_isa_codes[isa];
+        if (isa > 0) memcpy(best[isa], best[isa - 1], sizeof best[isa]);
+        for (size_t i = 0; i < code->n_kernels; i++)
+            best[isa][code->kernels[i].format][code->kernels[i].op] = &code->kernels[i];
+        if (code->encode_q8_0) q8_0 = code->encode_q8_0;
+        if (code->encode_q8_k) q8_k = code->encode_q8_k;
+        encode_q8_0[isa] = q8_0;
+        encode_q8_k[isa] = q8_k;
+    }
+}
+
+const bg_kernel *bg_kernel_at(size_t i)
+{
+    for (int isa = 0; isa < BG_ISA_COUNT; isa++) {
+        if (i < bg_isa_codes[isa]->n_kernels) return &bg_isa_codes[isa]->kernels[i];
+        i -= bg_isa_codes[isa]->n_kernels;
+    }
+    return NULL;
+}
+
+const bg_kernel *bg_kernel_find(bg_format format, bg_op op, bg_isa isa)
+{
+    if ((size_t)format >= sizeof known_formats) return NULL;
+    pthread_once(&once, find_best);
+    return best[isa][format][op];
+}
+
+size_t bg_activation_bytes(bg_format format, size_t k)
+{
+    const bg_format_info *f = bg_format_get(format);
+    return (bg_format_row_bytes(bg_format_get(f->activation), k) + 63) / 64 * 64;
+}
+
+void bg_activation_encode(bg_format format, bg_isa isa, const float *in, void *out, size_t k)
+{
+    pthread_once(&once, find_best);
+    switch (bg_format_get(format)->activation) {
+    case BG_FORMAT_Q8_0: encode_q8_0[isa](in, out, k); break;
+    case BG_FORMAT_Q8_K: encode_q8_k[isa](in, out, k); break;
+    default: memcpy(out, in, k * sizeof *in);
+    }
+}
+
+const char *bg_tier_name(bg_tier tier)
+{
+    static const char *const names[] = {"ref", "generic", "tmpl", "hand"};
+    return names[tier];
+}
+
+const char *bg_op_name(bg_op op)
+{
+    static const char *const names[] = {"gemv", "gemm"};
+    return names[op];
+}
