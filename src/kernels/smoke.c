@@ -36,10 +36,10 @@ bool bg_isa_smoke(const void *user)
     static uint8_t w[ROWS * ROW_BYTES];
     static _Alignas(64) uint8_t x[COLS * COL_BYTES], expected[COL_BYTES];
     const bg_isa_code *code = user;
-    float in[COLS][K];
+    float in[COLS * K];
     bg_rng rng;
     bg_rng_seed(&rng, 1);
-    for (size_t i = 0; i < COLS * K; i++) in[0][i] = (float)bg_rng_unit(&rng) - 0.5f;
+    for (size_t i = 0; i < COLS * K; i++) in[i] = (float)bg_rng_unit(&rng) - 0.5f;
     for (size_t i = 0; i < code->n_kernels; i++) {
         const bg_kernel *kernel = &code->kernels[i];
         const bg_format_info *f = bg_format_get(kernel->format);
@@ -48,8 +48,8 @@ bool bg_isa_smoke(const void *user)
                        .rows = ROWS};
         fill(&rng, w, sizeof w);
         for (size_t c = 0; c < COLS; c++) {
-            bg_activation_encode(f->format, kernel->isa, in[c], x + c * a.x_stride, K);
-            bg_activation_encode(f->format, BG_ISA_REF, in[c], expected, K);
+            bg_activation_encode(f->format, kernel->isa, in + c * K, x + c * a.x_stride, K);
+            bg_activation_encode(f->format, BG_ISA_REF, in + c * K, expected, K);
             if (memcmp(x + c * a.x_stride, expected,
                        bg_format_row_bytes(bg_format_get(f->activation), K)) != 0)
                 return false;
