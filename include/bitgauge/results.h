@@ -34,18 +34,21 @@ typedef struct bg_column_info {
 } bg_column_info;
 const bg_column_info *bg_column_get(bg_column c);
 
-/* One cell. Text is owned by the row. */
+/* One cell. Text is owned by the row; what is not UTF-8 or printable in it becomes '?'. Numbers
+ * of INT columns are rounded. */
 typedef struct bg_row bg_row;
 bg_row *bg_row_new(void);                                  /* NULL: no memory */
 void bg_row_free(bg_row **r);
 bool bg_row_set_text(bg_row *r, bg_column c, const char *text);   /* false: no memory */
-void bg_row_set_number(bg_row *r, bg_column c, double value);     /* NaN clears it */
+void bg_row_set_number(bg_row *r, bg_column c, double value);     /* NaN, infinity clear it */
 void bg_row_clear(bg_row *r, bg_column c);
 const char *bg_row_text(const bg_row *r, bg_column c);     /* NULL: unknown */
 double bg_row_number(const bg_row *r, bg_column c);        /* NaN: unknown */
 bool bg_row_has(const bg_row *r, bg_column c);
-/* Adds "column=reason" to the absent column once. */
-bool bg_row_set_absent(bg_row *r, const char *column, const char *reason);
+/* Adds "column=reason" to the absent column, once a column; entries are separated by "; ". */
+bool bg_row_set_absent(bg_row *r, bg_column column, const char *reason);
+/* The reason why a column is empty: copied into buffer; false when none is given. */
+bool bg_row_absent_reason(const bg_row *r, bg_column column, char *buffer, size_t size);
 
 /* One timed repetition. */
 typedef struct bg_sample {
@@ -58,6 +61,8 @@ typedef struct bg_sample {
     double steal_ratio;
     char tainted[64];          /* "" or the causes, comma separated */
     double counters[BG_COUNTER_COUNT];
+    const float *itl_ms;       /* latency of each generated token, or NULL */
+    size_t itl_count;
 } bg_sample;
 
 typedef struct bg_results bg_results;
@@ -84,9 +89,11 @@ bg_status bg_results_add(bg_results *r, bg_row **row, bg_error *err);
 
 size_t bg_results_sample_count(const bg_results *r);
 const bg_sample *bg_results_sample(const bg_results *r, size_t i);
+/* Copies it, latencies too. */
 bg_status bg_results_add_sample(bg_results *r, const bg_sample *s, bg_error *err);
 
-/* Writes plan.json, results.csv and samples.csv, each atomically. */
+/* Creates the folder and writes results.csv, samples.csv and, last, plan.json, each atomically:
+ * a folder with a plan is complete. */
 bg_status bg_results_save(const bg_results *r, bg_error *err);
 
 #ifdef __cplusplus
