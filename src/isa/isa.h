@@ -6,7 +6,7 @@
 #ifndef BG_ISA_H
 #define BG_ISA_H
 
-#include "bitgauge/kernel.h"
+#include "isa/vecops.h"
 
 /* One column of k floats into Q8_0 or Q8_K blocks. Every set's code gives the same bytes:
  *   scale d = max|x| / 127 (Q8_0 stores it as f16), q = x * (127 / max|x|) rounded to nearest even;
@@ -21,6 +21,7 @@ typedef struct bg_isa_code {
     size_t n_kernels;
     bg_encode_fn *encode_q8_0;      /* NULL: a weaker set's code does */
     bg_encode_fn *encode_q8_k;
+    const bg_vecops *vec;           /* NULL: a weaker set's */
 } bg_isa_code;
 
 #define BG_ISA(NAME, name, title) extern const bg_isa_code bg_isa_code_##name;

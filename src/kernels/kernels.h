@@ -7,6 +7,9 @@
 /* What each folder of src/isa handed in, by bg_isa. */
 extern const bg_isa_code *const bg_isa_codes[BG_ISA_COUNT];
 
+/* The vector operations of the best set among `isa` and what it implies. */
+const bg_vecops *bg_vecops_get(bg_isa isa);
+
 /* Runs `trial` in a child process. True when it returned true there; otherwise *reason says what
  * happened, in static memory. */
 bool bg_isa_trial(bool (*trial)(const void *user), const void *user, const char **reason);

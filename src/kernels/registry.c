@@ -69,6 +69,13 @@ void bg_activation_encode(bg_format format, bg_isa isa, const float *in, void *o
     }
 }
 
+const bg_vecops *bg_vecops_get(bg_isa isa)
+{
+    int i = (int)isa;
+    while (!bg_isa_codes[i]->vec) i--;
+    return bg_isa_codes[i]->vec;
+}
+
 const char *bg_tier_name(bg_tier tier)
 {
     static const char *const names[] = {"ref", "generic", "tmpl", "hand"};

@@ -12,4 +12,9 @@ static bool present(void)
 #endif
 }
 
-const bg_isa_code bg_isa_code_avx2 = {.present = present};
+const bg_isa_code bg_isa_code_avx2 = {
+    .present = present,
+#if defined(__x86_64__)
+    .vec = &bg_vecops_avx2,
+#endif
+};

@@ -132,4 +132,5 @@ const bg_isa_code bg_isa_code_ref = {
     .n_kernels = BG_COUNT(kernels),
     .encode_q8_0 = bg_ref_encode_q8_0,
     .encode_q8_k = bg_ref_encode_q8_k,
+    .vec = &bg_vecops_ref,
 };

@@ -1,0 +1,220 @@
+/* AVX2 with FMA and F16C: 8 lanes. */
+#include "isa/vecops.h"
+
+#ifdef __AVX2__
+
+#include <immintrin.h>
+#include <math.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+enum { LANES = 8, ROWS = 6 };
+
+INLINE float sum8(__m256 v)
+{
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
+
+/* All ones in the first n lanes. */
+INLINE __m256i first_lanes(size_t n)
+{
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), lane);
+}
+
+/* exp(x) = 2^n * exp(r) with |r| <= ln(2) / 2, the latter by Taylor's series to r^7, whose rest is
+ * below 1e-8. Under -87.3 it is 0, over 88.3 the value there; not a number stays that. */
+INLINE __m256 exp8(__m256 x)
+{
+    const __m256 low = _mm256_set1_ps(-87.3f), high = _mm256_set1_ps(88.3f);
+    const __m256 ln2_head = _mm256_set1_ps(0.693359375f), ln2_rest = _mm256_set1_ps(-2.12194440e-4f);
+    __m256 small = _mm256_cmp_ps(x, low, _CMP_LT_OQ), n, r, p, power;
+    x = _mm256_min_ps(high, _mm256_max_ps(low, x));
+    n = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504f)),
+                        _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    r = _mm256_fnmadd_ps(n, ln2_rest, _mm256_fnmadd_ps(n, ln2_head, x));
+    p = _mm256_set1_ps(1.0f / 5040);
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f / 720));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f / 120));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f / 24));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f / 6));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0.5f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.0f));
+    power = _mm256_castsi256_ps(_mm256_slli_epi32(
+        _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23));
+    return _mm256_andnot_ps(small, _mm256_mul_ps(p, power));
+}
+
+static void add(float *x, const float *y, size_t n)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        _mm256_storeu_ps(x + i, _mm256_add_ps(_mm256_loadu_ps(x + i), _mm256_loadu_ps(y + i)));
+    for (; i < n; i++) x[i] += y[i];
+}
+
+static void scale(float *x, float factor, size_t n)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        _mm256_storeu_ps(x + i, _mm256_mul_ps(_mm256_loadu_ps(x + i), _mm256_set1_ps(factor)));
+    for (; i < n; i++) x[i] *= factor;
+}
+
+static float max(const float *x, size_t n)
+{
+    __m256 m = _mm256_set1_ps(x[0]);
+    __m128 h;
+    float result;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) m = _mm256_max_ps(m, _mm256_loadu_ps(x + i));
+    h = _mm_max_ps(_mm256_castps256_ps128(m), _mm256_extractf128_ps(m, 1));
+    h = _mm_max_ps(h, _mm_movehl_ps(h, h));
+    result = _mm_cvtss_f32(_mm_max_ss(h, _mm_movehdup_ps(h)));
+    for (; i < n; i++)
+        if (x[i] > result) result = x[i];
+    return result;
+}
+
+static float exp_sum(float *x, float m, size_t n)
+{
+    const __m256 top = _mm256_set1_ps(m);
+    __m256 sum = _mm256_setzero_ps(), e;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        e = exp8(_mm256_sub_ps(_mm256_loadu_ps(x + i), top));
+        _mm256_storeu_ps(x + i, e);
+        sum = _mm256_add_ps(sum, e);
+    }
+    if (i < n) {
+        __m256i some = first_lanes(n - i);
+        e = exp8(_mm256_sub_ps(_mm256_maskload_ps(x + i, some), top));
+        e = _mm256_and_ps(e, _mm256_castsi256_ps(some));
+        _mm256_maskstore_ps(x + i, some, e);
+        sum = _mm256_add_ps(sum, e);
+    }
+    return sum8(sum);
+}
+
+static void rmsnorm(const float *x, const float *weight, float *out, float eps, size_t n)
+{
+    __m256 a = _mm256_setzero_ps(), b = a, v;
+    float factor, rest = 0;
+    size_t i = 0;
+    for (; i + 2 * LANES <= n; i += 2 * LANES) {
+        v = _mm256_loadu_ps(x + i);
+        a = _mm256_fmadd_ps(v, v, a);
+        v = _mm256_loadu_ps(x + i + LANES);
+        b = _mm256_fmadd_ps(v, v, b);
+    }
+    for (; i < n; i++) rest += x[i] * x[i];
+    factor = 1.0f / sqrtf((sum8(_mm256_add_ps(a, b)) + rest) / (float)n + eps);
+    for (i = 0; i + LANES <= n; i += LANES)
+        _mm256_storeu_ps(out + i,
+                         _mm256_mul_ps(_mm256_mul_ps(_mm256_loadu_ps(x + i), _mm256_set1_ps(factor)),
+                                       _mm256_loadu_ps(weight + i)));
+    for (; i < n; i++) out[i] = x[i] * factor * weight[i];
+}
+
+INLINE __m256 silu8(__m256 x)
+{
+    const __m256 one = _mm256_set1_ps(1.0f), sign = _mm256_set1_ps(-0.0f);
+    return _mm256_div_ps(x, _mm256_add_ps(one, exp8(_mm256_xor_ps(x, sign))));
+}
+
+static void silu_mul(float *gate, const float *up, size_t n)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        _mm256_storeu_ps(gate + i,
+                         _mm256_mul_ps(silu8(_mm256_loadu_ps(gate + i)), _mm256_loadu_ps(up + i)));
+    if (i < n) {
+        __m256i some = first_lanes(n - i);
+        _mm256_maskstore_ps(gate + i, some,
+                            _mm256_mul_ps(silu8(_mm256_maskload_ps(gate + i, some)),
+                                          _mm256_maskload_ps(up + i, some)));
+    }
+}
+
+INLINE __m256 rope8(__m256 x, __m256 turn)
+{
+    __m256 other = _mm256_mul_ps(_mm256_permute_ps(x, 0xb1), _mm256_movehdup_ps(turn));
+    return _mm256_fmaddsub_ps(x, _mm256_moveldup_ps(turn), other);
+}
+
+static void rope(float *x, const float *turn, size_t n)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        _mm256_storeu_ps(x + i, rope8(_mm256_loadu_ps(x + i), _mm256_loadu_ps(turn + i)));
+    if (i < n) {
+        __m256i some = first_lanes(n - i);
+        _mm256_maskstore_ps(x + i, some, rope8(_mm256_maskload_ps(x + i, some),
+                                               _mm256_maskload_ps(turn + i, some)));
+    }
+}
+
+static void to_f16(const float *in, uint16_t *out, size_t n)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        _mm_storeu_si128((__m128i *)(void *)(out + i),
+                         _mm256_cvtps_ph(_mm256_loadu_ps(in + i), _MM_FROUND_TO_NEAREST_INT));
+    for (; i < n; i++) out[i] = _cvtss_sh(in[i], _MM_FROUND_TO_NEAREST_INT);
+}
+
+INLINE __m256 half8(const uint16_t *p)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+
+/* `rows` (a constant up to ROWS once inlined) rows of 16 columns, held in registers. */
+INLINE void tile(size_t rows, const float *a, size_t lda, const uint16_t *b, size_t ldb, float *c,
+                 size_t ldc, size_t k, bool accumulate)
+{
+    __m256 left[ROWS], right[ROWS];
+    for (size_t i = 0; i < rows; i++) {
+        left[i] = accumulate ? _mm256_loadu_ps(c + i * ldc) : _mm256_setzero_ps();
+        right[i] = accumulate ? _mm256_loadu_ps(c + i * ldc + LANES) : _mm256_setzero_ps();
+    }
+    for (size_t l = 0; l < k; l++) {
+        __m256 b0 = half8(b + l * ldb), b1 = half8(b + l * ldb + LANES);
+        for (size_t i = 0; i < rows; i++) {
+            __m256 x = _mm256_broadcast_ss(a + i * lda + l);
+            left[i] = _mm256_fmadd_ps(x, b0, left[i]);
+            right[i] = _mm256_fmadd_ps(x, b1, right[i]);
+        }
+    }
+    for (size_t i = 0; i < rows; i++) {
+        _mm256_storeu_ps(c + i * ldc, left[i]);
+        _mm256_storeu_ps(c + i * ldc + LANES, right[i]);
+    }
+}
+
+static void gemm_f16(const float *a, size_t lda, const uint16_t *b, size_t ldb, float *c,
+                     size_t ldc, size_t m, size_t n, size_t k, bool accumulate)
+{
+    for (size_t j = 0; j < n; j += 2 * LANES)
+        for (size_t i = 0; i < m; i += ROWS) {
+            const float *ai = a + i * lda;
+            float *ci = c + i * ldc + j;
+            switch (m - i) {
+            case 1: tile(1, ai, lda, b + j, ldb, ci, ldc, k, accumulate); break;
+            case 2: tile(2, ai, lda, b + j, ldb, ci, ldc, k, accumulate); break;
+            case 3: tile(3, ai, lda, b + j, ldb, ci, ldc, k, accumulate); break;
+            case 4: tile(4, ai, lda, b + j, ldb, ci, ldc, k, accumulate); break;
+            case 5: tile(5, ai, lda, b + j, ldb, ci, ldc, k, accumulate); break;
+            default: tile(ROWS, ai, lda, b + j, ldb, ci, ldc, k, accumulate); break;
+            }
+        }
+}
+
+const bg_vecops bg_vecops_avx2 = {
+    .add = add, .scale = scale, .max = max, .exp_sum = exp_sum, .rmsnorm = rmsnorm,
+    .silu_mul = silu_mul, .rope = rope, .to_f16 = to_f16, .gemm_f16 = gemm_f16,
+};
+
+#endif

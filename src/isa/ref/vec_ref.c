@@ -1,0 +1,73 @@
+/* Portable C, the definition of every vector operation. */
+#include "isa/vecops.h"
+
+#include <math.h>
+
+static void add(float *x, const float *y, size_t n)
+{
+    for (size_t i = 0; i < n; i++) x[i] += y[i];
+}
+
+static void scale(float *x, float factor, size_t n)
+{
+    for (size_t i = 0; i < n; i++) x[i] *= factor;
+}
+
+static float max(const float *x, size_t n)
+{
+    float m = x[0];
+    for (size_t i = 1; i < n; i++)
+        if (x[i] > m) m = x[i];
+    return m;
+}
+
+static float exp_sum(float *x, float m, size_t n)
+{
+    float sum = 0;
+    for (size_t i = 0; i < n; i++) sum += x[i] = expf(x[i] - m);
+    return sum;
+}
+
+static void rmsnorm(const float *x, const float *weight, float *out, float eps, size_t n)
+{
+    double sum = 0;
+    float factor;
+    for (size_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
+    factor = (float)(1.0 / sqrt(sum / (double)n + (double)eps));
+    for (size_t i = 0; i < n; i++) out[i] = x[i] * factor * weight[i];
+}
+
+static void silu_mul(float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i++) gate[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
+}
+
+static void rope(float *x, const float *turn, size_t n)
+{
+    for (size_t i = 0; i < n; i += 2) {
+        float a = x[i], b = x[i + 1], c = turn[i], s = turn[i + 1];
+        x[i] = a * c - b * s;
+        x[i + 1] = a * s + b * c;
+    }
+}
+
+static void to_f16(const float *in, uint16_t *out, size_t n)
+{
+    for (size_t i = 0; i < n; i++) out[i] = bg_f32_to_f16(in[i]);
+}
+
+static void gemm_f16(const float *a, size_t lda, const uint16_t *b, size_t ldb, float *c,
+                     size_t ldc, size_t m, size_t n, size_t k, bool accumulate)
+{
+    for (size_t j = 0; j < n; j++)
+        for (size_t i = 0; i < m; i++) {
+            float sum = accumulate ? c[i * ldc + j] : 0.0f;
+            for (size_t l = 0; l < k; l++) sum += a[i * lda + l] * bg_f16_to_f32(b[l * ldb + j]);
+            c[i * ldc + j] = sum;
+        }
+}
+
+const bg_vecops bg_vecops_ref = {
+    .add = add, .scale = scale, .max = max, .exp_sum = exp_sum, .rmsnorm = rmsnorm,
+    .silu_mul = silu_mul, .rope = rope, .to_f16 = to_f16, .gemm_f16 = gemm_f16,
+};

@@ -1,0 +1,46 @@
+/* model.h: what the files of this room share. Internal. */
+#ifndef BG_MODEL_INTERNAL_H
+#define BG_MODEL_INTERNAL_H
+
+#include "base/base.h"
+#include "bitgauge/model.h"
+
+/* The matrices of one layer. */
+typedef enum bg_matrix_id {
+    BG_W_Q, BG_W_K, BG_W_V, BG_W_OUT, BG_W_GATE, BG_W_UP, BG_W_DOWN, BG_W_COUNT
+} bg_matrix_id;
+
+typedef struct bg_layer {
+    const bg_tensor *w[BG_W_COUNT];
+    const bg_tensor *attn_norm, *ffn_norm;
+    float *attn_norm_f32, *ffn_norm_f32;
+} bg_layer;
+
+struct bg_model {
+    bg_hparams h;
+    bg_gguf *gguf;
+    bg_tokenizer *tokenizer;      /* NULL when the file has none */
+    const bg_model *source;       /* whose file, tokenizer and borrowed tensors these are */
+    bg_tensor *tensors;           /* in the order of the file */
+    void **recoded;               /* per tensor: data owned by this model, or NULL */
+    size_t n_tensors, weight_bytes;
+    const bg_tensor *token_embd, *output, *output_norm, *rope_freqs;
+    bg_layer *layers;
+    float *output_norm_f32;
+    double *rope_speed;           /* radians a position, of each of rope_dim / 2 pairs */
+};
+
+/* Reads and checks the hyper-parameters of a file, all but n_vocab, n_params and
+ * tied_embeddings. */
+bg_status bg_hparams_read(bg_hparams *h, const bg_gguf *g, bg_error *err);
+
+/* bg_model_open on a file that is open already; the model closes it, also on failure. */
+bg_status bg_model_open_gguf(bg_model **m, bg_gguf *g, bg_error *err);
+/* Finds, checks and prepares the parts of m->tensors (set, as is m->h). */
+bg_status bg_model_link(bg_model *m, bg_error *err);
+
+/* Positions are kept in panels of this many. */
+enum { BG_KV_PANEL = 16 };
+static inline size_t bg_round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
+
+#endif

@@ -1,0 +1,233 @@
+#include "model/session.h"
+
+#include <string.h>
+
+static unsigned find_slot(bg_session *s, const bg_format_info *f)
+{
+    unsigned i;
+    for (i = 0; i < s->n_slots; i++)
+        if (bg_format_get(s->slots[i])->activation == f->activation) return i;
+    s->slots[i] = f->format;
+    return s->n_slots++;
+}
+
+static bg_matrix prepare_matrix(bg_session *s, const bg_tensor *t)
+{
+    const bg_format_info *f = bg_format_get(t->format);
+    return (bg_matrix){
+        .data = t->data, .k = t->ne[0], .rows = t->ne[1],
+        .row_bytes = bg_format_row_bytes(f, t->ne[0]),
+        .gemv = bg_kernel_find(t->format, BG_OP_GEMV, s->isa)->run,
+        .gemm = bg_kernel_find(t->format, BG_OP_GEMM, s->isa)->run,
+        .slot = find_slot(s, f),
+    };
+}
+
+static bg_status prepare_matrices(bg_session *s, bg_error *err)
+{
+    const bg_model *m = s->model;
+    size_t n = (size_t)m->h.n_layer * BG_W_COUNT;
+    s->matrices = bg_alloc(n, sizeof *s->matrices);
+    if (!s->matrices) return bg_fail_nomem(err, "session", n * sizeof *s->matrices);
+    for (uint32_t l = 0; l < m->h.n_layer; l++)
+        for (int w = 0; w < BG_W_COUNT; w++)
+            s->matrices[l * BG_W_COUNT + (size_t)w] = prepare_matrix(s, m->layers[l].w[w]);
+    s->output = prepare_matrix(s, m->output);
+    return BG_OK;
+}
+
+static bg_status prepare_cache(bg_session *s, bg_error *err)
+{
+    const bg_hparams *h = &s->model->h;
+    size_t heads = (size_t)h->n_layer * h->n_head_kv * sizeof(uint16_t), total;
+    s->positions = bg_round_up(s->n_ctx, BG_KV_PANEL);
+    s->value_width = bg_round_up(h->head_dim, BG_KV_PANEL);
+    if (__builtin_mul_overflow(bg_model_kv_bytes(h, s->n_ctx), (size_t)s->n_seq, &total) ||
+        bg_model_kv_bytes(h, s->n_ctx) == SIZE_MAX)
+        return bg_fail(err, BG_ERR_NOMEM, NULL,
+                       "a context of %u positions for %u sequences is more than any memory: use "
+                       "a smaller --ctx", s->n_ctx, s->n_seq);
+    s->keys_bytes = heads * s->positions * s->n_seq * h->head_dim;
+    s->values_bytes = heads * s->positions * s->n_seq * s->value_width;
+    s->keys = bg_alloc_large(s->keys_bytes);
+    s->values = bg_alloc_large(s->values_bytes);
+    s->past = bg_alloc(s->n_seq, sizeof *s->past);
+    if (s->keys && s->values && s->past) return BG_OK;
+    return bg_fail(err, BG_ERR_NOMEM, NULL,
+                   "no memory for a KV cache of %zu MB: use a smaller --ctx or fewer sequences",
+                   total / 1000000);
+}
+
+/* Takes the next piece of an arena, or counts it when there is none yet. */
+typedef struct cursor { char *base; size_t used; bool overflow; } cursor;
+
+static void *take(cursor *c, size_t count, size_t size)
+{
+    size_t bytes, start = c->used;
+    if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX / 4 ||
+        c->used > SIZE_MAX / 4) {
+        c->overflow = true;
+        return NULL;
+    }
+    c->used += bg_round_up(bytes, 64);
+    return c->base ? c->base + start : NULL;
+}
+
+static void lay_out(bg_session *s, cursor *c)
+{
+    const bg_hparams *h = &s->model->h;
+    size_t n = s->n_batch, attention, widest = BG_MAX(BG_MAX(h->n_embd, h->n_ff), s->q_width);
+    int members = bg_team_size(s->team);
+    cursor other;
+    s->x = take(c, n, h->n_embd * sizeof(float));
+    s->delta = take(c, n, h->n_embd * sizeof(float));
+    s->turn = take(c, n, h->rope_dim * sizeof(float));
+    other = *c; /* attention and feed-forward are never alive together */
+    s->q = take(c, n, s->q_width * sizeof(float));
+    s->k = take(c, n, s->kv_width * sizeof(float));
+    s->v = take(c, n, s->kv_width * sizeof(float));
+    s->att = take(c, n, s->q_width * sizeof(float));
+    attention = c->used;
+    s->gate = take(&other, n, h->n_ff * sizeof(float));
+    s->up = take(&other, n, h->n_ff * sizeof(float));
+    c->used = BG_MAX(attention, other.used);
+    c->overflow |= other.overflow;
+    for (unsigned i = 0; i < s->n_slots; i++) {
+        size_t bytes = bg_activation_bytes(s->slots[i], bg_round_up(widest, BG_FORMAT_MAX_BLOCK));
+        s->act[i] = take(c, n, bytes);
+    }
+    s->pos = take(c, n, sizeof *s->pos);
+    s->out = take(c, n, sizeof *s->out);
+    s->spans = take(c, n, sizeof *s->spans);
+    s->members = take(c, (size_t)members, sizeof *s->members);
+    for (int i = 0; i < members; i++) {
+        bg_member_scratch own;
+        own.row = take(c, h->n_embd, sizeof(float));
+        own.q = take(c, BG_ATT_ROWS, h->head_dim * sizeof(float));
+        own.scores = take(c, BG_ATT_ROWS, BG_ATT_BLOCK * sizeof(float));
+        own.out = take(c, BG_ATT_ROWS, s->value_width * sizeof(float));
+        if (c->base) s->members[i] = own;
+    }
+}
+
+static bg_status prepare_scratch(bg_session *s, bg_error *err)
+{
+    const bg_hparams *h = &s->model->h;
+    cursor c = {0};
+    s->q_width = (size_t)h->n_head * h->head_dim;
+    s->kv_width = (size_t)h->n_head_kv * h->head_dim;
+    lay_out(s, &c);
+    if (!c.overflow) s->arena = bg_alloc_large(c.used);
+    if (!s->arena)
+        return bg_fail(err, BG_ERR_NOMEM, NULL,
+                       "no memory to evaluate %u tokens at once: use a smaller batch", s->n_batch);
+    s->arena_bytes = c.used;
+    c = (cursor){s->arena, 0, false};
+    lay_out(s, &c);
+    return BG_OK;
+}
+
+bg_status bg_session_open(bg_session **out, const bg_model *m, const bg_session_options *o,
+                          bg_error *err)
+{
+    bg_status status;
+    bg_session *s = bg_alloc(1, sizeof *s);
+    *out = NULL;
+    if (!s) return bg_fail_nomem(err, "session", sizeof *s);
+    s->model = m;
+    s->team = o->team;
+    s->isa = o->isa;
+    s->vec = bg_vecops_get(o->isa);
+    s->n_ctx = o->n_ctx ? o->n_ctx : m->h.n_ctx_train;
+    s->n_batch = o->n_batch ? o->n_batch : 512;
+    s->n_seq = o->n_seq ? o->n_seq : 1;
+    status = prepare_matrices(s, err);
+    if (status == BG_OK) status = prepare_cache(s, err);
+    if (status == BG_OK) status = prepare_scratch(s, err);
+    if (status != BG_OK) bg_session_close(&s);
+    *out = s;
+    return status;
+}
+
+void bg_session_close(bg_session **session)
+{
+    bg_session *s = *session;
+    if (!s) return;
+    bg_free(s->matrices);
+    bg_free_large(s->keys, s->keys_bytes);
+    bg_free_large(s->values, s->values_bytes);
+    bg_free_large(s->arena, s->arena_bytes);
+    bg_free(s->past);
+    bg_free(s);
+    *session = NULL;
+}
+
+void bg_session_reset(bg_session *s, uint32_t seq)
+{
+    if (seq < s->n_seq) s->past[seq] = 0;
+}
+
+size_t bg_session_kv_bytes(const bg_session *s) { return s->keys_bytes + s->values_bytes; }
+size_t bg_session_scratch_bytes(const bg_session *s) { return s->arena_bytes; }
+
+static bg_status check_batch(const bg_session *s, const bg_batch *b, bg_error *err)
+{
+    if (b->n < 1 || b->n > s->n_batch)
+        return bg_fail(err, BG_ERR_INPUT, NULL, "a batch of %zu tokens: give from 1 to %u", b->n,
+                       s->n_batch);
+    for (size_t i = 0; i < b->n; i++) {
+        if (b->tokens[i] < 0 || (uint32_t)b->tokens[i] >= s->model->h.n_vocab)
+            return bg_fail(err, BG_ERR_INPUT, NULL, "token %d is not in the vocabulary of %u",
+                           b->tokens[i], s->model->h.n_vocab);
+        if (b->seq && b->seq[i] >= s->n_seq)
+            return bg_fail(err, BG_ERR_INPUT, NULL, "sequence %u of a session of %u", b->seq[i],
+                           s->n_seq);
+    }
+    return BG_OK;
+}
+
+static uint32_t sequence_of(const bg_batch *b, size_t i) { return b->seq ? b->seq[i] : 0; }
+
+/* Gives every token its position. On failure nothing has changed. */
+static bg_status place(bg_session *s, const bg_batch *b, bg_error *err)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        uint32_t *past = &s->past[sequence_of(b, i)];
+        if (*past == s->n_ctx) {
+            while (i-- > 0) s->past[sequence_of(b, i)]--;
+            return bg_fail(err, BG_ERR_INPUT, NULL,
+                           "the context of %u positions is full: use a larger --ctx or less text",
+                           s->n_ctx);
+        }
+        s->pos[i] = (*past)++;
+    }
+    return BG_OK;
+}
+
+/* Cuts the batch into runs of one sequence, short enough for one attention item. */
+static size_t find_spans(bg_session *s, const bg_batch *b)
+{
+    const bg_hparams *h = &s->model->h;
+    uint32_t group = h->n_head / h->n_head_kv, most = BG_MAX(BG_ATT_ROWS / group, 1u);
+    size_t n = 0;
+    for (uint32_t i = 0; i < b->n; i++) {
+        uint32_t seq = sequence_of(b, i);
+        if (n && s->spans[n - 1].seq == seq && s->spans[n - 1].count < most)
+            s->spans[n - 1].count++;
+        else
+            s->spans[n++] = (bg_span){i, 1, seq, s->pos[i]};
+    }
+    return n;
+}
+
+bg_status bg_session_eval(bg_session *s, const bg_batch *b, float *logits, bg_error *err)
+{
+    bg_pass p = {.s = s, .tokens = b->tokens, .seq = b->seq, .n = b->n, .logits = logits};
+    BG_TRY(check_batch(s, b, err));
+    BG_TRY(place(s, b, err));
+    p.n_spans = find_spans(s, b);
+    for (uint32_t i = 0; i < b->n; i++)
+        if (b->want ? b->want[i] : i == b->n - 1) s->out[p.n_out++] = i;
+    bg_team_run(s->team, bg_forward_run, &p);
+    return BG_OK;
+}

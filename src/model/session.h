@@ -1,0 +1,98 @@
+/* session.h: the state of a forward pass. Internal to the model room.
+ *
+ * KV cache, per layer, sequence and key head; C positions (n_ctx rounded up to panels of 16):
+ *     keys    [C / 16][head_dim][16]    lanes are positions: scores need no horizontal sums
+ *     values  [C][value_width]          head_dim rounded up to 16, the rest stays zero
+ */
+#ifndef BG_SESSION_H
+#define BG_SESSION_H
+
+#include "base/team.h"
+#include "kernels/kernels.h"
+#include "model/model.h"
+
+enum {
+    BG_ATT_ROWS = 24,     /* (token, query head) pairs of one attention item */
+    BG_ATT_BLOCK = 128,   /* positions scored at once */
+    BG_ROW_GRAIN = 16,    /* rows of a matrix are shared out in multiples of this */
+};
+
+/* Activation formats that the model's kernels read, each encoded once per input. */
+enum { BG_MAX_SLOTS = 4 };
+
+typedef struct bg_matrix {
+    const uint8_t *data;
+    size_t k, rows, row_bytes;
+    bg_matmul_fn *gemv, *gemm;
+    unsigned slot;
+} bg_matrix;
+
+/* Consecutive tokens of one sequence: positions pos, pos + 1, ... */
+typedef struct bg_span { uint32_t first, count, seq, pos; } bg_span;
+
+/* One member's own memory. */
+typedef struct bg_member_scratch {
+    float *row;                      /* n_embd */
+    float *q, *scores, *out;         /* BG_ATT_ROWS rows of head_dim, BG_ATT_BLOCK, value_width */
+} bg_member_scratch;
+
+struct bg_session {
+    const bg_model *model;
+    const bg_vecops *vec;
+    bg_team *team;
+    bg_isa isa;
+    uint32_t n_ctx, n_batch, n_seq;
+    size_t positions, value_width, q_width, kv_width; /* positions: C above */
+    bg_matrix *matrices;             /* layer * BG_W_COUNT + id */
+    bg_matrix output;
+    bg_format slots[BG_MAX_SLOTS];   /* a weight format whose activations are of that kind */
+    unsigned n_slots;
+    uint16_t *keys, *values;
+    size_t keys_bytes, values_bytes;
+    uint32_t *past;                  /* positions taken, per sequence */
+
+    void *arena;                     /* everything below */
+    size_t arena_bytes;
+    float *x;                        /* [n_batch][n_embd] residual stream */
+    float *delta;                    /* [n_batch][n_embd] what a block adds to it */
+    float *q, *k, *v, *att;          /* [n_batch][q_width or kv_width] */
+    float *gate, *up;                /* [n_batch][n_ff]; share memory with the line above */
+    float *turn;                     /* [n_batch][rope_dim] cosines and sines */
+    uint8_t *act[BG_MAX_SLOTS];      /* encoded columns */
+    uint32_t *pos, *out;             /* [n_batch] positions; tokens whose logits are wanted */
+    bg_span *spans;                  /* [n_batch] */
+    bg_member_scratch *members;
+};
+
+/* One evaluation. */
+typedef struct bg_pass {
+    bg_session *s;
+    const int32_t *tokens;
+    const uint32_t *seq;
+    size_t n, n_spans, n_out;
+    float *logits;
+} bg_pass;
+
+static inline uint16_t *bg_session_keys(const bg_session *s, uint32_t layer, uint32_t seq,
+                                        uint32_t head)
+{
+    const bg_hparams *h = &s->model->h;
+    size_t index = ((size_t)layer * s->n_seq + seq) * h->n_head_kv + head;
+    return s->keys + index * s->positions * h->head_dim;
+}
+
+static inline uint16_t *bg_session_values(const bg_session *s, uint32_t layer, uint32_t seq,
+                                          uint32_t head)
+{
+    const bg_hparams *h = &s->model->h;
+    size_t index = ((size_t)layer * s->n_seq + seq) * h->n_head_kv + head;
+    return s->values + index * s->positions * s->value_width;
+}
+
+/* The whole pass, run by every member of the team together. `user` is a bg_pass. */
+void bg_forward_run(void *user, int member, int size);
+
+/* att = softmax(q keys / sqrt(head_dim)) values of one layer, this member's part. */
+void bg_attention_run(const bg_pass *p, uint32_t layer, int member, int size);
+
+#endif
