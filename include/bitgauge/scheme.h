@@ -22,12 +22,15 @@ typedef struct bg_scheme_model {
     bool tied_embeddings;   /* no output.weight: token_embd serves as output */
 } bg_scheme_model;
 
-const bg_scheme *bg_scheme_find(const char *name);   /* case does not matter; NULL if unknown */
+/* Case does not matter; Q2_K_M, Q3_K, Q4_K and Q5_K are understood too. NULL if unknown. */
+const bg_scheme *bg_scheme_find(const char *name);
+/* The same with an error that names the nearest one. */
+bg_status bg_scheme_parse(const char *name, const bg_scheme **out, bg_error *err);
 const bg_scheme *bg_scheme_at(size_t i);             /* smallest first; NULL past the end */
 size_t bg_scheme_count(void);
 const char *bg_scheme_name(const bg_scheme *s);      /* "Q4_K_M" */
 const char *bg_scheme_suffix(const bg_scheme *s);    /* "K_M", "K_S", "K_L" or "" */
-int bg_scheme_level(const bg_scheme *s);             /* nominal bits: 2, 3, 4, 5, 6, 8, 16 */
+int bg_scheme_level(const bg_scheme *s);             /* nominal bits: 1 to 6, 8, 16 */
 const char *bg_scheme_policy(const bg_scheme *s);    /* one sentence for people */
 bg_format bg_scheme_base(const bg_scheme *s);
 uint32_t bg_scheme_file_type(const bg_scheme *s);    /* GGUF general.file_type */
@@ -39,7 +42,9 @@ bg_status bg_scheme_parse_list(const char *list, const bg_scheme **out, size_t m
                                bg_error *err);
 
 /* The format of one tensor: GGUF name, dimensions. One-dimensional tensors stay F32; rows that
- * the format cannot hold fall back as llama.cpp does. *fell_back (may be NULL) says so. */
+ * the format cannot hold fall back as llama.cpp does. *fell_back (may be NULL) says so.
+ * BG_FORMAT_NONE: the tensor keeps the format that it has (a name that does not end in .weight, a
+ * router, a position embedding and the like; a dense Llama model has none of these). */
 bg_format bg_scheme_tensor_format(const bg_scheme *s, const bg_scheme_model *m, const char *name,
                                   uint32_t n_dims, const uint64_t ne[4], bool *fell_back);
 
