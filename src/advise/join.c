@@ -1,0 +1,158 @@
+/* join.c: the rows of each scheme become one candidate. */
+#include "advise/advise.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool row_ok(const bg_row *r)
+{
+    const char *status = bg_row_text(r, BG_COL_STATUS);
+    return !status || strcmp(status, "ok") == 0;
+}
+
+static bool is_test(const bg_row *r, const char *prefix)
+{
+    const char *test = bg_row_text(r, BG_COL_TEST);
+    return test && strncmp(test, prefix, strlen(prefix)) == 0 && bg_row_has(r, BG_COL_TPS);
+}
+
+/* Schemes are compared on the same test: the one of this kind that most rows have. */
+static const char *common_test(const bg_results *r, const char *prefix)
+{
+    const char *best = NULL;
+    size_t best_count = 0, n = bg_results_row_count(r);
+    for (size_t i = 0; i < n; i++) {
+        const bg_row *row = bg_results_row(r, i);
+        size_t count = 0;
+        if (!row_ok(row) || !is_test(row, prefix)) continue;
+        if (best && strcmp(best, bg_row_text(row, BG_COL_TEST)) == 0) continue;
+        for (size_t j = 0; j < n; j++) {
+            const char *test = bg_row_text(bg_results_row(r, j), BG_COL_TEST);
+            if (test && strcmp(test, bg_row_text(row, BG_COL_TEST)) == 0) count++;
+        }
+        if (count > best_count) {
+            best = bg_row_text(row, BG_COL_TEST);
+            best_count = count;
+        }
+    }
+    return best;
+}
+
+static bg_candidate *find_or_add(bg_advice *a, const bg_row *row)
+{
+    const char *scheme = bg_row_text(row, BG_COL_SCHEME);
+    bg_candidate *c;
+    for (size_t i = 0; i < a->n; i++)
+        if (strcmp(a->c[i].scheme, scheme) == 0) return &a->c[i];
+    c = &a->c[a->n++];
+    c->scheme = scheme;
+    c->any = row;
+    return c;
+}
+
+/* The first known value of a column that is the same for every row of a scheme. */
+static double first_known(const bg_results *r, const char *scheme, bg_column column)
+{
+    for (size_t i = 0; i < bg_results_row_count(r); i++) {
+        const bg_row *row = bg_results_row(r, i);
+        const char *name = bg_row_text(row, BG_COL_SCHEME);
+        if (name && strcmp(name, scheme) == 0 && bg_row_has(row, column))
+            return bg_row_number(row, column);
+    }
+    return NAN;
+}
+
+static void take_fastest(const bg_row **best, const bg_row *row)
+{
+    if (!*best || bg_row_number(row, BG_COL_TPS) > bg_row_number(*best, BG_COL_TPS)) *best = row;
+}
+
+static void take_speed(const bg_row *row, double *tps, double *low, double *high)
+{
+    *tps = row ? bg_row_number(row, BG_COL_TPS) : NAN;
+    *low = row ? bg_row_number(row, BG_COL_TPS_LOW) : NAN;
+    *high = row ? bg_row_number(row, BG_COL_TPS_HIGH) : NAN;
+}
+
+/* The perplexity of the source: as recorded, else that of the unquantized scheme. */
+static double base_perplexity(const bg_advice *a, const bg_candidate *c)
+{
+    double base = c->quality ? bg_row_number(c->quality, BG_COL_BASE_PPL) : NAN;
+    for (size_t i = 0; i < a->n && isnan(base); i++)
+        if (a->c[i].bpw >= BG_UNQUANTIZED_BPW && a->c[i].quality)
+            base = bg_row_number(a->c[i].quality, BG_COL_PPL);
+    return base;
+}
+
+static void fill_quality(const bg_advice *a, bg_candidate *c)
+{
+    double base = base_perplexity(a, c);
+    c->ppl = c->quality ? bg_row_number(c->quality, BG_COL_PPL) : NAN;
+    c->kld = c->quality ? bg_row_number(c->quality, BG_COL_KLD) : NAN;
+    c->kld_se = c->quality ? bg_row_number(c->quality, BG_COL_KLD_SE) : NAN;
+    c->same_top_pct = c->quality ? bg_row_number(c->quality, BG_COL_SAME_TOP) : NAN;
+    c->ppl_loss_pct = 100 * (c->ppl / base - 1);
+    if (isnan(c->kld) && c->ppl == base) c->kld = 0; /* the source itself */
+}
+
+static void fill_loss(bg_advice *a)
+{
+    a->basis = BG_LOSS_BPW;
+    for (size_t i = 0; i < a->n; i++) {
+        if (!isnan(a->c[i].kld) && a->c[i].kld > 0) a->basis = BG_LOSS_KLD;
+        else if (!isnan(a->c[i].ppl_loss_pct) && a->basis == BG_LOSS_BPW) a->basis = BG_LOSS_PPL;
+    }
+    for (size_t i = 0; i < a->n; i++) {
+        bg_candidate *c = &a->c[i];
+        double loss = a->basis == BG_LOSS_KLD   ? c->kld
+                      : a->basis == BG_LOSS_PPL ? log1p(c->ppl_loss_pct / 100)
+                      : c->bpw >= BG_UNQUANTIZED_BPW          ? 0
+                                                : 32 * pow(4, -c->bpw);
+        c->loss = loss < 0 ? 0 : loss;
+    }
+}
+
+static int by_size(const void *pa, const void *pb)
+{
+    const bg_candidate *a = pa, *b = pb;
+    double x = isnan(a->weight_bytes) ? INFINITY : a->weight_bytes;
+    double y = isnan(b->weight_bytes) ? INFINITY : b->weight_bytes;
+    return x < y ? -1 : x > y ? 1 : strcmp(a->scheme, b->scheme);
+}
+
+bg_status bg_advise_join(bg_advice *a, bg_error *err)
+{
+    const bg_results *r = a->results;
+    size_t rows = bg_results_row_count(r);
+    const char *tg = common_test(r, "tg"), *pp = common_test(r, "pp");
+    a->c = bg_alloc(rows ? rows : 1, sizeof *a->c);
+    if (!a->c) return bg_fail_nomem(err, "the recommendation", rows * sizeof *a->c);
+    for (size_t i = 0; i < rows; i++) {
+        const bg_row *row = bg_results_row(r, i);
+        const char *test = bg_row_text(row, BG_COL_TEST);
+        bg_candidate *c;
+        if (!bg_row_text(row, BG_COL_SCHEME)) continue;
+        c = find_or_add(a, row);
+        if (!row_ok(row)) continue;
+        if (!row_ok(c->any)) c->any = row;
+        if (tg && test && strcmp(test, tg) == 0 && is_test(row, "tg")) take_fastest(&c->tg, row);
+        if (pp && test && strcmp(test, pp) == 0 && is_test(row, "pp")) take_fastest(&c->pp, row);
+        if (!c->quality && (bg_row_has(row, BG_COL_KLD) || bg_row_has(row, BG_COL_PPL)))
+            c->quality = row;
+    }
+    for (size_t i = 0; i < a->n; i++) {
+        bg_candidate *c = &a->c[i];
+        c->bpw = first_known(r, c->scheme, BG_COL_BPW);
+        c->weight_bytes = first_known(r, c->scheme, BG_COL_WEIGHT_BYTES);
+        c->scratch_bytes = c->tg ? bg_row_number(c->tg, BG_COL_SCRATCH) : NAN;
+        if (isnan(c->scratch_bytes)) c->scratch_bytes = first_known(r, c->scheme, BG_COL_SCRATCH);
+        c->j_per_token = c->tg ? bg_row_number(c->tg, BG_COL_J_TOKEN) : NAN;
+        take_speed(c->tg, &c->tg_tps, &c->tg_low, &c->tg_high);
+        take_speed(c->pp, &c->pp_tps, &c->pp_low, &c->pp_high);
+    }
+    for (size_t i = 0; i < a->n; i++) fill_quality(a, &a->c[i]);
+    fill_loss(a);
+    qsort(a->c, a->n, sizeof *a->c, by_size);
+    return BG_OK;
+}

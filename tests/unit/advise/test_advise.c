@@ -1,0 +1,350 @@
+/* Recommendations on results made by hand, where the right answer is known. */
+#include "test.h"
+
+#include "bitgauge/advise.h"
+
+#include <math.h>
+
+typedef struct cell { const char *scheme; double mb, tps, half, kld, ppl; } cell;
+
+/* A machine bound by bandwidth: speed is inverse to size. Losses are those of a small model. */
+static const cell usual[] = {
+    {"Q2_K", 3.5, 11500, 60, .32, 6.33},    {"Q3_K_M", 4.3, 9500, 60, .073, 5.01},
+    {"Q4_K_M", 5.2, 8000, 60, .0196, 4.75}, {"Q5_K_M", 5.9, 7000, 60, .0062, 4.694},
+    {"Q6_K", 6.8, 6000, 60, .0027, 4.677},  {"Q8_0", 8.7, 4700, 60, .0004, 4.6675},
+    {"F16", 16.4, 2500, 60, 0, 4.6655},
+};
+
+static void add(bg_results *r, const cell *c)
+{
+    bg_row *speed = bg_row_new(), *quality = bg_row_new();
+    bg_row *both[] = {speed, quality};
+    bg_error err;
+    for (size_t i = 0; i < 2; i++) {
+        bg_row_set_text(both[i], BG_COL_SCHEME, c->scheme);
+        bg_row_set_text(both[i], BG_COL_STATUS, "ok");
+        bg_row_set_number(both[i], BG_COL_WEIGHT_BYTES, c->mb * 1e6);
+        bg_row_set_number(both[i], BG_COL_BPW, c->mb * 16 / 16.4);
+        bg_row_set_number(both[i], BG_COL_KV_TOKEN, 1000);
+        bg_row_set_number(both[i], BG_COL_SCRATCH, 1e5);
+        bg_row_set_number(both[i], BG_COL_N_GEN, 100);
+    }
+    bg_row_set_text(speed, BG_COL_TEST, "tg100");
+    bg_row_set_number(speed, BG_COL_TPS, c->tps);
+    bg_row_set_number(speed, BG_COL_TPS_LOW, c->tps - c->half);
+    bg_row_set_number(speed, BG_COL_TPS_HIGH, c->tps + c->half);
+    bg_row_set_text(quality, BG_COL_TEST, "quality");
+    bg_row_set_number(quality, BG_COL_KLD, c->kld);
+    bg_row_set_number(quality, BG_COL_PPL, c->ppl);
+    bg_row_set_number(quality, BG_COL_BASE_PPL, isnan(c->ppl) ? NAN : 4.6655);
+    assert_ok(bg_results_add(r, &speed, &err), &err);
+    assert_ok(bg_results_add(r, &quality, &err), &err);
+}
+
+static bg_results *make(const cell *cells, size_t n)
+{
+    bg_results *r;
+    bg_error err;
+    assert_ok(bg_results_new(&r, "made by hand", "{}", &err), &err);
+    for (size_t i = 0; i < n; i++) add(r, &cells[i]);
+    return r;
+}
+
+/* The pick, or NULL when nothing is feasible. */
+static const char *ask(const bg_results *r, bg_advise_options o)
+{
+    static char name[32];
+    bg_advice *a;
+    bg_error err;
+    bg_status status = bg_advise(&a, r, &o, &err);
+    assert_true(status == BG_OK || status == BG_ERR_INFEASIBLE);
+    assert_int_equal(bg_advice_feasible(a), status == BG_OK);
+    snprintf(name, sizeof name, "%s", bg_advice_pick(a)->scheme);
+    bg_advice_close(&a);
+    return status == BG_OK ? name : NULL;
+}
+
+static void picks_the_knee(void **state)
+{
+    bg_results *r = make(usual, 7);
+    (void)state;
+    assert_string_equal(ask(r, (bg_advise_options){.ctx = 0}), "Q5_K_M");
+    bg_results_close(&r);
+}
+
+static void knee_follows_speed(void **state)
+{
+    cell cells[7];
+    bg_results *r;
+    (void)state;
+    /* A machine whose 4-bit kernels are good and whose 5-bit ones are not. */
+    memcpy(cells, usual, sizeof cells);
+    cells[3].tps = 5000;
+    cells[4].tps = 4800;
+    r = make(cells, 7);
+    assert_string_equal(ask(r, (bg_advise_options){.ctx = 0}), "Q4_K_M");
+    bg_results_close(&r);
+    /* A machine on which nothing is faster than 8 bits: fewer bits only lose. */
+    for (size_t i = 0; i < 6; i++) cells[i].tps = 4700 - 10 * (double)i;
+    r = make(cells, 7);
+    assert_string_equal(ask(r, (bg_advise_options){.ctx = 0}), "Q8_0");
+    bg_results_close(&r);
+}
+
+/* A scheme that nobody would choose must not move the pick. */
+static void ignores_what_is_useless(void **state)
+{
+    cell useless = {"TQ1_0", 1.9, 30000, 60, 5.1, 300};
+    bg_results *r = make(usual, 7);
+    bg_advice *a;
+    bg_error err;
+    bg_advise_options o = {.objective = BG_OBJECTIVE_SPEED};
+    (void)state;
+    add(r, &useless);
+    assert_string_equal(ask(r, (bg_advise_options){.ctx = 0}), "Q5_K_M");
+    assert_string_equal(ask(r, o), "Q2_K");
+    assert_ok(bg_advise(&a, r, &o, &err), &err);
+    assert_string_equal(bg_advice_candidate(a, 0)->scheme, "TQ1_0");
+    assert_non_null(strstr(bg_advice_candidate(a, 0)->removed_by, "5.10 nats"));
+    bg_advice_close(&a);
+    o.max_kld = 10; /* unless asked for */
+    assert_string_equal(ask(r, o), "TQ1_0");
+    bg_results_close(&r);
+}
+
+static void never_picks_the_dominated(void **state)
+{
+    /* Slower and worse than its neighbours. */
+    static const cell extra = {"Q5_1", 6.1, 6500, 60, .009, 4.71};
+    bg_results *r = make(usual, 7);
+    bg_advice *a;
+    bg_error err;
+    bg_advise_options o = {.ctx = 0};
+    (void)state;
+    add(r, &extra);
+    assert_ok(bg_advise(&a, r, &o, &err), &err);
+    for (size_t i = 0; i < bg_advice_count(a); i++) {
+        const bg_candidate *c = bg_advice_candidate(a, i);
+        assert_int_equal(c->on_front, strcmp(c->scheme, "Q5_1") != 0);
+    }
+    bg_advice_close(&a);
+    bg_results_close(&r);
+}
+
+/* Faster by less than the noise is not faster; then quality decides. */
+static void noise_is_no_speed(void **state)
+{
+    cell cells[] = {
+        {"Q4_K_S", 5.0, 8030, 100, .025, 4.77}, {"Q4_K_M", 5.2, 8000, 100, .0196, 4.75},
+        {"Q5_K_M", 5.9, 7990, 100, .0062, 4.694}, {"F16", 16.4, 2500, 60, 0, 4.6655},
+    };
+    bg_results *r = make(cells, 4);
+    (void)state;
+    assert_string_equal(ask(r, (bg_advise_options){.ctx = 0}), "Q5_K_M");
+    assert_string_equal(ask(r, (bg_advise_options){.objective = BG_OBJECTIVE_SPEED}), "Q5_K_M");
+    bg_results_close(&r);
+    /* One interval as wide as the scale does not make its owner equal to all. */
+    cells[3].half = 20000;
+    r = make(cells, 4);
+    assert_string_equal(ask(r, (bg_advise_options){.ctx = 0}), "Q5_K_M");
+    bg_results_close(&r);
+    for (size_t i = 0; i < 3; i++) cells[i].half = 5;
+    r = make(cells, 4);
+    assert_string_equal(ask(r, (bg_advise_options){.objective = BG_OBJECTIVE_SPEED}), "Q4_K_S");
+    bg_results_close(&r);
+}
+
+static void every_limit_moves_the_pick(void **state)
+{
+    bg_results *r = make(usual, 7);
+    (void)state;
+    /* 5.2 MB of weights, 100 tokens of 1000 bytes, 100 kB of scratch. */
+    assert_string_equal(ask(r, (bg_advise_options){.memory = 5400000}), "Q4_K_M");
+    assert_string_equal(ask(r, (bg_advise_options){.memory = 5399999}), "Q3_K_M");
+    assert_string_equal(ask(r, (bg_advise_options){.memory = 6000000, .ctx = 1000}), "Q3_K_M");
+    assert_string_equal(ask(r, (bg_advise_options){.min_tps = 7500}), "Q4_K_M");
+    assert_string_equal(ask(r, (bg_advise_options){.max_kld = .003}), "Q6_K");
+    assert_string_equal(ask(r, (bg_advise_options){.max_ppl_loss_pct = .1}), "Q8_0");
+    assert_string_equal(ask(r, (bg_advise_options){.objective = BG_OBJECTIVE_SPEED}), "Q2_K");
+    assert_string_equal(ask(r, (bg_advise_options){.objective = BG_OBJECTIVE_QUALITY}), "F16");
+    assert_string_equal(ask(r, (bg_advise_options){.objective = BG_OBJECTIVE_SIZE}), "Q2_K");
+    /* A limit that the pick meets does not change it. */
+    assert_string_equal(ask(r, (bg_advise_options){.memory = 6200000}), "Q5_K_M");
+    bg_results_close(&r);
+}
+
+static void impossible_names_the_nearest(void **state)
+{
+    bg_results *r = make(usual, 7);
+    bg_advise_options o = {.memory = 3000000};
+    bg_advice *a;
+    bg_error err;
+    char *text;
+    (void)state;
+    assert_fails(bg_advise(&a, r, &o, &err), BG_ERR_INFEASIBLE, "Q2_K with --memory 3.7", &err);
+    assert_string_equal(bg_advice_pick(a)->scheme, "Q2_K");
+    assert_string_equal(bg_advice_change(a, 0), "with --memory 3.7MB: Q2_K");
+    for (size_t i = 0; i < bg_advice_count(a); i++)
+        assert_non_null(bg_advice_candidate(a, i)->removed_by);
+    assert_ok(bg_advice_text(a, 80, &text, &err), &err);
+    assert_non_null(strstr(text, "recommended: none (nearest: Q2_K with --memory 3.7MB)\n"));
+    bg_free_text(text);
+    bg_advice_close(&a);
+    bg_results_close(&r);
+}
+
+/* Every change that is printed does what it says. */
+static void changes_hold(void **state)
+{
+    bg_results *r = make(usual, 7);
+    bg_advise_options o = {.memory = 6500000};
+    bg_advice *a;
+    bg_error err;
+    size_t seen = 0;
+    (void)state;
+    assert_ok(bg_advise(&a, r, &o, &err), &err);
+    for (size_t i = 0; i < bg_advice_change_count(a); i++) {
+        char option[32], scheme[32];
+        double value;
+        bg_advise_options changed = o;
+        if (sscanf(bg_advice_change(a, i), "with %31s %lf%*[MB]: %31s", option, &value, scheme) != 3 &&
+            sscanf(bg_advice_change(a, i), "with %31s %lf: %31s", option, &value, scheme) != 3)
+            continue;
+        if (!strcmp(option, "--memory")) changed.memory = (uint64_t)llround(value * 1e6);
+        else if (!strcmp(option, "--min-tps")) changed.min_tps = value;
+        else if (!strcmp(option, "--max-kld")) changed.max_kld = value;
+        else if (!strcmp(option, "--ctx")) changed.ctx = (uint32_t)value;
+        else fail_msg("unknown option in '%s'", bg_advice_change(a, i));
+        assert_string_equal(ask(r, changed), scheme);
+        assert_string_not_equal(scheme, bg_advice_pick(a)->scheme);
+        seen++;
+    }
+    assert_true(seen >= 3);
+    bg_advice_close(&a);
+    bg_results_close(&r);
+}
+
+static void missing_quality_is_estimated(void **state)
+{
+    cell cells[7];
+    bg_results *r;
+    bg_advice *a;
+    bg_error err;
+    bg_advise_options o = {.ctx = 0};
+    (void)state;
+    memcpy(cells, usual, sizeof cells);
+    for (size_t i = 0; i < 7; i++) cells[i].kld = NAN;
+    r = make(cells, 7);
+    assert_ok(bg_advise(&a, r, &o, &err), &err);
+    assert_int_equal(bg_advice_basis(a), BG_LOSS_PPL);
+    assert_string_equal(bg_advice_pick(a)->scheme, "Q5_K_M");
+    bg_advice_close(&a);
+    bg_results_close(&r);
+    for (size_t i = 0; i < 7; i++) cells[i].ppl = NAN;
+    r = make(cells, 7);
+    assert_ok(bg_advise(&a, r, &o, &err), &err);
+    assert_int_equal(bg_advice_basis(a), BG_LOSS_BPW);
+    assert_non_null(strstr(bg_advice_reason(a, 1), "estimate"));
+    bg_advice_close(&a);
+    o.max_kld = 0.1; /* an estimate does not prove a limit */
+    assert_null(ask(r, o));
+    bg_results_close(&r);
+}
+
+/* Where some were measured, the others are left out, with the reason. */
+static void unmeasured_among_measured(void **state)
+{
+    cell cells[7];
+    bg_results *r;
+    bg_advice *a;
+    bg_error err;
+    bg_advise_options o = {.ctx = 0};
+    (void)state;
+    memcpy(cells, usual, sizeof cells);
+    cells[3].kld = cells[3].ppl = NAN;
+    cells[2].tps = NAN;
+    r = make(cells, 7);
+    assert_ok(bg_advise(&a, r, &o, &err), &err);
+    assert_string_equal(bg_advice_pick(a)->scheme, "Q6_K");
+    assert_string_equal(bg_advice_candidate(a, 3)->removed_by, "quality was not measured");
+    assert_string_equal(bg_advice_candidate(a, 2)->removed_by, "decode speed was not measured");
+    bg_advice_close(&a);
+    bg_results_close(&r);
+}
+
+static void energy(void **state)
+{
+    bg_results *r = make(usual, 7);
+    bg_advise_options o = {.objective = BG_OBJECTIVE_ENERGY};
+    bg_advice *a;
+    bg_error err;
+    (void)state;
+    assert_fails(bg_advise(&a, r, &o, &err), BG_ERR_INFEASIBLE, "energy was not measured", &err);
+    assert_string_equal(bg_advice_pick(a)->scheme, "Q5_K_M");
+    bg_advice_close(&a);
+    for (size_t i = 0; i < bg_results_row_count(r); i++) {
+        const char *scheme = bg_row_text(bg_results_row(r, i), BG_COL_SCHEME);
+        bg_row_set_number(bg_results_row_mut(r, i), BG_COL_J_TOKEN,
+                          strcmp(scheme, "Q4_K_M") ? 0.02 : 0.01);
+    }
+    assert_string_equal(ask(r, o), "Q4_K_M");
+    bg_results_close(&r);
+}
+
+static void refuses_nonsense(void **state)
+{
+    bg_results *empty, *r = make(usual, 7);
+    bg_advise_options o = {.min_tps = -1}, plain = {.ctx = 0};
+    bg_advice *a;
+    bg_error err;
+    (void)state;
+    assert_fails(bg_advise(&a, r, &o, &err), BG_ERR_INPUT, "negative", &err);
+    assert_null(a);
+    assert_ok(bg_results_new(&empty, "empty", "{}", &err), &err);
+    assert_fails(bg_advise(&a, empty, &plain, &err), BG_ERR_INPUT, "bitgauge sweep", &err);
+    bg_results_close(&empty);
+    bg_results_close(&r);
+}
+
+static void is_deterministic(void **state)
+{
+    bg_results *r = make(usual, 7), *reversed;
+    bg_advice *a, *b;
+    bg_error err;
+    bg_advise_options o = {.memory = 6500000};
+    char *x, *y;
+    (void)state;
+    assert_ok(bg_results_new(&reversed, "made by hand", "{}", &err), &err);
+    for (size_t i = 7; i-- > 0;) add(reversed, &usual[i]);
+    assert_ok(bg_advise(&a, r, &o, &err), &err);
+    assert_ok(bg_advise(&b, reversed, &o, &err), &err);
+    assert_ok(bg_advice_json(a, &x, &err), &err);
+    assert_ok(bg_advice_json(b, &y, &err), &err);
+    assert_string_equal(x, y);
+    bg_free_text(x);
+    bg_free_text(y);
+    bg_advice_close(&a);
+    bg_advice_close(&b);
+    bg_results_close(&r);
+    bg_results_close(&reversed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(picks_the_knee),
+        cmocka_unit_test(knee_follows_speed),
+        cmocka_unit_test(ignores_what_is_useless),
+        cmocka_unit_test(never_picks_the_dominated),
+        cmocka_unit_test(noise_is_no_speed),
+        cmocka_unit_test(every_limit_moves_the_pick),
+        cmocka_unit_test(impossible_names_the_nearest),
+        cmocka_unit_test(changes_hold),
+        cmocka_unit_test(missing_quality_is_estimated),
+        cmocka_unit_test(unmeasured_among_measured),
+        cmocka_unit_test(energy),
+        cmocka_unit_test(refuses_nonsense),
+        cmocka_unit_test(is_deterministic),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
