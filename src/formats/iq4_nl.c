@@ -18,7 +18,10 @@ void bg_iq4_nl_decode(const void *blocks, float *out, size_t n)
     }
 }
 
-static const bg_grid grid = {.subs = 1, .size = 32, .levels = bg_iq4_levels, .scale_low = 1, .scale_high = 1};
+static const bg_grid grid = {
+    .subs = 1, .size = 32, .low = -127, .high = 113, .levels = bg_iq4_nearest, .scale_low = 1,
+    .scale_high = 1,
+};
 
 void bg_iq4_nl_encode(const float *in, const float *importance, void *blocks, size_t n)
 {
@@ -28,6 +31,7 @@ void bg_iq4_nl_encode(const float *in, const float *importance, void *blocks, si
     for (size_t i = 0; i < n; i += 32, b += 18) {
         bg_target_load(&target, in + i, importance ? importance + i : NULL, 32);
         bg_search_scaled(&grid, &target, &fit);
+        for (int j = 0; j < 32; j++) fit.q[j] = bg_iq4_index(fit.q[j] - 128);
         bg_store_f16(b, fit.d);
         for (int j = 0; j < 16; j++) b[2 + j] = (uint8_t)(fit.q[j] | fit.q[j + 16] << 4);
     }

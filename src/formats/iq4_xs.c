@@ -26,7 +26,10 @@ void bg_iq4_xs_decode(const void *blocks, float *out, size_t n)
     }
 }
 
-static const bg_grid grid = {.subs = 8, .size = 32, .levels = bg_iq4_levels, .scale_low = -32, .scale_high = 31};
+static const bg_grid grid = {
+    .subs = 8, .size = 32, .low = -127, .high = 113, .levels = bg_iq4_nearest, .scale_low = -32,
+    .scale_high = 31, .reach = 1,
+};
 
 void bg_iq4_xs_encode(const float *in, const float *importance, void *blocks, size_t n)
 {
@@ -36,6 +39,7 @@ void bg_iq4_xs_encode(const float *in, const float *importance, void *blocks, si
     for (size_t i = 0; i < n; i += 256, b += 136) {
         bg_target_load(&target, in + i, importance ? importance + i : NULL, 256);
         bg_search_scaled(&grid, &target, &fit);
+        for (int j = 0; j < 256; j++) fit.q[j] = bg_iq4_index(fit.q[j] - 128);
         unsigned high = 0;
         bg_store_f16(b, fit.d);
         memset(b + 4, 0, 4);

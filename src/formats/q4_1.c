@@ -18,8 +18,10 @@ void bg_q4_1_decode(const void *blocks, float *out, size_t n)
     }
 }
 
-static const bg_grid grid = {.subs = 1, .size = 32, .low = 0, .high = 15, .scale_low = 1, .scale_high = 1,
-                             .min_low = 1, .min_high = 1};
+static const bg_grid grid = {
+    .subs = 1, .size = 32, .low = 0, .high = 15, .scale_low = 1, .scale_high = 1, .min_low = 1,
+    .min_high = 1,
+};
 
 void bg_q4_1_encode(const float *in, const float *importance, void *blocks, size_t n)
 {

@@ -17,7 +17,9 @@ void bg_tq2_0_decode(const void *blocks, float *out, size_t n)
     }
 }
 
-static const bg_grid grid = {.subs = 1, .size = 256, .low = -1, .high = 1, .scale_low = 1, .scale_high = 1};
+static const bg_grid grid = {
+    .subs = 1, .size = 256, .low = -1, .high = 1, .scale_low = 1, .scale_high = 1,
+};
 
 void bg_tq2_0_encode(const float *in, const float *importance, void *blocks, size_t n)
 {

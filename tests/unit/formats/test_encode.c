@@ -9,9 +9,9 @@
 /* Relative RMS error that a format must stay under on normal weights: what its bits allow. */
 static const struct { const char *name; double bound; } bounds[] = {
     {"F32", 0},       {"F16", 3e-4},    {"BF16", 2e-3},  {"Q4_0", 0.10},  {"Q4_1", 0.09},
-    {"Q5_0", 0.05},   {"Q5_1", 0.045},  {"Q8_0", 0.007}, {"Q2_K", 0.33},  {"Q3_K", 0.19},
+    {"Q5_0", 0.05},   {"Q5_1", 0.045},  {"Q8_0", 0.007}, {"Q2_K", 0.29},  {"Q3_K", 0.15},
     {"Q4_K", 0.085},  {"Q5_K", 0.045},  {"Q6_K", 0.025}, {"Q8_K", 0.009}, {"IQ4_NL", 0.09},
-    {"IQ4_XS", 0.09}, {"TQ1_0", 0.82},  {"TQ2_0", 0.82},
+    {"IQ4_XS", 0.09}, {"TQ1_0", 0.52},  {"TQ2_0", 0.52},
 };
 
 static double error_of(const bg_format_info *f, const float *x, const float *importance, size_t n)
