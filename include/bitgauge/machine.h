@@ -30,8 +30,9 @@ typedef struct bg_machine_options {
 bg_status bg_machine_open(bg_machine **m, const bg_machine_options *o, bg_error *err);
 void bg_machine_close(bg_machine **m);
 
-/* Measures the roofs (seconds of work): read bandwidth per memory level at 1 thread and at
- * `threads`, arithmetic peaks per instruction set that works. */
+/* Measures the roofs (two or three seconds): read bandwidth per memory level at 1 thread and at
+ * `threads` (0: the default), arithmetic peaks per instruction set that works. What was measured
+ * before is kept. BG_ERR_INTERRUPTED when progress returned false. */
 bg_status bg_machine_measure(bg_machine *m, int threads, bg_error *err);
 
 typedef enum bg_roof_kind { BG_ROOF_READ, BG_ROOF_FLOP, BG_ROOF_INT8 } bg_roof_kind;
@@ -62,12 +63,15 @@ bg_status bg_machine_write_xml(const bg_machine *m, const char *path, bg_error *
 
 /* Noise while something ran: take one before and one after. */
 typedef struct bg_noise {
-    double steal_ratio;        /* of all CPU time since boot or since `before` */
-    double load1;              /* load average */
+    double steal_ratio;        /* of all CPU time since boot; NaN when unknown */
+    uint64_t steal_ticks, total_ticks;
+    double load1;              /* load average; NaN when unknown */
     uint64_t throttle_events;  /* of thermal_throttle counters and cgroup cpu.stat */
     const char *governor;      /* or NULL */
 } bg_noise;
 void bg_machine_noise(const bg_machine *m, bg_noise *now);
+/* Share of all CPU time that was stolen between the two; NaN when unknown or in less than a tick. */
+double bg_noise_steal(const bg_noise *before, const bg_noise *after);
 
 #ifdef __cplusplus
 }

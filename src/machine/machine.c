@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* "model name	: AMD EPYC" of /proc/cpuinfo. */
-static bool cpuinfo_value(const bg_machine *m, const char *key, char *out, size_t size)
+bool bg_machine_cpuinfo(const bg_machine *m, const char *key, char *out, size_t size)
 {
     char text[8192];
     size_t n = strlen(key);
@@ -30,11 +30,28 @@ static void find_cpu(bg_machine *m)
     const char *model = package ? hwloc_obj_get_info_by_name(package, "CPUModel") : NULL;
     const char *vendor = package ? hwloc_obj_get_info_by_name(package, "CPUVendor") : NULL;
     if (model) snprintf(m->model, sizeof m->model, "%s", model);
-    else if (!cpuinfo_value(m, "model name", m->model, sizeof m->model))
-        cpuinfo_value(m, "Model", m->model, sizeof m->model);
+    else if (!bg_machine_cpuinfo(m, "model name", m->model, sizeof m->model))
+        bg_machine_cpuinfo(m, "Model", m->model, sizeof m->model);
     if (vendor) snprintf(m->vendor, sizeof m->vendor, "%s", vendor);
-    else if (!cpuinfo_value(m, "vendor_id", m->vendor, sizeof m->vendor))
-        cpuinfo_value(m, "CPU implementer", m->vendor, sizeof m->vendor);
+    else if (!bg_machine_cpuinfo(m, "vendor_id", m->vendor, sizeof m->vendor))
+        bg_machine_cpuinfo(m, "CPU implementer", m->vendor, sizeof m->vendor);
+}
+
+/* The hypervisor bit of CPUID, as Linux shows it; other architectures have none. */
+static int find_virtualised(const bg_machine *m)
+{
+    char flags[4096];
+    if (!bg_machine_cpuinfo(m, "flags", flags, sizeof flags)) return -1;
+    return strstr(flags, " hypervisor") != NULL;
+}
+
+static void try_isas(bg_machine *m)
+{
+    for (size_t i = 0; bg_isa_probes[i].name; i++) {
+        bg_isa_state *s = &m->isas[i];
+        if (m->recorded) snprintf(s->reason, sizeof s->reason, "a recorded machine");
+        else s->usable = bg_isa_try(&bg_isa_probes[i], s->reason, sizeof s->reason);
+    }
 }
 
 bg_status bg_machine_open(bg_machine **out, const bg_machine_options *o, bg_error *err)
@@ -55,6 +72,11 @@ bg_status bg_machine_open(bg_machine **out, const bg_machine_options *o, bg_erro
         return s;
     }
     find_cpu(m);
+    m->virtualised = find_virtualised(m);
+    bg_sysfs_text(m->governor, sizeof m->governor, m->sysfs,
+                  "devices/system/cpu/cpu%d/cpufreq/scaling_governor",
+                  hwloc_bitmap_first(m->usable));
+    try_isas(m);
     *out = m;
     return BG_OK;
 }

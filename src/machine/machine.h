@@ -5,8 +5,22 @@
 #include "bitgauge/machine.h"
 
 #include "base/base.h"
+#include "machine/isa.h"
 
 #include <hwloc.h>
+
+/* One measured roof. */
+typedef struct bg_roof {
+    bg_roof_kind kind;
+    const char *level, *isa;     /* as in bg_machine_roof; constant text */
+    int threads;
+    double value;                /* NaN: not measured */
+    uint64_t bytes;              /* read roofs: what each thread walked through, at most */
+    const char *reason;          /* why it was not measured; constant text */
+} bg_roof;
+enum { BG_ROOFS_MAX = 512 };
+
+typedef struct bg_isa_state { bool usable; char reason[96]; } bg_isa_state;
 
 struct bg_machine {
     char *sysfs, *procfs;        /* roots */
@@ -17,7 +31,14 @@ struct bg_machine {
     int n_cores, n_cpus;         /* n_cpus: logical CPUs this process may use */
     hwloc_bitmap_t usable;       /* those CPUs */
     char model[128], vendor[64], governor[32];
+    int virtualised;             /* 1, 0, or -1 when unknown */
+    bg_isa_state isas[BG_ISA_PROBES_MAX]; /* in the order of bg_isa_probes */
+    bg_roof roofs[BG_ROOFS_MAX];
+    size_t n_roofs;
 };
+
+/* The value of a key of /proc/cpuinfo's first CPU. */
+bool bg_machine_cpuinfo(const bg_machine *m, const char *key, char *out, size_t size);
 
 /* Limits of the cgroups that hold this process, of every level of the hierarchy. */
 typedef struct bg_limits {
@@ -31,5 +52,11 @@ void bg_machine_limits(const bg_machine *m, bg_limits *out);
 /* Fills topology, cores and usable. */
 bg_status bg_machine_topology_open(bg_machine *m, const char *xml, bg_error *err);
 void bg_machine_topology_close(bg_machine *m);
+/* Of the first `threads` members of a team, those whose core shares this cache level with
+ * member's. *bytes is its size; 0 when there is none. */
+int bg_machine_cache_sharers(const bg_machine *m, int level, int member, int threads,
+                             size_t *bytes);
+/* Bytes of all caches of the last level. */
+size_t bg_machine_last_level_bytes(const bg_machine *m);
 
 #endif

@@ -98,10 +98,38 @@ void bg_machine_bind(void *user, int member)
     hwloc_bitmap_free(set);
 }
 
+static hwloc_obj_t cache_above(hwloc_obj_t core, int level)
+{
+    for (hwloc_obj_t o = core; o; o = o->parent)
+        if (hwloc_obj_type_is_dcache(o->type) && (int)o->attr->cache.depth == level) return o;
+    return NULL;
+}
+
 size_t bg_machine_cache_bytes(const bg_machine *m, int level)
 {
-    for (hwloc_obj_t o = m->cores[0]; o; o = o->parent)
-        if (hwloc_obj_type_is_dcache(o->type) && (int)o->attr->cache.depth == level)
-            return (size_t)o->attr->cache.size;
+    hwloc_obj_t cache = cache_above(m->cores[0], level);
+    return cache ? (size_t)cache->attr->cache.size : 0;
+}
+
+int bg_machine_cache_sharers(const bg_machine *m, int level, int member, int threads,
+                             size_t *bytes)
+{
+    hwloc_obj_t cache = cache_above(m->cores[member % m->n_cores], level);
+    int sharers = 0;
+    *bytes = cache ? (size_t)cache->attr->cache.size : 0;
+    for (int i = 0; i < threads; i++)
+        if (cache && cache_above(m->cores[i % m->n_cores], level) == cache) sharers++;
+    return sharers;
+}
+
+size_t bg_machine_last_level_bytes(const bg_machine *m)
+{
+    for (hwloc_obj_type_t type = HWLOC_OBJ_L5CACHE; type >= HWLOC_OBJ_L1CACHE; type--) {
+        hwloc_obj_t cache = NULL;
+        size_t bytes = 0;
+        while ((cache = hwloc_get_next_obj_by_type(m->topology, type, cache)) != NULL)
+            bytes += (size_t)cache->attr->cache.size;
+        if (bytes) return bytes;
+    }
     return 0;
 }

@@ -1,0 +1,206 @@
+/* machine.json. profiles/machine-schema.md describes what is written here. */
+#include "machine/machine.h"
+
+#include "base/sysfs.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+
+static json_t *text_or_null(const char *s) { return s && *s ? json_string(s) : json_null(); }
+static json_t *real_or_null(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+
+static json_t *bytes_or_null(uint64_t bytes)
+{
+    return bytes == UINT64_MAX ? json_null() : json_integer((json_int_t)bytes);
+}
+
+static json_t *objects(const bg_machine *m, hwloc_obj_type_t type)
+{
+    return json_integer(hwloc_get_nbobjs_by_type(m->topology, type));
+}
+
+/* One entry for caches that are alike; hwloc lists them by level. */
+static json_t *caches_json(const bg_machine *m)
+{
+    static const char *const types[] = {"unified", "data", "instruction"};
+    json_t *array = json_array();
+    for (hwloc_obj_type_t type = HWLOC_OBJ_L1CACHE; type <= HWLOC_OBJ_L3ICACHE; type++) {
+        hwloc_obj_t o = NULL;
+        while ((o = hwloc_get_next_obj_by_type(m->topology, type, o)) != NULL) {
+            const struct hwloc_cache_attr_s *a = &o->attr->cache;
+            json_t *one = json_pack("{s:i, s:s, s:I, s:i, s:i}", "level", (int)a->depth, "type",
+                                    types[a->type], "bytes", (json_int_t)a->size, "line",
+                                    (int)a->linesize, "shared_by",
+                                    hwloc_bitmap_weight(o->cpuset));
+            size_t i, n = json_array_size(array);
+            for (i = 0; i < n; i++) {
+                json_t *seen = json_array_get(array, i), *count = json_object_get(seen, "count");
+                json_object_set(one, "count", count);
+                if (!json_equal(seen, one)) continue;
+                json_integer_set(count, json_integer_value(count) + 1);
+                break;
+            }
+            if (i == n) {
+                json_object_set_new(one, "count", json_integer(1));
+                json_array_append(array, one);
+            }
+            json_decref(one);
+        }
+    }
+    return array;
+}
+
+static const char *info_of(const struct hwloc_info_s *infos, unsigned n, const char *name)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (strcmp(infos[i].name, name) == 0) return infos[i].value;
+    return NULL;
+}
+
+static json_t *megahertz(const char *text)
+{
+    return text ? json_integer(strtol(text, NULL, 10)) : json_null();
+}
+
+/* Only where cores differ: a single kind says nothing. */
+static json_t *core_kinds_json(const bg_machine *m)
+{
+    json_t *array = json_array();
+    int n = hwloc_cpukinds_get_nr(m->topology, 0);
+    hwloc_bitmap_t set = hwloc_bitmap_alloc();
+    for (unsigned k = 0; set && n > 1 && k < (unsigned)n; k++) {
+        struct hwloc_info_s *infos;
+        unsigned n_infos;
+        int efficiency, cores = 0;
+        if (hwloc_cpukinds_get_info(m->topology, k, set, &efficiency, &n_infos, &infos, 0) != 0)
+            continue;
+        for (int i = 0; i < m->n_cores; i++)
+            cores += hwloc_bitmap_intersects(m->cores[i]->cpuset, set);
+        json_array_append_new(array, json_pack("{s:o, s:o, s:i, s:i, s:o, s:o}",
+            "type", text_or_null(info_of(infos, n_infos, "CoreType")),
+            "efficiency", efficiency >= 0 ? json_integer(efficiency) : json_null(),
+            "cores", cores, "cpus", hwloc_bitmap_weight(set),
+            "max_mhz", megahertz(info_of(infos, n_infos, "FrequencyMaxMHz")),
+            "base_mhz", megahertz(info_of(infos, n_infos, "FrequencyBaseMHz"))));
+    }
+    hwloc_bitmap_free(set);
+    return array;
+}
+
+static json_t *cpu_json(const bg_machine *m)
+{
+    const char *arch = hwloc_obj_get_info_by_name(hwloc_get_root_obj(m->topology), "Architecture");
+    struct utsname name;
+    if (!arch && uname(&name) == 0) arch = name.machine;
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+                     "model", text_or_null(m->model), "vendor", text_or_null(m->vendor),
+                     "arch", text_or_null(arch), "cores", objects(m, HWLOC_OBJ_CORE),
+                     "threads", objects(m, HWLOC_OBJ_PU), "packages", objects(m, HWLOC_OBJ_PACKAGE),
+                     "numa_nodes", objects(m, HWLOC_OBJ_NUMANODE), "caches", caches_json(m),
+                     "core_kinds", core_kinds_json(m));
+}
+
+static json_t *isas_json(const bg_machine *m)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; bg_isa_probes[i].name; i++)
+        json_array_append_new(array, json_pack("{s:s, s:b, s:o}", "name", bg_isa_probes[i].name,
+                                               "usable", m->isas[i].usable, "reason",
+                                               text_or_null(m->isas[i].reason)));
+    return array;
+}
+
+static json_t *limits_json(const bg_machine *m)
+{
+    bg_limits limits;
+    bg_machine_limits(m, &limits);
+    return json_pack("{s:o, s:o, s:i, s:i, s:i}", "cpu_quota", real_or_null(limits.cpu_quota),
+                     "memory_limit", bytes_or_null(limits.memory_limit), "affinity", m->n_cpus,
+                     "cores", m->n_cores, "default_threads", bg_machine_default_threads(m));
+}
+
+static json_t *roofs_json(const bg_machine *m)
+{
+    static const struct { const char *kind, *unit; } kinds[] = {
+        [BG_ROOF_READ] = {"read", "GB/s"},
+        [BG_ROOF_FLOP] = {"flop", "GFLOP/s"},
+        [BG_ROOF_INT8] = {"int8op", "Gop/s"},
+    };
+    json_t *array = json_array();
+    for (size_t i = 0; i < m->n_roofs; i++) {
+        const bg_roof *r = &m->roofs[i];
+        json_array_append_new(array, json_pack("{s:s, s:o, s:o, s:i, s:o, s:s, s:o, s:o}",
+            "kind", kinds[r->kind].kind, "level", text_or_null(r->level), "isa",
+            text_or_null(r->isa), "threads", r->threads, "value", real_or_null(r->value), "unit",
+            kinds[r->kind].unit, "bytes", r->bytes ? bytes_or_null(r->bytes) : json_null(),
+            "reason", text_or_null(r->reason)));
+    }
+    return array;
+}
+
+/* What the clock promises, the smallest step it was seen to make, and what a reading costs. */
+static json_t *timer_json(void)
+{
+    enum { READINGS = 20000 };
+    struct timespec resolution = {0, 0};
+    uint64_t begin = bg_clock_ns(), last = begin, step = UINT64_MAX;
+    for (int i = 0; i < READINGS; i++) {
+        uint64_t now = bg_clock_ns();
+        if (now != last) step = BG_MIN(step, now - last);
+        last = now;
+    }
+    clock_getres(CLOCK_MONOTONIC, &resolution);
+    return json_pack("{s:s, s:I, s:o, s:f}", "clock", "CLOCK_MONOTONIC", "resolution_ns",
+                     (json_int_t)resolution.tv_sec * 1000000000 + resolution.tv_nsec,
+                     "smallest_step_ns", bytes_or_null(step), "read_ns",
+                     (double)(last - begin) / READINGS);
+}
+
+static json_t *noise_json(const bg_machine *m)
+{
+    bg_noise noise;
+    bg_machine_noise(m, &noise);
+    return json_pack("{s:o, s:o, s:I, s:o}", "steal_ratio", real_or_null(noise.steal_ratio),
+                     "load1", real_or_null(noise.load1), "throttle_events",
+                     (json_int_t)noise.throttle_events, "governor", text_or_null(noise.governor));
+}
+
+static json_t *os_json(const bg_machine *m)
+{
+    char name[64] = "", release[128] = "";
+    bg_sysfs_text(name, sizeof name, m->procfs, "sys/kernel/ostype");
+    bg_sysfs_text(release, sizeof release, m->procfs, "sys/kernel/osrelease");
+    return json_pack("{s:o, s:o}", "name", text_or_null(name), "release", text_or_null(release));
+}
+
+static json_t *parsed(const char *json)
+{
+    json_t *array = json ? json_loads(json, 0, NULL) : NULL;
+    return array ? array : json_array();
+}
+
+bg_status bg_machine_json(const bg_machine *m, const char *counters_json, const char *energy_json,
+                          char **text, bg_error *err)
+{
+    char stamp[32] = "";
+    time_t now = time(NULL);
+    struct tm utc;
+    json_t *root;
+    if (gmtime_r(&now, &utc)) strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    root = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+                     "bitgauge", bg_version(), "timestamp", stamp, "cpu", cpu_json(m),
+                     "isas", isas_json(m), "limits", limits_json(m),
+                     "memory", json_pack("{s:o, s:o}", "total",
+                                         bytes_or_null(bg_machine_memory_total(m)), "available",
+                                         bytes_or_null(bg_machine_memory_available(m))),
+                     "roofs", roofs_json(m), "timer", timer_json(), "noise", noise_json(m),
+                     "virtual", m->virtualised < 0 ? json_null() : json_boolean(m->virtualised),
+                     "os", os_json(m), "counters", parsed(counters_json), "energy",
+                     parsed(energy_json));
+    *text = root ? json_dumps(root, JSON_SORT_KEYS | JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
+    json_decref(root);
+    return *text ? BG_OK : bg_fail_nomem(err, "machine.json", 0);
+}
