@@ -1,0 +1,79 @@
+/* A model's tensors in the formats of a scheme, in memory. */
+#include "base/team.h"
+#include "model/model.h"
+
+#include <string.h>
+
+/* Re-encodes tensor i, which still describes the source's data. */
+static bg_status recode(bg_model *m, size_t i, bg_format format, const bg_importance *importance,
+                        bg_team *team, bg_error *err)
+{
+    bg_tensor *t = &m->tensors[i];
+    const bg_format_info *from = bg_format_get(t->format), *to = bg_format_get(format);
+    size_t rows = t->ne[1], k = t->ne[0], bytes = bg_format_row_bytes(to, k) * rows;
+    const float *weights = importance ? bg_importance_find(importance, t->name, k) : NULL;
+    void *data = bg_alloc_large(bytes);
+    bg_status status;
+    if (!data)
+        return bg_fail(err, BG_ERR_NOMEM, t->name,
+                       "no memory for %zu MB of weights: quantize to a smaller scheme, or to a "
+                       "file with `bitgauge quantize`", bytes / 1000000 + 1);
+    status = bg_quantize_rows(from, t->data, to, data, weights, rows, k, team, err);
+    if (status != BG_OK) {
+        bg_free_large(data, bytes);
+        return status;
+    }
+    m->recoded[i] = data;
+    t->data = data;
+    t->bytes = bytes;
+    t->format = format;
+    t->type_id = (uint32_t)format;
+    return BG_OK;
+}
+
+static bg_status recode_all(bg_model *m, const bg_scheme *scheme, const bg_importance *importance,
+                            bg_team *team, void (*progress)(void *user, double fraction),
+                            void *user, bg_error *err)
+{
+    bg_scheme_model facts = bg_model_scheme_facts(m->source);
+    uint64_t done = 0;
+    for (size_t i = 0; i < m->n_tensors; i++) {
+        const bg_tensor *t = &m->tensors[i];
+        bg_format format = bg_scheme_tensor_format(scheme, &facts, t->name, t->n_dims, t->ne, NULL);
+        if (format != BG_FORMAT_NONE && format != t->format)
+            BG_TRY(recode(m, i, format, importance, team, err));
+        done += t->ne[0] * t->ne[1];
+        if (progress) progress(user, (double)done / (double)m->source->h.n_params);
+    }
+    return BG_OK;
+}
+
+bg_status bg_model_quantize(bg_model **out, const bg_model *source, const bg_scheme *scheme,
+                            const bg_importance *importance, bg_team *team,
+                            void (*progress)(void *user, double fraction), void *user,
+                            bg_error *err)
+{
+    bg_status status = BG_OK;
+    bg_model *m = bg_alloc(1, sizeof *m);
+    *out = NULL;
+    if (!m) return bg_fail_nomem(err, "model", sizeof *m);
+    m->source = source;
+    m->h = source->h;
+    m->h.n_params = 0; /* linking counts them */
+    m->gguf = source->gguf;
+    m->tokenizer = source->tokenizer;
+    m->n_tensors = source->n_tensors;
+    m->tensors = bg_alloc(m->n_tensors, sizeof *m->tensors);
+    m->recoded = bg_alloc(m->n_tensors, sizeof *m->recoded);
+    if (!m->tensors || !m->recoded) {
+        status = bg_fail_nomem(err, "model", m->n_tensors * sizeof *m->tensors);
+        goto cleanup;
+    }
+    memcpy(m->tensors, source->tensors, m->n_tensors * sizeof *m->tensors);
+    status = recode_all(m, scheme, importance, team, progress, user, err);
+    if (status == BG_OK) status = bg_model_link(m, err);
+cleanup:
+    if (status != BG_OK) bg_model_close(&m);
+    *out = m;
+    return status;
+}
