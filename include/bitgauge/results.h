@@ -45,7 +45,7 @@ void bg_row_clear(bg_row *r, bg_column c);
 const char *bg_row_text(const bg_row *r, bg_column c);     /* NULL: unknown */
 double bg_row_number(const bg_row *r, bg_column c);        /* NaN: unknown */
 bool bg_row_has(const bg_row *r, bg_column c);
-/* Adds "column=reason" to the absent column, once a column; entries are separated by "; ". */
+/* Says in the absent column why a field is empty, once a column: "ppl,ppl_se=reason; watts=..." */
 bool bg_row_set_absent(bg_row *r, bg_column column, const char *reason);
 /* The reason why a column is empty: copied into buffer; false when none is given. */
 bool bg_row_absent_reason(const bg_row *r, bg_column column, char *buffer, size_t size);

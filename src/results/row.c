@@ -82,44 +82,75 @@ const char *bg_row_text(const bg_row *r, bg_column c) { return r->text[c]; }
 double bg_row_number(const bg_row *r, bg_column c) { return r->number[c]; }
 bool bg_row_has(const bg_row *r, bg_column c) { return r->text[c] || !isnan(r->number[c]); }
 
-/* The text after "column=" in the list of reasons, or NULL. */
-static const char *find_absent(const bg_row *r, bg_column column)
+/* The list of reasons is "column,column=reason; column=reason". */
+typedef struct entry { const char *names, *equals, *end; } entry;
+
+static bool next_entry(const char **list, entry *e)
 {
-    const char *name = bg_column_get(column)->name, *p = r->text[BG_COL_ABSENT];
+    if (!*list || !**list) return false;
+    e->names = *list;
+    e->end = strstr(*list, "; ");
+    if (!e->end) e->end = *list + strlen(*list);
+    e->equals = memchr(e->names, '=', (size_t)(e->end - e->names));
+    if (!e->equals) e->equals = e->end;
+    *list = *e->end ? e->end + 2 : e->end;
+    return true;
+}
+
+static bool entry_names(const entry *e, const char *name)
+{
     size_t n = strlen(name);
-    while (p) {
-        if (strncmp(p, name, n) == 0 && p[n] == '=') return p + n + 1;
-        p = strstr(p, "; ");
-        if (p) p += 2;
+    for (const char *p = e->names; p < e->equals;) {
+        size_t length = strcspn(p, ",=;");
+        if (length == n && memcmp(p, name, n) == 0) return true;
+        p += length + 1;
     }
-    return NULL;
+    return false;
+}
+
+static bool find_absent(const bg_row *r, bg_column column, entry *e)
+{
+    const char *list = r->text[BG_COL_ABSENT];
+    while (next_entry(&list, e))
+        if (entry_names(e, bg_column_get(column)->name)) return true;
+    return false;
 }
 
 bool bg_row_set_absent(bg_row *r, bg_column column, const char *reason)
 {
-    const char *old = r->text[BG_COL_ABSENT];
+    const char *name = bg_column_get(column)->name, *list = r->text[BG_COL_ABSENT];
+    char *clean = bg_strdup(reason);
     bg_text t = {0};
-    bool done = false;
-    size_t start;
-    if (find_absent(r, column)) return true;
-    if (old) bg_text_printf(&t, "%s; ", old);
-    bg_text_printf(&t, "%s=", bg_column_get(column)->name);
-    start = t.length;
-    bg_text_puts(&t, reason);
-    if (!t.failed) {
-        for (char *p = t.data + start; *p; p++)
-            if (*p == ';') *p = ','; /* ";" separates the entries */
-        done = bg_row_set_text(r, BG_COL_ABSENT, t.data);
+    bool joined = false, done = false;
+    entry e;
+    if (!clean) return false;
+    for (char *p = clean; *p; p++)
+        if (*p == ';') *p = ','; /* ";" separates the entries */
+    bg_text_clean(clean);
+    if (find_absent(r, column, &e)) {
+        bg_free(clean);
+        return true;
     }
+    while (next_entry(&list, &e)) {
+        size_t n = strlen(clean), has = (size_t)(e.end - e.equals);
+        bg_text_printf(&t, "%s%.*s", t.length ? "; " : "", (int)(e.equals - e.names), e.names);
+        if (!joined && has == n + 1 && memcmp(e.equals + 1, clean, n) == 0) {
+            bg_text_printf(&t, ",%s", name);
+            joined = true;
+        }
+        bg_text_append(&t, e.equals, has);
+    }
+    if (!joined) bg_text_printf(&t, "%s%s=%s", t.length ? "; " : "", name, clean);
+    if (!t.failed) done = bg_row_set_text(r, BG_COL_ABSENT, t.data);
     bg_text_fini(&t);
+    bg_free(clean);
     return done;
 }
 
 bool bg_row_absent_reason(const bg_row *r, bg_column column, char *buffer, size_t size)
 {
-    const char *reason = find_absent(r, column), *end;
-    if (!reason) return false;
-    end = strstr(reason, "; ");
-    snprintf(buffer, size, "%.*s", end ? (int)(end - reason) : (int)strlen(reason), reason);
+    entry e;
+    if (!find_absent(r, column, &e) || e.equals == e.end) return false;
+    snprintf(buffer, size, "%.*s", (int)(e.end - e.equals - 1), e.equals + 1);
     return true;
 }

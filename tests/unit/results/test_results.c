@@ -70,6 +70,8 @@ static bg_results *make_results(void)
     assert_true(bg_row_set_absent(row, BG_COL_J_TOKEN, "no meter; none at all"));
     assert_true(bg_row_set_absent(row, BG_COL_WATTS, "no meter"));
     assert_true(bg_row_set_absent(row, BG_COL_WATTS, "said twice"));
+    assert_true(bg_row_set_absent(row, BG_COL_PPL_SE, "no meter; none at all"));
+    assert_true(bg_row_set_absent(row, BG_COL_PPL, "off"));
     assert_ok(bg_results_add(r, &row, &err), &err);
     assert_null(row);
     row = cell("Q4_0", "pp512", "avx2", 2, 5e-324);
@@ -98,7 +100,9 @@ static void round_trip(void **state)
     assert_true(bg_row_number(row, BG_COL_WEIGHT_BYTES) == 9007199254740992.0);
     assert_string_equal(bg_row_text(row, BG_COL_REASON), awkward);
     assert_string_equal(bg_row_text(row, BG_COL_ABSENT),
-                        "j_per_token=no meter, none at all; watts=no meter");
+                        "j_per_token,ppl_se=no meter, none at all; watts=no meter; ppl=off");
+    assert_true(bg_row_absent_reason(row, BG_COL_PPL, reason, sizeof reason));
+    assert_string_equal(reason, "off");
     assert_true(bg_row_absent_reason(row, BG_COL_J_TOKEN, reason, sizeof reason));
     assert_string_equal(reason, "no meter, none at all");
     assert_false(bg_row_absent_reason(row, BG_COL_TPS, reason, sizeof reason));
