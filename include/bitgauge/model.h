@@ -113,7 +113,7 @@ bg_status bg_session_eval(bg_session *s, const bg_batch *b, float *logits, bg_er
 
 /* Samples from softmax(logits / temperature); temperature 0 takes the largest. */
 struct bg_rng;
-int32_t bg_sample(const float *logits, uint32_t n_vocab, double temperature, struct bg_rng *rng);
+int32_t bg_sample_token(const float *logits, uint32_t n_vocab, double temperature, struct bg_rng *rng);
 
 #ifdef __cplusplus
 }

@@ -13,7 +13,7 @@ static uint32_t largest(const float *logits, uint32_t n)
 }
 
 /* Sums of the unnormalised probabilities by group: the draw then looks into one group only. */
-int32_t bg_sample(const float *logits, uint32_t n_vocab, double temperature, bg_rng *rng)
+int32_t bg_sample_token(const float *logits, uint32_t n_vocab, double temperature, bg_rng *rng)
 {
     uint32_t top = largest(logits, n_vocab), width = (n_vocab + GROUPS - 1) / GROUPS, group = 0;
     float beta = (float)(1.0 / temperature), max = logits[top];
