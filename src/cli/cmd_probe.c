@@ -1,0 +1,310 @@
+#include "cli/cli.h"
+
+#include "bitgauge/counters.h"
+#include "bitgauge/machine.h"
+
+#include <jansson.h>
+#include <string.h>
+
+static bool show_progress(void *user, uint64_t done, uint64_t total)
+{
+    bg_cli_progress_show(user, (double)done / (double)total);
+    return !bg_cli_interrupted();
+}
+
+/* machine.json's text: roofs unless quick, and what each counter says on a bound team. */
+static bg_status describe(bg_machine *m, int threads, bool quick, char **text, bg_error *err)
+{
+    bg_team *team = NULL;
+    bg_counters *counters = NULL;
+    char *events = NULL, *energy = NULL;
+    bg_status s = quick ? BG_OK : bg_machine_measure(m, threads, err);
+    if (s == BG_OK) s = bg_team_open(&team, threads, bg_machine_bind, m, err);
+    if (s == BG_OK) s = bg_counters_open(&counters, &(bg_counters_options){.team = team}, err);
+    if (s == BG_OK) s = bg_counters_json(counters, &events, &energy, err);
+    if (s == BG_OK) s = bg_machine_json(m, events, energy, text, err);
+    bg_free_text(events);
+    bg_free_text(energy);
+    bg_counters_close(&counters);
+    bg_team_close(&team);
+    return s;
+}
+
+static bg_status save(const bg_machine *m, const char *dir, const char *text, bg_error *err)
+{
+    char *json = bg_path_join(dir, "machine.json"), *xml = bg_path_join(dir, "machine.xml");
+    bg_status s = json && xml ? bg_dir_create(dir, err) : bg_fail_nomem(err, dir, strlen(dir));
+    if (s == BG_OK) s = bg_machine_write_xml(m, xml, err);
+    if (s == BG_OK) s = bg_file_write(json, text, strlen(text), err);
+    bg_free(json);
+    bg_free(xml);
+    return s;
+}
+
+/* The rest prints machine.json for people, so that both say the same. */
+
+static const char *string_of(const json_t *o, const char *key, const char *otherwise)
+{
+    const char *s = json_string_value(json_object_get(o, key));
+    return s ? s : otherwise;
+}
+
+static json_int_t integer_of(const json_t *o, const char *key)
+{
+    return json_integer_value(json_object_get(o, key));
+}
+
+static double real_of(const json_t *o, const char *key)
+{
+    return json_number_value(json_object_get(o, key));
+}
+
+static bool absent(const json_t *o, const char *key)
+{
+    return json_is_null(json_object_get(o, key));
+}
+
+/* "2 cores", "1 package". */
+static void print_count(const json_t *o, const char *key, const char *what, const char *after)
+{
+    json_int_t n = integer_of(o, key);
+    printf("%lld %s%s%s", (long long)n, what, n == 1 ? "" : "s", after);
+}
+
+static void print_size(const json_t *o, const char *key)
+{
+    char text[32];
+    printf("%s", bg_format_size(text, sizeof text, real_of(o, key)));
+}
+
+static void print_cpu(const json_t *root)
+{
+    const json_t *cpu = json_object_get(root, "cpu"), *os = json_object_get(root, "os"), *one;
+    size_t i;
+    printf("CPU       %s (%s, %s)%s, %s %s\n", string_of(cpu, "model", "unknown model"),
+           string_of(cpu, "vendor", "unknown vendor"), string_of(cpu, "arch", "?"),
+           json_is_true(json_object_get(root, "virtual")) ? ", virtual machine" : "",
+           string_of(os, "name", ""), string_of(os, "release", ""));
+    printf("Topology  ");
+    print_count(cpu, "packages", "package", ", ");
+    print_count(cpu, "numa_nodes", "NUMA node", ", ");
+    print_count(cpu, "cores", "core", ", ");
+    print_count(cpu, "threads", "hardware thread", "\n");
+    json_array_foreach(json_object_get(cpu, "core_kinds"), i, one) {
+        printf("          %lld %s cores", (long long)integer_of(one, "cores"),
+               string_of(one, "type", "unnamed"));
+        if (!absent(one, "max_mhz")) printf(", up to %lld MHz", (long long)integer_of(one, "max_mhz"));
+        printf("\n");
+    }
+    printf("Caches    ");
+    json_array_foreach(json_object_get(cpu, "caches"), i, one) {
+        const char *type = string_of(one, "type", "");
+        double kib = real_of(one, "bytes") / 1024;
+        printf("%sL%lld%s %lld x %g %s", i ? ", " : "", (long long)integer_of(one, "level"),
+               strcmp(type, "data") == 0 ? "d" : strcmp(type, "instruction") == 0 ? "i" : "",
+               (long long)integer_of(one, "count"), kib < 1024 ? kib : kib / 1024,
+               kib < 1024 ? "KiB" : "MiB");
+    }
+    printf("%s\n", i ? "" : "none reported");
+}
+
+static void print_limits(const json_t *root)
+{
+    const json_t *limits = json_object_get(root, "limits"), *memory = json_object_get(root, "memory");
+    printf("Memory    ");
+    print_size(memory, "available");
+    printf(" available of ");
+    print_size(memory, "total");
+    if (!absent(limits, "memory_limit")) {
+        printf(", cgroup limit ");
+        print_size(limits, "memory_limit");
+    }
+    printf("\nLimits    ");
+    print_count(limits, "cores", "core", " and ");
+    print_count(limits, "affinity", "hardware thread", " usable, ");
+    if (absent(limits, "cpu_quota")) printf("no CPU quota");
+    else printf("CPU quota %.2f", real_of(limits, "cpu_quota"));
+    printf("; default is ");
+    print_count(limits, "default_threads", "thread", "\n");
+}
+
+static void print_isas(const json_t *root)
+{
+    const json_t *isas = json_object_get(root, "isas"), *one;
+    size_t i;
+    printf("ISAs      ");
+    json_array_foreach(isas, i, one)
+        if (json_is_true(json_object_get(one, "usable"))) printf("%s ", string_of(one, "name", ""));
+    printf("(each was tried)\n");
+    json_array_foreach(isas, i, one)
+        if (!json_is_true(json_object_get(one, "usable")))
+            printf("          not %s: %s\n", string_of(one, "name", ""), string_of(one, "reason", ""));
+}
+
+static void print_noise(const json_t *root)
+{
+    const json_t *timer = json_object_get(root, "timer"), *noise = json_object_get(root, "noise");
+    printf("Timer     smallest step ");
+    if (absent(timer, "smallest_step_ns")) printf("unknown");
+    else printf("%lld ns", (long long)integer_of(timer, "smallest_step_ns"));
+    printf(", a reading costs %.0f ns\n", real_of(timer, "read_ns"));
+    printf("Noise     steal ");
+    if (absent(noise, "steal_ratio")) printf("unknown");
+    else printf("%.2f %%", 100 * real_of(noise, "steal_ratio"));
+    if (!absent(noise, "load1")) printf(", load %.2f", real_of(noise, "load1"));
+    printf(", governor %s, ", string_of(noise, "governor", "not shown"));
+    print_count(noise, "throttle_events", "throttling event", "\n");
+}
+
+static const json_t *roof_at(const json_t *roofs, const json_t *like, json_int_t threads)
+{
+    const json_t *one;
+    size_t i;
+    json_array_foreach(roofs, i, one)
+        if (integer_of(one, "threads") == threads &&
+            json_equal(json_object_get(one, "kind"), json_object_get(like, "kind")) &&
+            json_equal(json_object_get(one, "level"), json_object_get(like, "level")) &&
+            json_equal(json_object_get(one, "isa"), json_object_get(like, "isa")))
+            return one;
+    return NULL;
+}
+
+static void print_value(const json_t *roof)
+{
+    if (!roof || absent(roof, "value")) printf(" %12s", "-");
+    else printf(" %12.1f", real_of(roof, "value"));
+}
+
+static void print_roofs(const json_t *root)
+{
+    static const struct { const char *kind, *title; } kinds[] = {
+        {"read", "read"}, {"flop", "multiply-add, float"}, {"int8op", "multiply-add, int8"},
+    };
+    const json_t *roofs = json_object_get(root, "roofs"), *one;
+    json_int_t all = 1;
+    char heading[32];
+    size_t i;
+    json_array_foreach(roofs, i, one) all = BG_MAX(all, integer_of(one, "threads"));
+    if (!json_array_size(roofs)) return;
+    snprintf(heading, sizeof heading, "%lld threads", (long long)all);
+    printf("\n%-33s %8s %12s %12s\n", "Roofs (best seen)", "unit", "1 thread",
+           all > 1 ? heading : "");
+    for (size_t k = 0; k < BG_COUNT(kinds); k++) {
+        json_array_foreach(roofs, i, one) {
+            if (strcmp(string_of(one, "kind", ""), kinds[k].kind) != 0 ||
+                integer_of(one, "threads") != 1)
+                continue;
+            printf("  %-20s %-10s %8s", kinds[k].title,
+                   string_of(one, "level", string_of(one, "isa", "")), string_of(one, "unit", ""));
+            print_value(one);
+            if (all > 1) print_value(roof_at(roofs, one, all));
+            if (!absent(one, "reason")) printf("  %s", string_of(one, "reason", ""));
+            printf("\n");
+        }
+    }
+}
+
+static bool same_source(const json_t *a, const json_t *b)
+{
+    return json_equal(json_object_get(a, "backend"), json_object_get(b, "backend")) &&
+           json_equal(json_object_get(a, "status"), json_object_get(b, "status")) &&
+           json_equal(json_object_get(a, "reason"), json_object_get(b, "reason"));
+}
+
+/* Words after a margin of `indent`, broken before column 100. */
+static void print_wrapped(const char *text, size_t indent, size_t *column)
+{
+    while (*text) {
+        size_t n = strcspn(text, " ");
+        if (*column + 1 + n > 100 && *column > indent) {
+            printf("\n%*s", (int)indent, "");
+            *column = indent;
+        }
+        printf("%s%.*s", *column > indent ? " " : "", (int)n, text);
+        *column += n + (*column > indent);
+        text += n + strspn(text + n, " ");
+    }
+}
+
+/* Counters of one backend with one reason share a paragraph. */
+static void print_counters(const char *title, const json_t *array)
+{
+    enum { INDENT = 25 };
+    const json_t *one, *other;
+    size_t i, j;
+    printf("\n%s\n", title);
+    json_array_foreach(array, i, one) {
+        size_t column = INDENT;
+        bool first = true;
+        for (j = 0; j < i && first; j++) first = !same_source(json_array_get(array, j), one);
+        if (!first) continue;
+        printf("  %-10s %-12s", string_of(one, "backend", "-"), string_of(one, "status", ""));
+        json_array_foreach(array, j, other)
+            if (same_source(one, other)) print_wrapped(string_of(other, "name", ""), INDENT, &column);
+        if (!absent(one, "reason")) {
+            printf("\n%*s", INDENT, "");
+            column = INDENT;
+            print_wrapped(string_of(one, "reason", ""), INDENT, &column);
+        }
+        printf("\n");
+    }
+}
+
+static bg_status print_machine(const char *text, bg_error *err)
+{
+    json_t *root = json_loads(text, 0, NULL);
+    if (!root) return bg_fail_nomem(err, "machine.json", strlen(text));
+    print_cpu(root);
+    print_limits(root);
+    print_isas(root);
+    print_noise(root);
+    print_roofs(root);
+    print_counters("Counters", json_object_get(root, "counters"));
+    print_counters("Energy", json_object_get(root, "energy"));
+    json_decref(root);
+    return BG_OK;
+}
+
+int bg_cmd_probe(int argc, char **argv)
+{
+    bool json = false, quick = false;
+    const char *out = NULL;
+    int threads = 0, status;
+    const bg_opt options[] = {
+        {BG_OPT_INT, "-t --threads", "N", "threads of the roofs (default: one a usable core)", &threads,
+         NULL, 1, 4096},
+        {BG_OPT_FLAG, "--quick", NULL, "skip the roofs, which take two or three seconds", &quick,
+         NULL, 0, 0},
+        {BG_OPT_TEXT, "-o --out", "DIR", "write machine.json and machine.xml (hwloc) to DIR", &out,
+         NULL, 0, 0},
+        {BG_OPT_FLAG, "--json", NULL, "print machine.json", &json, NULL, 0, 0},
+    };
+    const bg_opt_spec spec = {
+        .command = "probe", .usage = "[options]",
+        .summary = "Shows what this machine is and what it can reach: topology, limits, instruction "
+                   "sets that\nwork, measured roofs, noise, and which counters and energy meters "
+                   "can be read.",
+        .examples = "  bitgauge probe\n  bitgauge probe --quick --json\n",
+        .options = options, .n_options = BG_COUNT(options),
+    };
+    bg_cli_progress progress = {.what = "measuring roofs"};
+    bg_machine_options o = {.progress = show_progress, .user = &progress};
+    bg_machine *m = NULL;
+    char *text = NULL;
+    bg_error err;
+    bg_status s;
+    status = bg_opt_parse(&spec, argc, argv, NULL, NULL);
+    if (status >= 0) return status;
+    bg_cli_catch_interrupt();
+    s = out ? bg_dir_create(out, &err) : BG_OK;
+    if (s == BG_OK) s = bg_machine_open(&m, &o, &err);
+    if (s == BG_OK)
+        s = describe(m, threads ? threads : bg_machine_default_threads(m), quick, &text, &err);
+    bg_cli_progress_end(&progress);
+    if (s == BG_OK && out) s = save(m, out, text, &err);
+    if (s == BG_OK && json) printf("%s\n", text);
+    else if (s == BG_OK) s = print_machine(text, &err);
+    bg_free_text(text);
+    bg_machine_close(&m);
+    return s == BG_OK ? BG_EXIT_OK : bg_cli_fail(&err);
+}
