@@ -88,8 +88,10 @@ const char *bg_gguf_tensor_type_name(uint32_t type_id); /* "IQ2_XS", also for ty
  * file of any size needs only one tensor in memory. The file appears whole at finish. */
 typedef struct bg_gguf_writer bg_gguf_writer;
 
+/* Without a path nothing is written: for bg_gguf_writer_file_bytes alone. */
 bg_status bg_gguf_writer_open(bg_gguf_writer **w, const char *path, bg_error *err);
-/* Copies the metadata of g, in order, except the keys listed (NULL-terminated array or NULL). */
+/* Copies the metadata of g, in order, except the keys listed (NULL-terminated array or NULL). It
+ * comes first: the functions below replace a key that is there, in its place. */
 bg_status bg_gguf_writer_copy_metadata(bg_gguf_writer *w, const bg_gguf *g,
                                        const char *const *except, bg_error *err);
 bg_status bg_gguf_writer_u32(bg_gguf_writer *w, const char *key, uint32_t value, bg_error *err);
@@ -100,9 +102,12 @@ bg_status bg_gguf_writer_string(bg_gguf_writer *w, const char *key, const char *
 /* A value in GGUF's own encoding (for arrays): `raw` as after the type id in a file. */
 bg_status bg_gguf_writer_raw(bg_gguf_writer *w, const char *key, bg_gguf_type type,
                              const void *raw, size_t bytes, bg_error *err);
-/* Declares a tensor; all are declared before the first data. t->data is not used. */
+/* Declares a tensor by name, type_id and dimensions; all are declared before the first data. */
 bg_status bg_gguf_writer_tensor(bg_gguf_writer *w, const bg_tensor *t, bg_error *err);
-/* Appends the data of the next declared tensor, exactly its bytes. */
+/* What the file takes with what has been declared so far. */
+size_t bg_gguf_writer_file_bytes(const bg_gguf_writer *w);
+/* Appends data of the declared tensors in their order, whole or in pieces; a piece does not reach
+ * into the next tensor. BG_ERR_IO: the disk is full. */
 bg_status bg_gguf_writer_data(bg_gguf_writer *w, const void *data, size_t bytes, bg_error *err);
 /* Checks that every tensor got its data, then makes the file appear. Frees w either way. */
 bg_status bg_gguf_writer_finish(bg_gguf_writer **w, bg_error *err);

@@ -39,11 +39,27 @@ bg_status bg_model_quantize(bg_model **m, const bg_model *source, const bg_schem
                             const bg_importance *importance, struct bg_team *team,
                             void (*progress)(void *user, double fraction), void *user,
                             bg_error *err);
-/* The same written to a GGUF file tensor by tensor, with the source's metadata carried over. */
+/* The same written to a GGUF file piece by piece, with the source's metadata carried over. Any
+ * architecture: schemes go by the names of tensors. `progress` (may be NULL) returns false to stop
+ * (BG_ERR_INTERRUPTED). The file appears whole at the end or not at all; `in` and `out` must not be
+ * the same file. */
 bg_status bg_quantize_file(const char *in, const char *out, const bg_scheme *scheme,
                            const bg_importance *importance, struct bg_team *team,
-                           void (*progress)(void *user, double fraction), void *user,
+                           bool (*progress)(void *user, double fraction), void *user,
                            bg_error *err);
+/* What bg_quantize_file would write, without doing it (and without an importance matrix). */
+typedef struct bg_quantize_plan {
+    uint64_t file_bytes;       /* to the byte */
+    uint64_t weight_bytes;     /* of all tensors */
+    uint64_t n_params;         /* weights of all tensors */
+    uint32_t n_fell_back;      /* tensors whose rows do not fit the scheme's format */
+    uint32_t n_requantized;    /* tensors whose source is quantized, and to another format */
+    char formats[80];          /* of the matrices, most bytes first: "Q4_K+Q6_K" */
+} bg_quantize_plan;
+bg_status bg_quantize_plan_file(bg_quantize_plan *plan, const bg_gguf *g, const bg_scheme *scheme,
+                                bg_error *err);
+/* What the policies need to know of any file; numbers that it lacks are 0. */
+bg_scheme_model bg_scheme_facts(const bg_gguf *g);
 void bg_model_close(bg_model **m);
 
 const bg_hparams *bg_model_hparams(const bg_model *m);
@@ -61,9 +77,18 @@ size_t bg_model_bytes_per_token(const bg_model *m);
 double bg_model_flops_per_token(const bg_model *m, uint32_t depth);
 size_t bg_model_kv_bytes(const bg_hparams *h, uint32_t n_ctx);  /* F16 cache, one sequence */
 
-/* Importance (mean squared activation per input column), by tensor name. */
+/* Importance (mean squared activation per input column), by tensor name: llama.cpp's GGUF files
+ * (NAME.in_sum2 and NAME.counts) and its older .dat files. A tensor of several matrices (experts)
+ * has the columns of one after those of another. Values are finite and not negative. */
 bg_status bg_importance_open(bg_importance **i, const char *path, bg_error *err);
-const float *bg_importance_find(const bg_importance *i, const char *tensor, size_t n); /* or NULL */
+bg_status bg_importance_open_memory(bg_importance **i, const void *data, size_t size,
+                                    const char *name, bg_error *err);
+/* n values, or NULL when there are none for the tensor or not so many. */
+const float *bg_importance_find(const bg_importance *i, const char *tensor, size_t n);
+size_t bg_importance_count(const bg_importance *i);            /* tensors */
+const char *bg_importance_path(const bg_importance *i);
+/* BG_ERR_INPUT when it is not of this model: no tensor in common, or other row lengths. */
+bg_status bg_importance_check(const bg_importance *i, const bg_gguf *g, bg_error *err);
 void bg_importance_close(bg_importance **i);
 
 /* ---- tokenizer -------------------------------------------------------------------------- */

@@ -26,7 +26,7 @@ typedef struct bg_scheme_model {
 const bg_scheme *bg_scheme_find(const char *name);
 /* The same with an error that names the nearest one. */
 bg_status bg_scheme_parse(const char *name, const bg_scheme **out, bg_error *err);
-const bg_scheme *bg_scheme_at(size_t i);             /* smallest first; NULL past the end */
+const bg_scheme *bg_scheme_at(size_t i);             /* by level, then size; NULL past it */
 size_t bg_scheme_count(void);
 const char *bg_scheme_name(const bg_scheme *s);      /* "Q4_K_M" */
 const char *bg_scheme_suffix(const bg_scheme *s);    /* "K_M", "K_S", "K_L" or "" */

@@ -104,9 +104,15 @@ bg_status bg_outfile_open(bg_outfile **out, const char *path, bg_error *err)
 {
     size_t n = strlen(path) + 16;
     bg_outfile *f = bg_alloc(1, sizeof *f);
+    struct stat st;
     mode_t mask;
     int fd;
     *out = NULL;
+    /* The rename at the end would fail on a folder, after all the work, and replace a device. */
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+        bg_free(f);
+        return bg_fail(err, BG_ERR_IO, path, "is there and no regular file: choose another name");
+    }
     if (!f) return bg_fail_nomem(err, path, sizeof *f);
     f->path = bg_strdup(path);
     f->temporary = bg_alloc(n, 1);

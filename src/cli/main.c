@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -31,6 +32,7 @@ int main(int argc, char **argv)
 {
     const char *names[N_COMMANDS], *near, *word = argc > 1 ? argv[1] : "--help";
     bg_log_set_sink(print_message, NULL);
+    signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error like a full disk, no death */
     if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
         printf("bitgauge %s\n", bg_version());
         return BG_EXIT_OK;

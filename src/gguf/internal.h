@@ -56,4 +56,8 @@ uint64_t bg_gguf_read_u64(const uint8_t *p);
 bool bg_gguf_tensor_bytes(const bg_gguf_tensor_type *type, const bg_tensor *t, size_t *bytes,
                           const char **reason);
 
+/* Room for one more item after the n of an array that doubles, so that memory follows what a file
+ * really holds, not what its header claims. NULL: no memory, and the old array stays. */
+void *bg_gguf_reserve(void *items, size_t n, size_t *capacity, size_t size);
+
 #endif

@@ -101,18 +101,6 @@ static bg_status take_name(cursor *c, char **out)
     return BG_OK;
 }
 
-/* Room for one more item in an array that doubles, so that memory follows what the file really
- * holds, not what its header claims. */
-static void *reserve(void *items, size_t n, size_t *capacity, size_t size)
-{
-    size_t bigger = *capacity ? *capacity * 2 : 64;
-    void *p;
-    if (n < *capacity) return items;
-    p = bg_grow(items, bigger, size);
-    if (p) *capacity = bigger;
-    return p;
-}
-
 /* ---- values ----------------------------------------------------------------------------- */
 
 static bg_status skip_elements(cursor *c, const bg_gguf_value *v, uint32_t type)
@@ -170,7 +158,7 @@ static bg_status read_values(cursor *c, uint64_t count)
     bg_gguf *g = c->g;
     char what[160];
     for (uint64_t i = 0; i < count; i++) {
-        bg_gguf_value *v = reserve(g->values, g->n_values, &g->values_capacity, sizeof *v);
+        bg_gguf_value *v = bg_gguf_reserve(g->values, g->n_values, &g->values_capacity, sizeof *v);
         char *key = NULL;
         if (!v) return bg_fail_nomem(c->err, "metadata", (size_t)i * sizeof *v);
         g->values = v;
@@ -265,7 +253,7 @@ static bg_status read_tensors(cursor *c, uint64_t count)
     bg_gguf *g = c->g;
     char what[160];
     for (uint64_t i = 0; i < count; i++) {
-        bg_tensor *t = reserve(g->tensors, g->n_tensors, &g->tensors_capacity, sizeof *t);
+        bg_tensor *t = bg_gguf_reserve(g->tensors, g->n_tensors, &g->tensors_capacity, sizeof *t);
         char *name = NULL;
         if (!t) return bg_fail_nomem(c->err, "the tensor table", (size_t)i * sizeof *t);
         g->tensors = t;

@@ -79,3 +79,13 @@ size_t bg_gguf_type_bytes(uint32_t type)
 {
     return type < BG_GGUF_TYPE_COUNT ? value_types[type].bytes : 0;
 }
+
+void *bg_gguf_reserve(void *items, size_t n, size_t *capacity, size_t size)
+{
+    size_t bigger = *capacity ? *capacity * 2 : 64;
+    void *p;
+    if (n < *capacity) return items;
+    p = bg_grow(items, bigger, size);
+    if (p) *capacity = bigger;
+    return p;
+}

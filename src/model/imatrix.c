@@ -1,0 +1,256 @@
+/* Importance matrices: llama.cpp's GGUF files, and the .dat files before them:
+ *
+ *   i32 entries | entries of: i32 length | name | i32 calls | i32 values | f32 values[]
+ *
+ * The values are sums over `calls`. What follows the entries (the data set's name) is not needed. */
+#include "base/file.h"
+#include "model/model.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct entry {
+    char *name;
+    float *values;
+    size_t n;
+} entry;
+
+struct bg_importance {
+    char *path;
+    entry *entries;          /* sorted by name */
+    size_t n, capacity;
+};
+
+const char *bg_importance_path(const bg_importance *i) { return i->path; }
+size_t bg_importance_count(const bg_importance *i) { return i->n; }
+
+void bg_importance_close(bg_importance **out)
+{
+    bg_importance *i = out ? *out : NULL;
+    if (!i) return;
+    for (size_t e = 0; e < i->n; e++) {
+        bg_free(i->entries[e].name);
+        bg_free(i->entries[e].values);
+    }
+    bg_free(i->entries);
+    bg_free(i->path);
+    bg_free(i);
+    *out = NULL;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const entry *x = a, *y = b;
+    return strcmp(x->name, y->name);
+}
+
+static const entry *find(const bg_importance *i, const char *name)
+{
+    const entry key = {.name = (char *)(uintptr_t)name};
+    return bsearch(&key, i->entries, i->n, sizeof key, by_name);
+}
+
+const float *bg_importance_find(const bg_importance *i, const char *tensor, size_t n)
+{
+    const entry *e = find(i, tensor);
+    return e && e->n == n ? e->values : NULL;
+}
+
+/* A new entry of n zeros; names need not end in NUL. */
+static bg_status add(bg_importance *i, const char *name, size_t length, size_t n, entry **out,
+                     bg_error *err)
+{
+    entry *e;
+    if (i->n == i->capacity) {
+        size_t bigger = i->capacity ? i->capacity * 2 : 64;
+        e = bg_grow(i->entries, bigger, sizeof *e);
+        if (!e) return bg_fail_nomem(err, "the importance matrix", bigger * sizeof *e);
+        i->entries = e;
+        i->capacity = bigger;
+    }
+    e = &i->entries[i->n];
+    e->n = n;
+    e->name = bg_alloc(length + 1, 1);
+    e->values = bg_alloc(n, sizeof(float));
+    if (!e->name || !e->values) {
+        bg_free(e->name);
+        bg_free(e->values);
+        return bg_fail_nomem(err, "the importance matrix", n * sizeof(float));
+    }
+    memcpy(e->name, name, length);
+    i->n++;
+    *out = e;
+    return BG_OK;
+}
+
+static bg_status check_value(const bg_importance *i, const entry *e, float value, bg_error *err)
+{
+    if (isfinite(value) && value >= 0) return BG_OK;
+    return bg_fail(err, BG_ERR_INPUT, i->path, "the importance of '%.120s' has a value that is "
+                   "negative or not finite: make the file again", e->name);
+}
+
+/* ---- GGUF ------------------------------------------------------------------------------- */
+
+/* The mean of a column is its sum by the count of its matrix; an expert that no token reached has
+ * neither, and all its columns count the same. */
+static bg_status read_sums(bg_importance *i, const bg_gguf *g, const bg_tensor *sums,
+                           size_t length, bg_error *err)
+{
+    char name[512];
+    const bg_tensor *counts;
+    entry *e;
+    uint64_t columns = sums->ne[0], matrices = sums->ne[1] * sums->ne[2] * sums->ne[3];
+    if (length + sizeof ".counts" > sizeof name)
+        return bg_fail(err, BG_ERR_INPUT, i->path, "tensor '%.120s...' has too long a name",
+                       sums->name);
+    snprintf(name, sizeof name, "%.*s.counts", (int)length, sums->name);
+    counts = bg_gguf_tensor_find(g, name);
+    if (!counts)
+        return bg_fail(err, BG_ERR_INPUT, i->path, "has '%.120s' but no '%.120s': make the file "
+                       "again", sums->name, name);
+    if (sums->format != BG_FORMAT_F32 || counts->format != BG_FORMAT_F32 ||
+        counts->bytes / sizeof(float) != matrices)
+        return bg_fail(err, BG_ERR_INPUT, i->path, "'%.120s' and its counts are not F32 of matching "
+                       "shapes: make the file again", sums->name);
+    BG_TRY(add(i, sums->name, length, columns * matrices, &e, err));
+    for (uint64_t m = 0; m < matrices; m++) {
+        float count;
+        memcpy(&count, (const uint8_t *)counts->data + m * sizeof count, sizeof count);
+        BG_TRY(check_value(i, e, count, err));
+        for (uint64_t c = m * columns; c < (m + 1) * columns; c++) {
+            float sum;
+            memcpy(&sum, (const uint8_t *)sums->data + c * sizeof sum, sizeof sum);
+            e->values[c] = count > 0 ? sum / count : 1.0f;
+            BG_TRY(check_value(i, e, e->values[c], err));
+        }
+    }
+    return BG_OK;
+}
+
+static bg_status read_gguf(bg_importance *i, const void *data, size_t size, bg_error *err)
+{
+    static const char suffix[] = ".in_sum2";
+    bg_gguf *g;
+    bg_status s = BG_OK;
+    BG_TRY(bg_gguf_open_memory(&g, data, size, i->path, err));
+    for (size_t t = 0; s == BG_OK && t < bg_gguf_tensor_count(g); t++) {
+        const bg_tensor *sums = bg_gguf_tensor_at(g, t);
+        size_t n = strlen(sums->name);
+        if (n >= sizeof suffix && strcmp(sums->name + n - (sizeof suffix - 1), suffix) == 0)
+            s = read_sums(i, g, sums, n - (sizeof suffix - 1), err);
+    }
+    if (s == BG_OK && i->n == 0)
+        s = bg_fail(err, BG_ERR_INPUT, i->path, "is a GGUF file but no importance matrix (no tensor "
+                    "named *.in_sum2): give the file that llama-imatrix made");
+    bg_gguf_close(&g);
+    return s;
+}
+
+/* ---- .dat ------------------------------------------------------------------------------- */
+
+typedef struct cursor { const uint8_t *data; size_t size, pos; } cursor;
+
+static bool take_i32(cursor *c, int32_t *out)
+{
+    const uint8_t *p = c->data + c->pos;
+    if (c->size - c->pos < 4) return false;
+    *out = (int32_t)((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24);
+    c->pos += 4;
+    return true;
+}
+
+static bg_status fail_dat(const bg_importance *i, const cursor *c, bg_error *err)
+{
+    return bg_fail(err, BG_ERR_INPUT, i->path, "is no importance matrix, or it is damaged at byte "
+                   "%zu: give the file that llama-imatrix made", c->pos);
+}
+
+static bg_status read_dat_entry(bg_importance *i, cursor *c, bg_error *err)
+{
+    int32_t length, calls, n;
+    const char *name;
+    entry *e;
+    if (!take_i32(c, &length) || length < 1 || length > 511 || (size_t)length > c->size - c->pos)
+        return fail_dat(i, c, err);
+    name = (const char *)c->data + c->pos;
+    for (int32_t k = 0; k < length; k++)
+        if (name[k] < 0x20 || name[k] == 0x7f) return fail_dat(i, c, err);
+    c->pos += (size_t)length;
+    if (!take_i32(c, &calls) || !take_i32(c, &n) || calls < 0 || n < 1 ||
+        (size_t)n > (c->size - c->pos) / sizeof(float))
+        return fail_dat(i, c, err);
+    BG_TRY(add(i, name, (size_t)length, (size_t)n, &e, err));
+    memcpy(e->values, c->data + c->pos, (size_t)n * sizeof(float));
+    c->pos += (size_t)n * sizeof(float);
+    for (int32_t k = 0; k < n; k++) {
+        if (calls > 0) e->values[k] /= (float)calls;
+        BG_TRY(check_value(i, e, e->values[k], err));
+    }
+    return BG_OK;
+}
+
+static bg_status read_dat(bg_importance *i, const void *data, size_t size, bg_error *err)
+{
+    cursor c = {data, size, 0};
+    int32_t entries;
+    if (!take_i32(&c, &entries) || entries < 1) return fail_dat(i, &c, err);
+    for (int32_t e = 0; e < entries; e++) BG_TRY(read_dat_entry(i, &c, err));
+    return BG_OK;
+}
+
+/* ---- both ------------------------------------------------------------------------------- */
+
+bg_status bg_importance_open_memory(bg_importance **out, const void *data, size_t size,
+                                    const char *name, bg_error *err)
+{
+    bg_importance *i = bg_alloc(1, sizeof *i);
+    bg_status s;
+    *out = NULL;
+    if (!i || !(i->path = bg_strdup(name))) {
+        bg_free(i);
+        return bg_fail_nomem(err, "the importance matrix", sizeof *i);
+    }
+    if (size >= 4 && memcmp(data, "GGUF", 4) == 0) s = read_gguf(i, data, size, err);
+    else s = read_dat(i, data, size, err);
+    if (s == BG_OK) {
+        qsort(i->entries, i->n, sizeof *i->entries, by_name);
+        for (size_t e = 1; s == BG_OK && e < i->n; e++)
+            if (by_name(&i->entries[e - 1], &i->entries[e]) == 0)
+                s = bg_fail(err, BG_ERR_INPUT, name, "has '%.120s' twice: make the file again",
+                            i->entries[e].name);
+    }
+    if (s == BG_OK) *out = i;
+    else bg_importance_close(&i);
+    return s;
+}
+
+bg_status bg_importance_open(bg_importance **out, const char *path, bg_error *err)
+{
+    bg_map map;
+    bg_status s;
+    *out = NULL;
+    BG_TRY(bg_map_open(&map, path, err));
+    s = bg_importance_open_memory(out, map.data, map.size, path, err);
+    bg_map_close(&map);
+    return s;
+}
+
+bg_status bg_importance_check(const bg_importance *i, const bg_gguf *g, bg_error *err)
+{
+    size_t found = 0;
+    for (size_t k = 0; k < bg_gguf_tensor_count(g); k++) {
+        const bg_tensor *t = bg_gguf_tensor_at(g, k);
+        const entry *e = find(i, t->name);
+        if (!e) continue;
+        found++;
+        if (e->n != t->ne[0] * t->ne[2])
+            return bg_fail(err, BG_ERR_INPUT, i->path, "has %zu values for '%.120s' whose rows have "
+                           "%llu weights: it was made for another model", e->n, t->name,
+                           (unsigned long long)t->ne[0]);
+    }
+    if (found) return BG_OK;
+    return bg_fail(err, BG_ERR_INPUT, i->path, "knows no tensor of this model: it was made for "
+                   "another one");
+}
