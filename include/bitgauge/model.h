@@ -99,6 +99,8 @@ uint32_t bg_tokenizer_size(const bg_tokenizer *t);
 int32_t bg_tokenizer_bos(const bg_tokenizer *t);                /* -1 when there is none */
 int32_t bg_tokenizer_eos(const bg_tokenizer *t);
 bool bg_tokenizer_adds_bos(const bg_tokenizer *t);              /* tokenizer.ggml.add_bos_token */
+/* Same text for every token, so that the predictions of two models can be compared. */
+bool bg_tokenizer_equal(const bg_tokenizer *a, const bg_tokenizer *b);
 /* Tokenizes any bytes. add_special puts BOS in front when the model wants it; parse_special reads
  * "<s>" as the token. *tokens is for bg_tokens_free. */
 bg_status bg_tokenize(const bg_tokenizer *t, const char *text, size_t n, bool add_special,

@@ -16,21 +16,23 @@ extern "C" {
 
 typedef struct bg_quality {
     uint64_t windows, tokens;          /* scored */
-    double ppl, ppl_se;
-    bool has_base;                     /* the fields below are set */
+    double ppl, ppl_se;                /* standard errors are NaN for a single token */
+    bool has_base;                     /* else the fields down to rms_dp_pct are NaN */
     double base_ppl;
     double kld_mean, kld_se, kld_median, kld_p99, kld_p999, kld_max;
     double same_top_pct, rms_dp_pct;   /* rms of p(token) - p_base(token), in percent */
-    double seconds;
+    double seconds;                    /* of bg_quality_measure */
 } bg_quality;
 
 typedef struct bg_quality_options {
-    uint32_t n_ctx;        /* 0: 512 */
+    uint32_t n_ctx;        /* 0: 512; at least 4 */
     uint64_t max_windows;  /* 0: all that fit */
     bg_isa isa;
-    struct bg_team *team;
-    size_t cache_bytes;    /* memory for the base's log-probabilities; 0: 1 GiB */
-    /* Hears windows done and in all; returns false to stop (BG_ERR_INTERRUPTED). May be NULL. */
+    struct bg_team *team;  /* results do not depend on its size */
+    size_t cache_bytes;    /* memory for the base's predictions; 0: 1 GiB. For a single
+                            * measurement 1 is best: both models then run side by side. */
+    /* Hears windows done and in all, once in a while and at the end; returns false to stop
+     * (BG_ERR_INTERRUPTED). May be NULL. */
     bool (*progress)(void *user, uint64_t done, uint64_t total);
     void *user;
 } bg_quality_options;
@@ -39,20 +41,23 @@ typedef struct bg_quality_options {
  * cache_bytes and computed again past that; nothing goes to disk. */
 typedef struct bg_reference bg_reference;
 
-/* tokens are copied. base may be NULL: then only perplexity can be measured.
+/* Cuts the text into windows and runs the base (which outlives this; NULL: only perplexity can be
+ * measured) over those whose predictions fit the cache. tokens are copied.
  * BG_ERR_INPUT when the text is shorter than one window (says how many tokens are needed). */
 bg_status bg_reference_open(bg_reference **r, const bg_model *base, const int32_t *tokens,
                             size_t n_tokens, const bg_quality_options *o, bg_error *err);
 void bg_reference_close(bg_reference **r);
 uint64_t bg_reference_windows(const bg_reference *r);
 
-/* Measures `model` on the reference's windows. */
+/* Measures `model` on the reference's windows; of the options, isa, team and progress count.
+ * BG_ERR_INPUT when its vocabulary is not the base's, or its logits are not finite. */
 bg_status bg_quality_measure(const bg_reference *r, const bg_model *model,
                              const bg_quality_options *o, bg_quality *q, bg_error *err);
 
 /* Text that the model writes itself: n_docs documents of doc_tokens tokens, sampled at
  * `temperature` without filters, `parallel` at a time. *tokens (bg_tokens_free) is the
- * concatenation; each document starts with BOS when the model has one. Same seed, same text. */
+ * concatenation; each document starts with BOS (without one, EOS), and anew after an EOS.
+ * Document i depends on the seed and i alone, so more documents only add to the text. */
 typedef struct bg_self_text_options {
     size_t n_docs, doc_tokens;
     uint32_t parallel;     /* 0: 16 */

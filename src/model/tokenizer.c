@@ -255,6 +255,19 @@ int32_t bg_tokenizer_bos(const bg_tokenizer *t) { return t->bos; }
 int32_t bg_tokenizer_eos(const bg_tokenizer *t) { return t->eos; }
 bool bg_tokenizer_adds_bos(const bg_tokenizer *t) { return t->add_bos && t->bos >= 0; }
 
+bool bg_tokenizer_equal(const bg_tokenizer *a, const bg_tokenizer *b)
+{
+    if (a == b) return true;
+    if (a->size != b->size) return false;
+    for (uint32_t i = 0; i < a->size; i++) {
+        const bg_piece *p = &a->pieces[i], *q = &b->pieces[i];
+        if (p->length != q->length || p->type != q->type ||
+            memcmp(a->pool + p->offset, b->pool + q->offset, p->length) != 0)
+            return false;
+    }
+    return true;
+}
+
 size_t bg_token_bytes(const bg_tokenizer *t, int32_t token, char *buffer, size_t size)
 {
     const bg_piece *p;

@@ -1,0 +1,224 @@
+#include "quality/score.h"
+#include "quality/windows.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { DEFAULT_CTX = 512, MIN_CTX = 4 };
+#define DEFAULT_CACHE ((size_t)1 << 30)
+
+struct bg_reference {
+    bg_windows windows;
+    const bg_model *base;    /* NULL: none */
+    float *cache;            /* logits of the base for the first rows */
+    size_t cache_bytes;
+    uint64_t cached_rows;
+};
+
+static bool report(const bg_quality_options *o, uint64_t done, uint64_t total)
+{
+    return !o->progress || o->progress(o->user, done, total);
+}
+
+static bg_status fail_interrupted(bg_error *err)
+{
+    return bg_fail(err, BG_ERR_INTERRUPTED, NULL, "stopped before the text was measured");
+}
+
+/* Runs the base over whole groups of windows as long as their rows fit. */
+static bg_status fill_cache(bg_reference *r, const bg_quality_options *o, bg_error *err)
+{
+    size_t limit = o->cache_bytes ? o->cache_bytes : DEFAULT_CACHE;
+    size_t row = (size_t)bg_model_hparams(r->base)->n_vocab * sizeof(float);
+    uint64_t per_window = r->windows.scored, fit = limit / row / per_window;
+    bg_windows some = r->windows;
+    bg_step step = {0};
+    bg_runner runner;
+    bg_status status;
+    some.count = fit < some.count ? fit - fit % bg_windows_abreast(&some) : some.count;
+    if (some.count == 0) return BG_OK;
+    r->cache_bytes = (size_t)(some.count * per_window) * row;
+    r->cache = bg_alloc_large(r->cache_bytes);
+    if (!r->cache) return BG_OK; /* computed again each time instead */
+    BG_TRY(bg_runner_open(&runner, &some, r->base, o, err));
+    status = BG_OK;
+    while (status == BG_OK && bg_windows_next(&some, &step)) {
+        status = bg_runner_step(&runner, &step, r->cache + step.first_row * (row / sizeof(float)),
+                                err);
+        if (status == BG_OK && !report(o, step.window + step.windows, some.count))
+            status = fail_interrupted(err);
+    }
+    bg_runner_close(&runner);
+    r->cached_rows = some.count * per_window;
+    return status;
+}
+
+bg_status bg_reference_open(bg_reference **out, const bg_model *base, const int32_t *tokens,
+                            size_t n_tokens, const bg_quality_options *o, bg_error *err)
+{
+    uint32_t n_ctx = o->n_ctx ? o->n_ctx : DEFAULT_CTX;
+    uint64_t count = n_tokens / n_ctx;
+    bg_status status = BG_OK;
+    bg_reference *r;
+    *out = NULL;
+    if (n_ctx < MIN_CTX)
+        return bg_fail(err, BG_ERR_INPUT, NULL, "a window of %u tokens is too short: use at least %d",
+                       n_ctx, MIN_CTX);
+    if (count == 0)
+        return bg_fail(err, BG_ERR_INPUT, NULL,
+                       "the text has %zu tokens, but a window needs %u: give a longer text or a "
+                       "smaller --ctx", n_tokens, n_ctx);
+    if (o->max_windows && count > o->max_windows) count = o->max_windows;
+    r = bg_alloc(1, sizeof *r);
+    if (!r) return bg_fail_nomem(err, "the reference", sizeof *r);
+    r->base = base;
+    r->windows = (bg_windows){.count = count, .n_ctx = n_ctx, .scored = n_ctx - 1 - n_ctx / 2};
+    r->windows.tokens = bg_alloc(count * n_ctx, sizeof *tokens);
+    if (r->windows.tokens) memcpy(r->windows.tokens, tokens, count * n_ctx * sizeof *tokens);
+    else status = bg_fail_nomem(err, "the text", count * n_ctx * sizeof *tokens);
+    if (status == BG_OK && base) status = fill_cache(r, o, err);
+    if (status == BG_OK) *out = r;
+    else bg_reference_close(&r);
+    return status;
+}
+
+void bg_reference_close(bg_reference **reference)
+{
+    bg_reference *r = *reference;
+    if (!r) return;
+    bg_free(r->windows.tokens);
+    bg_free_large(r->cache, r->cache_bytes);
+    bg_free(r);
+    *reference = NULL;
+}
+
+uint64_t bg_reference_windows(const bg_reference *r) { return r->windows.count; }
+
+/* ---- measuring ---------------------------------------------------------------------------- */
+
+typedef struct measurement {
+    const bg_reference *r;
+    bg_runner model, base;
+    float *logits, *base_logits;   /* of one step */
+    size_t logits_bytes;
+    bg_token_score *scores;        /* of all rows */
+    double *scratch;
+    size_t n_scores;
+} measurement;
+
+/* The rows of one step, shared out among the members of a team. */
+typedef struct scoring {
+    const bg_windows *windows;
+    const float *logits, *base;    /* base: NULL for none */
+    size_t n_vocab, rows;
+    uint64_t first_row;
+    bg_token_score *scores;
+} scoring;
+
+static void score_rows(void *user, int member, int size)
+{
+    const scoring *s = user;
+    const bg_windows *w = s->windows;
+    size_t begin, end;
+    bg_team_share(s->rows, 1, member, size, &begin, &end);
+    for (size_t i = begin; i < end; i++) {
+        uint64_t row = s->first_row + i;
+        uint64_t position = row / w->scored * w->n_ctx + w->n_ctx / 2 + row % w->scored;
+        s->scores[row] = bg_score_logits(s->logits + i * s->n_vocab,
+                                         s->base ? s->base + i * s->n_vocab : NULL, s->n_vocab,
+                                         w->tokens[position + 1]);
+    }
+}
+
+static bg_status check_model(const bg_reference *r, const bg_model *model, bg_error *err)
+{
+    const char *path = bg_gguf_path(bg_model_gguf(model));
+    uint32_t n_vocab = bg_model_hparams(model)->n_vocab;
+    if (r->base && (n_vocab != bg_model_hparams(r->base)->n_vocab ||
+                    !bg_tokenizer_equal(bg_model_tokenizer(r->base), bg_model_tokenizer(model))))
+        return bg_fail(err, BG_ERR_INPUT, path,
+                       "has another vocabulary than the base %s: take the unquantized file of the "
+                       "same model as base", bg_gguf_path(bg_model_gguf(r->base)));
+    if (r->windows.n_ctx > bg_model_hparams(model)->n_ctx_train)
+        bg_log(BG_LOG_WARN, "windows of %u tokens are longer than the %u that %s was trained on: its "
+               "perplexity will suffer", r->windows.n_ctx, bg_model_hparams(model)->n_ctx_train, path);
+    for (uint64_t i = 0; i < r->windows.count * r->windows.n_ctx; i++)
+        if (r->windows.tokens[i] < 0 || (uint32_t)r->windows.tokens[i] >= n_vocab)
+            return bg_fail(err, BG_ERR_INPUT, path,
+                           "has %u tokens, but the text holds token %d: tokenize it with this model",
+                           n_vocab, r->windows.tokens[i]);
+    return BG_OK;
+}
+
+static void close_measurement(measurement *m)
+{
+    bg_runner_close(&m->model);
+    bg_runner_close(&m->base);
+    bg_free_large(m->logits, m->logits_bytes);
+    bg_free_large(m->base_logits, m->logits_bytes);
+    bg_free(m->scores);
+    bg_free(m->scratch);
+}
+
+static bg_status open_measurement(measurement *m, const bg_reference *r, const bg_model *model,
+                                  const bg_quality_options *o, bg_error *err)
+{
+    bool run_base = r->base && r->cached_rows < r->windows.count * r->windows.scored;
+    *m = (measurement){.r = r, .n_scores = (size_t)(r->windows.count * r->windows.scored)};
+    BG_TRY(check_model(r, model, err));
+    BG_TRY(bg_runner_open(&m->model, &r->windows, model, o, err));
+    if (run_base) BG_TRY(bg_runner_open(&m->base, &r->windows, r->base, o, err));
+    m->logits_bytes = bg_windows_step_rows(&r->windows) * m->model.n_vocab * sizeof(float);
+    m->logits = bg_alloc_large(m->logits_bytes);
+    if (run_base) m->base_logits = bg_alloc_large(m->logits_bytes);
+    if (!m->logits || (run_base && !m->base_logits))
+        return bg_fail_nomem(err, "logits", m->logits_bytes);
+    m->scores = bg_alloc(m->n_scores, sizeof *m->scores);
+    m->scratch = bg_alloc(m->n_scores, sizeof *m->scratch);
+    if (!m->scores || !m->scratch)
+        return bg_fail_nomem(err, "scores", m->n_scores * sizeof *m->scores);
+    return BG_OK;
+}
+
+static bg_status measure_step(measurement *m, const bg_step *step, const bg_quality_options *o,
+                              bg_error *err)
+{
+    const bg_reference *r = m->r;
+    size_t n_vocab = m->model.n_vocab;
+    scoring s = {.windows = &r->windows, .logits = m->logits, .n_vocab = n_vocab,
+                 .rows = step->rows, .first_row = step->first_row, .scores = m->scores};
+    BG_TRY(bg_runner_step(&m->model, step, m->logits, err));
+    if (r->base) {
+        /* The base runs every step of a window, or none. */
+        bool cached = (step->window + step->windows) * r->windows.scored <= r->cached_rows;
+        if (!cached) BG_TRY(bg_runner_step(&m->base, step, m->base_logits, err));
+        s.base = cached ? r->cache + step->first_row * n_vocab : m->base_logits;
+    }
+    bg_team_run(o->team, score_rows, &s);
+    return BG_OK;
+}
+
+bg_status bg_quality_measure(const bg_reference *r, const bg_model *model,
+                             const bg_quality_options *o, bg_quality *q, bg_error *err)
+{
+    uint64_t start = bg_clock_ns();
+    bg_step step = {0};
+    measurement m;
+    bg_status status = open_measurement(&m, r, model, o, err);
+    while (status == BG_OK && bg_windows_next(&r->windows, &step)) {
+        status = measure_step(&m, &step, o, err);
+        if (status == BG_OK && !report(o, step.window + step.windows, r->windows.count))
+            status = fail_interrupted(err);
+    }
+    if (status == BG_OK) {
+        *q = (bg_quality){.windows = r->windows.count};
+        bg_score_summary(m.scores, m.n_scores, r->base != NULL, m.scratch, q);
+        q->seconds = (double)(bg_clock_ns() - start) * 1e-9;
+        if (!isfinite(q->ppl) || (r->base && !isfinite(q->kld_mean)))
+            status = bg_fail(err, BG_ERR_INPUT, bg_gguf_path(bg_model_gguf(model)),
+                             "predictions are not finite numbers: the weights of it or of the base "
+                             "are damaged, get the file again");
+    }
+    close_measurement(&m);
+    return status;
+}
