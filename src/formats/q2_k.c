@@ -24,7 +24,7 @@ void bg_q2_k_decode(const void *blocks, float *out, size_t n)
 
 static const bg_grid grid = {
     .subs = 16, .size = 16, .low = 0, .high = 3, .scale_low = 0, .scale_high = 15, .min_low = 0,
-    .min_high = 15, .reach = 2,
+    .min_high = 15, .reach = 1,
 };
 
 void bg_q2_k_encode(const float *in, const float *importance, void *blocks, size_t n)

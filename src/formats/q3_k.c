@@ -31,7 +31,7 @@ void bg_q3_k_decode(const void *blocks, float *out, size_t n)
 }
 
 static const bg_grid grid = {
-    .subs = 16, .size = 16, .low = -4, .high = 3, .scale_low = -32, .scale_high = 31, .reach = 2,
+    .subs = 16, .size = 16, .low = -4, .high = 3, .scale_low = -32, .scale_high = 31, .reach = 1,
 };
 
 void bg_q3_k_encode(const float *in, const float *importance, void *blocks, size_t n)

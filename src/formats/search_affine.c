@@ -117,7 +117,7 @@ static void refit(const bg_grid *g, const bg_target *t, const ideal *ideals, bg_
 }
 
 /* Pairs of d and dmin to start from, by how little rounding the ideals to them should cost. */
-enum { STARTS = 3, RANGE = 8 };
+enum { STARTS = 2, RANGE = 8 };
 typedef struct start { float d, dmin, cost; } start;
 
 static float rounding_cost(const bg_grid *g, const ideal *ideals, float d, float dmin)

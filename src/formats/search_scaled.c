@@ -81,7 +81,7 @@ static float refit(const bg_grid *g, const bg_target *t, float d, const int *sc)
 }
 
 /* Starts of d, by how little rounding the ideal scales to it should cost. */
-enum { STARTS = 3, RANGE = 16 };
+enum { STARTS = 2, RANGE = 16 };
 
 static int find_starts(const bg_grid *g, const ideal *ideals, float *starts)
 {
