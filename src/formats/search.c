@@ -7,9 +7,10 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* The same loops once more for wider vectors, chosen when the program is loaded, which is too
- * early for sanitizers. */
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+/* GCC makes these loops once more for wider vectors, to be chosen when the program is loaded,
+ * which is too early for sanitizers. */
+#if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)                \
+    && !defined(__SANITIZE_THREAD__)
 #define WIDE __attribute__((target_clones("avx2", "default")))
 #else
 #define WIDE
