@@ -1,20 +1,37 @@
-#include "isa/isa.h"
+#include "isa/avx2/avx2.h"
 
+#include "base/base.h"
+
+#if defined(__x86_64__)
+
+/* The compiler's run-time asks CPUID and, for the registers that the operating system must save,
+ * XGETBV. */
 static bool present(void)
 {
-#if defined(__x86_64__)
-    /* The compiler's run-time asks CPUID and, for the registers that the operating system must
-     * save, XGETBV. */
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
            __builtin_cpu_supports("f16c");
-#else
-    return false;
-#endif
 }
+
+#define BG_AVX2_KERNELS(NAME, name)                                                     \
+    {BG_FORMAT_##NAME, BG_OP_GEMV, BG_ISA_AVX2, BG_TIER_TMPL, bg_avx2_gemv_##name},     \
+    {BG_FORMAT_##NAME, BG_OP_GEMM, BG_ISA_AVX2, BG_TIER_TMPL, bg_avx2_gemm_##name},
+static const bg_kernel kernels[] = {
+#include "isa/avx2/kernels.def"
+};
 
 const bg_isa_code bg_isa_code_avx2 = {
     .present = present,
-#if defined(__x86_64__)
+    .kernels = kernels,
+    .n_kernels = BG_COUNT(kernels),
+    .encode_q8_0 = bg_avx2_encode_q8_0,
+    .encode_q8_k = bg_avx2_encode_q8_k,
     .vec = &bg_vecops_avx2,
-#endif
 };
+
+#else
+
+static bool absent(void) { return false; }
+
+const bg_isa_code bg_isa_code_avx2 = {.present = absent};
+
+#endif
