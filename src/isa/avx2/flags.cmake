@@ -1,3 +1,9 @@
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|i.86")
-  set(flags -O3 -mavx2 -mfma -mf16c)
+  set(flags -mavx2 -mfma -mf16c)
+  if(BG_SANITIZE)
+    # Instrumented and unrolled, a kernel takes minutes to compile.
+    list(APPEND flags -DBG_UNROLL=)
+  else()
+    list(APPEND flags -O3)
+  endif()
 endif()

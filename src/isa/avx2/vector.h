@@ -11,7 +11,8 @@
 #include <stddef.h>
 
 #define BG_INLINE static inline __attribute__((always_inline))
-#ifdef __clang__
+#if defined(BG_UNROLL) /* from outside */
+#elif defined(__clang__)
 #define BG_UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define BG_UNROLL _Pragma("GCC unroll 64")
