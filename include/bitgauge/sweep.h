@@ -18,20 +18,21 @@ typedef struct bg_sweep_progress {
     double seconds_left;     /* estimate; NaN when unknown */
 } bg_sweep_progress;
 
-/* Strings are as on the command line; NULL or 0 takes the profile's value. */
+/* Strings are as on the command line; NULL, 0 or -1 takes the profile's value. */
 typedef struct bg_sweep_options {
     const char *model;       /* NULL: the embedded one */
-    const char *out;         /* results folder */
+    const char *out;         /* results folder; created, or resumed when it has the same plan */
     const char *profile;     /* "quick", "full", "ci": profiles/sweep/<name>.json; NULL: quick */
     const char *schemes;     /* "all", "levels", or a list */
     const char *isas;        /* list; "native" */
     const char *threads;     /* list or "auto" */
-    const char *text;        /* file, or "self" */
+    const char *text;        /* file, or "self"; NULL: the embedded model's own text, else "self" */
     const char *imatrix;
-    int n_prompt, n_gen, depth;   /* -1: the profile's */
+    int n_prompt, n_gen, depth;   /* -1: the profile's; 0 leaves the test out */
     int reps;                /* 0: until the interval is narrow */
     int quality;             /* bg_sweep_quality, -1: the profile's */
-    double time_limit;       /* seconds; 0: the profile's */
+    double time_limit;       /* seconds after which no repetition is added; every cell is measured
+                                at least once; -1: the profile's; 0: none */
     uint64_t seed;
     /* Returns false to stop; what is done stays and the folder can be resumed. May be NULL. */
     bool (*progress)(void *user, const bg_sweep_progress *p);
@@ -39,7 +40,16 @@ typedef struct bg_sweep_options {
 } bg_sweep_options;
 
 void bg_sweep_options_init(bg_sweep_options *o);
-/* Runs or resumes. The folder is complete and readable whatever happens. */
+/* Runs or resumes. Whatever happens, the folder is complete and readable: results.csv,
+ * samples.csv, plan.json, machine.json, machine.xml; a cell that fails is a row with its reason.
+ *
+ * BG_ERR_INPUT: an option, or the folder holds another plan. BG_ERR_INTERRUPTED: progress said
+ * so. BG_ERR_IO: the folder cannot be written.
+ *
+ * rss_bytes is what one scheme alone needs: weights, KV cache and scratch, computed exactly; the
+ * resident set of a process that holds many models says nothing about one. Quality is measured
+ * with the strongest instruction set of the plan, on the same windows for every scheme, against
+ * the source model. */
 bg_status bg_sweep_run(const bg_sweep_options *o, bg_error *err);
 
 #ifdef __cplusplus

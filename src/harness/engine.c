@@ -1,0 +1,310 @@
+/* The loop: it knows cells, clocks and order, and nothing of models. */
+#include "harness/harness.h"
+
+#include <math.h>
+#include <string.h>
+
+static const double SAVE_EVERY = 5; /* seconds */
+
+/* Costs of the kinds of work, learned while they are done, for the time that is left. */
+typedef enum phase { LOAD, QUALITY, WARM, REPEAT, PHASES } phase;
+
+typedef struct engine {
+    bg_plan *plan;
+    const bg_runner *runner;
+    bg_results *results;
+    bool (*progress)(void *, const bg_sweep_progress *);
+    void *user;
+    double started, deadline, saved;
+    uint64_t position;
+    double spent[PHASES];
+    size_t done[PHASES], total[PHASES];
+} engine;
+
+static double now(const engine *e) { return e->runner->now(e->runner->user); }
+
+static const char *scheme_name(const engine *e, size_t scheme)
+{
+    return bg_scheme_name(e->plan->schemes[scheme]);
+}
+
+static double seconds_left(const engine *e)
+{
+    double left = 0, until = e->deadline - now(e);
+    for (int i = 0; i < PHASES; i++) {
+        double each = e->done[i] ? e->spent[i] / (double)e->done[i] : 0.5, phase_left;
+        phase_left = each * (double)(e->total[i] - BG_MIN(e->done[i], e->total[i]));
+        if (i == REPEAT) phase_left = BG_MIN(phase_left, BG_MAX(until - left, 0));
+        left += phase_left;
+    }
+    return left;
+}
+
+static bg_status tell(engine *e, size_t scheme, const char *verb, const char *test, bg_error *err)
+{
+    char what[96];
+    bg_sweep_progress p = {.what = what};
+    double elapsed = now(e) - e->started;
+    if (!e->progress) return BG_OK;
+    p.seconds_left = seconds_left(e);
+    p.fraction = elapsed / BG_MAX(elapsed + p.seconds_left, 1e-9);
+    snprintf(what, sizeof what, "%s%s%s%s%s", verb, *verb ? " " : "", scheme_name(e, scheme),
+             *test ? " " : "", test);
+    if (e->progress(e->user, &p)) return BG_OK;
+    return bg_fail(err, BG_ERR_INTERRUPTED, bg_results_dir(e->results),
+                   "stopped: what was measured is kept; the same command with this --out goes on");
+}
+
+/* Puts a finished row in. */
+static bg_status put_row(engine *e, const bg_cell *c, bg_row **row, bg_error *err)
+{
+    e->runner->describe(e->runner->user, c, *row);
+    e->runner->derive(e->runner->user, c, *row);
+    bg_fill_absent(*row, e->plan, c);
+    return bg_results_add(e->results, row, err);
+}
+
+static bg_status fail_cell(engine *e, bg_cell *c, const bg_error *why, bg_error *err)
+{
+    bg_row *row = bg_row_new();
+    char reason[800];
+    bg_status status;
+    if (!row) return bg_fail_nomem(err, "results", 0);
+    c->done = true;
+    snprintf(reason, sizeof reason, "%s%s%s", why->where, why->where[0] ? ": " : "", why->message);
+    bg_log(BG_LOG_WARN, "%s %s failed: %s", scheme_name(e, c->scheme), c->test, reason);
+    bg_fill_identity(row, e->plan, c);
+    bg_row_set_text(row, BG_COL_STATUS, "failed");
+    bg_row_set_text(row, BG_COL_REASON, reason);
+    status = put_row(e, c, &row, err);
+    bg_row_free(&row);
+    return status;
+}
+
+/* The row of a timed cell from its samples; decides whether it is done. */
+static bg_status update_cell(engine *e, bg_cell *c, bool last, bg_error *err)
+{
+    const bg_plan *p = e->plan;
+    bg_row *row = bg_row_new();
+    bg_summary s;
+    bg_status status;
+    if (!row) return bg_fail_nomem(err, "results", 0);
+    bg_fill_identity(row, p, c);
+    status = bg_fill_samples(row, p, c, e->results, &s, err);
+    if (status == BG_OK) {
+        c->done = last || s.n >= p->max_reps ||
+                  (s.n >= p->min_reps && bg_summary_precision(&s) <= p->precision);
+        bg_row_set_number(row, BG_COL_CAPPED,
+                          c->done && bg_summary_precision(&s) > p->precision);
+        status = put_row(e, c, &row, err);
+    }
+    bg_row_free(&row);
+    return status;
+}
+
+static bg_status save(engine *e, bool force, bg_error *err)
+{
+    if (!force && now(e) - e->saved < SAVE_EVERY) return BG_OK;
+    e->saved = now(e);
+    return bg_results_save(e->results, err);
+}
+
+size_t bg_engine_restore(bg_plan *p, const bg_results *r)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < p->n_cells; i++) {
+        bg_cell *c = &p->cells[i];
+        const bg_row *row = bg_results_find(r, bg_scheme_name(p->schemes[c->scheme]), c->test,
+                                            bg_isa_name(c->isa), c->threads);
+        const char *status = row ? bg_row_text(row, BG_COL_STATUS) : NULL;
+        double half;
+        if (status && strcmp(status, "ok") == 0) {
+            half = (bg_row_number(row, BG_COL_TPS_HIGH) - bg_row_number(row, BG_COL_TPS_LOW)) / 2;
+            c->done = c->kind == BG_TEST_QUALITY || bg_row_number(row, BG_COL_CAPPED) == 1 ||
+                      (bg_row_number(row, BG_COL_REPS) >= p->min_reps &&
+                       half / bg_row_number(row, BG_COL_TPS) <= p->precision);
+        }
+        left += !c->done;
+    }
+    return left;
+}
+
+static void count_work(engine *e)
+{
+    for (size_t s = 0; s < e->plan->n_schemes; s++) {
+        bool open = false;
+        for (size_t i = 0; i < e->plan->n_cells; i++) {
+            const bg_cell *c = &e->plan->cells[i];
+            if (c->scheme != s || c->done) continue;
+            open = true;
+            if (c->kind == BG_TEST_QUALITY) {
+                e->total[QUALITY]++;
+            } else {
+                e->total[WARM]++;
+                e->total[REPEAT] += (e->plan->min_reps + e->plan->max_reps) / 2;
+            }
+        }
+        e->total[LOAD] += open;
+    }
+}
+
+static bool is_open(const engine *e, const bg_cell *c, size_t group)
+{
+    return !c->done && e->plan->group[c->scheme] == group;
+}
+
+static bg_status load_group(engine *e, size_t group, bool loaded[], bg_error *err)
+{
+    bg_plan *p = e->plan;
+    for (size_t i = 0; i < p->n_cells; i++) {
+        size_t scheme = p->cells[i].scheme;
+        double start = now(e);
+        bg_error why = {0};
+        if (!is_open(e, &p->cells[i], group) || loaded[scheme]) continue;
+        BG_TRY(tell(e, scheme, "quantizing", "", err));
+        if (e->runner->load(e->runner->user, scheme, &why) == BG_OK) {
+            loaded[scheme] = true;
+        } else {
+            for (size_t k = i; k < p->n_cells; k++)
+                if (p->cells[k].scheme == scheme && is_open(e, &p->cells[k], group))
+                    BG_TRY(fail_cell(e, &p->cells[k], &why, err));
+        }
+        e->spent[LOAD] += now(e) - start;
+        e->done[LOAD]++;
+    }
+    return BG_OK;
+}
+
+static bg_status measure_quality(engine *e, bg_cell *c, bg_error *err)
+{
+    double start = now(e);
+    bg_quality q;
+    bg_error why = {0};
+    bg_row *row;
+    bg_status status;
+    BG_TRY(tell(e, c->scheme, "", "quality", err));
+    status = e->runner->quality(e->runner->user, c, &q, &why);
+    e->spent[QUALITY] += now(e) - start;
+    e->done[QUALITY]++;
+    if (status == BG_ERR_INTERRUPTED) BG_TRY(tell(e, c->scheme, "", "quality", err));
+    if (status != BG_OK) return fail_cell(e, c, &why, err);
+    row = bg_row_new();
+    if (!row) return bg_fail_nomem(err, "results", 0);
+    c->done = true;
+    bg_fill_identity(row, e->plan, c);
+    bg_fill_quality(row, &q);
+    status = put_row(e, c, &row, err);
+    bg_row_free(&row);
+    return status;
+}
+
+/* One repetition of one cell, timed (a sample) or not (a warm-up). */
+static bg_status repeat(engine *e, bg_cell *c, bool timed, bg_error *err)
+{
+    double start = now(e);
+    bg_error why = {0};
+    bg_sample sample = {.threads = c->threads, .position = e->position};
+    bg_status status;
+    BG_TRY(tell(e, c->scheme, "", c->test, err));
+    status = e->runner->repeat(e->runner->user, c, timed ? &sample : NULL, &why);
+    e->spent[timed ? REPEAT : WARM] += now(e) - start;
+    e->done[timed ? REPEAT : WARM]++;
+    if (status != BG_OK) return fail_cell(e, c, &why, err);
+    if (!timed) return BG_OK;
+    snprintf(sample.scheme, sizeof sample.scheme, "%s", scheme_name(e, c->scheme));
+    snprintf(sample.isa, sizeof sample.isa, "%s", bg_isa_name(c->isa));
+    snprintf(sample.test, sizeof sample.test, "%s", c->test);
+    for (size_t i = 0; i < bg_results_sample_count(e->results); i++) {
+        const bg_sample *s = bg_results_sample(e->results, i);
+        sample.rep += s->threads == c->threads && strcmp(s->scheme, sample.scheme) == 0 &&
+                      strcmp(s->isa, sample.isa) == 0 && strcmp(s->test, sample.test) == 0;
+    }
+    e->position++;
+    return bg_results_add_sample(e->results, &sample, err);
+}
+
+/* The cells of a group that are open, in an order that the seed and the position fix. */
+static size_t shuffle_open(const engine *e, size_t group, bool first, uint32_t *order)
+{
+    size_t n = 0;
+    bg_rng rng;
+    for (size_t i = 0; i < e->plan->n_cells; i++)
+        if (is_open(e, &e->plan->cells[i], group) &&
+            (e->plan->cells[i].kind == BG_TEST_QUALITY) == false)
+            order[n++] = (uint32_t)i;
+    bg_rng_seed(&rng, bg_hash(e->plan->seed ^ BG_HASH_INIT, &e->position, sizeof e->position));
+    if (!first) bg_rng_shuffle(&rng, order, n);
+    return n;
+}
+
+static bg_status time_group(engine *e, size_t group, double deadline, uint32_t *order,
+                            bg_error *err)
+{
+    size_t n = shuffle_open(e, group, true, order);
+    bool first = true;
+    for (size_t i = 0; i < n; i++) BG_TRY(repeat(e, &e->plan->cells[order[i]], false, err));
+    while ((n = shuffle_open(e, group, false, order)) > 0) {
+        for (size_t i = 0; i < n; i++) {
+            bg_cell *c = &e->plan->cells[order[i]];
+            bool late = now(e) >= deadline;
+            if (!late || first) BG_TRY(repeat(e, c, true, err));
+            if (!c->done) BG_TRY(update_cell(e, c, late, err));
+            BG_TRY(save(e, false, err));
+        }
+        first = false;
+    }
+    return BG_OK;
+}
+
+static bg_status run_group(engine *e, size_t group, double deadline, bool loaded[],
+                           uint32_t *order, bg_error *err)
+{
+    BG_TRY(load_group(e, group, loaded, err));
+    for (size_t i = 0; i < e->plan->n_cells; i++) {
+        bg_cell *c = &e->plan->cells[i];
+        if (c->kind != BG_TEST_QUALITY || !is_open(e, c, group)) continue;
+        BG_TRY(measure_quality(e, c, err));
+        BG_TRY(save(e, false, err));
+    }
+    return time_group(e, group, deadline, order, err);
+}
+
+/* Shares what is left of the time among the groups by their open cells. */
+static double group_deadline(const engine *e, size_t group)
+{
+    size_t here = 0, all = 0;
+    for (size_t i = 0; i < e->plan->n_cells; i++) {
+        if (e->plan->cells[i].done) continue;
+        all++;
+        here += e->plan->group[e->plan->cells[i].scheme] == group;
+    }
+    if (here == 0 || !isfinite(e->deadline)) return e->deadline;
+    return now(e) + BG_MAX(e->deadline - now(e), 0) * (double)here / (double)all;
+}
+
+bg_status bg_engine_run(bg_plan *p, const bg_runner *runner, bg_results *r,
+                        bool (*progress)(void *, const bg_sweep_progress *), void *user,
+                        double started, bg_error *err)
+{
+    engine e = {.plan = p, .runner = runner, .results = r, .progress = progress, .user = user,
+                .started = started,
+                .deadline = p->time_limit > 0 ? started + p->time_limit : INFINITY};
+    bool loaded[BG_PLAN_MAX_SCHEMES] = {false};
+    uint32_t *order = bg_alloc(p->n_cells, sizeof *order);
+    bg_error ignored;
+    bg_status status = BG_OK, saved;
+    if (!order) return bg_fail_nomem(err, "the plan", p->n_cells * sizeof *order);
+    count_work(&e);
+    for (size_t i = 0; i < bg_results_sample_count(r); i++)
+        e.position = BG_MAX(e.position, bg_results_sample(r, i)->position + 1);
+    e.saved = now(&e);
+    for (size_t g = 0; g < p->n_groups && status == BG_OK; g++) {
+        status = run_group(&e, g, group_deadline(&e, g), loaded, order, err);
+        for (size_t s = 0; s < p->n_schemes; s++)
+            if (loaded[s]) runner->unload(runner->user, s);
+        memset(loaded, 0, sizeof loaded);
+    }
+    saved = save(&e, true, status == BG_OK ? err : &ignored);
+    bg_free(order);
+    return status == BG_OK ? saved : status;
+}

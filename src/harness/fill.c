@@ -1,0 +1,195 @@
+/* From samples to the fields of a row. */
+#include "harness/harness.h"
+
+#include <math.h>
+#include <string.h>
+
+static bool same_cell(const bg_sample *s, const bg_plan *p, const bg_cell *c)
+{
+    return s->threads == c->threads && strcmp(s->test, c->test) == 0 &&
+           strcmp(s->isa, bg_isa_name(c->isa)) == 0 &&
+           strcmp(s->scheme, bg_scheme_name(p->schemes[c->scheme])) == 0;
+}
+
+void bg_fill_identity(bg_row *row, const bg_plan *p, const bg_cell *c)
+{
+    const bg_scheme *scheme = p->schemes[c->scheme];
+    bg_row_set_text(row, BG_COL_SCHEME, bg_scheme_name(scheme));
+    bg_row_set_number(row, BG_COL_LEVEL, bg_scheme_level(scheme));
+    bg_row_set_text(row, BG_COL_SUFFIX, bg_scheme_suffix(scheme));
+    bg_row_set_text(row, BG_COL_ISA, bg_isa_name(c->isa));
+    bg_row_set_number(row, BG_COL_THREADS, c->threads);
+    bg_row_set_text(row, BG_COL_TEST, c->test);
+    bg_row_set_text(row, BG_COL_SOURCE, "measured");
+    if (c->kind == BG_TEST_QUALITY) return;
+    bg_row_set_number(row, BG_COL_N_PROMPT, c->kind == BG_TEST_PP ? c->n : 0);
+    bg_row_set_number(row, BG_COL_N_GEN, c->kind == BG_TEST_TG ? c->n : 0);
+    bg_row_set_number(row, BG_COL_DEPTH, c->depth);
+}
+
+/* The samples of one cell, column by column. */
+typedef struct gathered {
+    size_t n, n_latencies;
+    double *tps, *ttft, *values, *latencies;
+    double seconds, tokens;
+    size_t tainted;
+} gathered;
+
+static void release(gathered *g)
+{
+    bg_free(g->tps);
+    bg_free(g->ttft);
+    bg_free(g->values);
+    bg_free(g->latencies);
+}
+
+static bg_status gather(gathered *g, const bg_plan *p, const bg_cell *c, const bg_results *r,
+                        bg_error *err)
+{
+    size_t n = 0, latencies = 0;
+    memset(g, 0, sizeof *g);
+    for (size_t i = 0; i < bg_results_sample_count(r); i++) {
+        const bg_sample *s = bg_results_sample(r, i);
+        if (!same_cell(s, p, c)) continue;
+        n++;
+        latencies += s->itl_count;
+    }
+    g->tps = bg_alloc(n, sizeof *g->tps);
+    g->ttft = bg_alloc(n, sizeof *g->ttft);
+    g->values = bg_alloc(n, sizeof *g->values);
+    g->latencies = bg_alloc(latencies, sizeof *g->latencies);
+    if (!g->tps || !g->ttft || !g->values || !g->latencies) {
+        release(g);
+        return bg_fail_nomem(err, "samples", (3 * n + latencies) * sizeof *g->tps);
+    }
+    for (size_t i = 0; i < bg_results_sample_count(r); i++) {
+        const bg_sample *s = bg_results_sample(r, i);
+        if (!same_cell(s, p, c) || !(s->seconds > 0) || !(s->tokens > 0)) continue;
+        g->tps[g->n] = s->tokens / s->seconds;
+        g->ttft[g->n++] = s->ttft_ms;
+        g->seconds += s->seconds;
+        g->tokens += s->tokens;
+        g->tainted += s->tainted[0] != 0;
+        for (size_t k = 0; k < s->itl_count; k++)
+            g->latencies[g->n_latencies++] = (double)s->itl_ms[k];
+    }
+    return BG_OK;
+}
+
+/* Median over the repetitions that have it; NaN when none has. */
+static double median_of(gathered *g, const bg_plan *p, const bg_cell *c, const bg_results *r,
+                        bg_counter id)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < bg_results_sample_count(r); i++) {
+        const bg_sample *s = bg_results_sample(r, i);
+        if (!same_cell(s, p, c) || !(s->tokens > 0) || isnan(s->counters[id])) continue;
+        g->values[n++] = bg_counter_get(id)->per_token ? s->counters[id] / s->tokens
+                                                       : s->counters[id];
+    }
+    return bg_quantile(g->values, n, 0.5);
+}
+
+static void fill_energy(bg_row *row, const gathered *g, const bg_plan *p, const bg_cell *c,
+                        const bg_results *r)
+{
+    /* The first source that has a number; memory is metered apart from the packages. */
+    static const struct { bg_counter ids[2]; const char *names[2]; } sources[] = {
+        {{BG_COUNTER_ENERGY_PACKAGE, BG_COUNTER_ENERGY_DRAM}, {"package", "package+dram"}},
+        {{BG_COUNTER_ENERGY_BATTERY, BG_COUNTER_ENERGY_BATTERY}, {"battery", "battery"}},
+    };
+    for (size_t k = 0; k < BG_COUNT(sources); k++) {
+        bool both = sources[k].ids[0] != sources[k].ids[1];
+        double joules[2] = {0, 0};
+        for (size_t i = 0; i < bg_results_sample_count(r); i++) {
+            const bg_sample *s = bg_results_sample(r, i);
+            if (!same_cell(s, p, c)) continue;
+            joules[0] += s->counters[sources[k].ids[0]];
+            joules[1] += s->counters[sources[k].ids[1]];
+        }
+        if (isnan(joules[0]) || joules[0] <= 0) continue;
+        both = both && joules[1] > 0;
+        if (both) joules[0] += joules[1];
+        bg_row_set_number(row, BG_COL_J_TOKEN, joules[0] / g->tokens);
+        bg_row_set_number(row, BG_COL_WATTS, joules[0] / g->seconds);
+        bg_row_set_text(row, BG_COL_ENERGY_SRC, sources[k].names[both]);
+        return;
+    }
+}
+
+bg_status bg_fill_samples(bg_row *row, const bg_plan *p, const bg_cell *c, const bg_results *r,
+                          bg_summary *s, bg_error *err)
+{
+    bg_summary own;
+    gathered g;
+    bool narrow;
+    if (!s) s = &own;
+    BG_TRY(gather(&g, p, c, r, err));
+    bg_summarise(g.tps, g.n, p->seed, 0, s);
+    narrow = bg_summary_precision(s) <= p->precision;
+    bg_row_set_number(row, BG_COL_TPS, s->median);
+    bg_row_set_number(row, BG_COL_TPS_LOW, s->ci_low);
+    bg_row_set_number(row, BG_COL_TPS_HIGH, s->ci_high);
+    bg_row_set_number(row, BG_COL_TPS_MIN, s->min);
+    bg_row_set_number(row, BG_COL_TPS_MAD, s->mad);
+    bg_row_set_number(row, BG_COL_REPS, (double)g.n);
+    bg_row_set_number(row, BG_COL_OUTLIERS, (double)s->outliers);
+    bg_row_set_number(row, BG_COL_CAPPED, c->done && !narrow);
+    bg_row_set_number(row, BG_COL_TAINTED, (double)g.tainted);
+    if (c->kind == BG_TEST_PP) bg_row_set_number(row, BG_COL_TTFT, bg_quantile(g.ttft, g.n, 0.5));
+    bg_row_set_number(row, BG_COL_ITL_P50, bg_quantile(g.latencies, g.n_latencies, 0.5));
+    bg_row_set_number(row, BG_COL_ITL_P99, bg_quantile(g.latencies, g.n_latencies, 0.99));
+    fill_energy(row, &g, p, c, r);
+#define BG_COUNTER(NAME, name, unit, per, better, width, title) \
+    bg_row_set_number(row, BG_COL_COUNTER_##NAME, median_of(&g, p, c, r, BG_COUNTER_##NAME));
+#include "bitgauge/counters.def"
+    bg_row_set_text(row, BG_COL_STATUS, "ok");
+    release(&g);
+    return BG_OK;
+}
+
+void bg_fill_quality(bg_row *row, const bg_quality *q)
+{
+    bg_row_set_number(row, BG_COL_PPL, q->ppl);
+    bg_row_set_number(row, BG_COL_PPL_SE, q->ppl_se);
+    bg_row_set_number(row, BG_COL_WINDOWS, (double)q->windows);
+    bg_row_set_text(row, BG_COL_STATUS, "ok");
+    if (!q->has_base) return;
+    bg_row_set_number(row, BG_COL_BASE_PPL, q->base_ppl);
+    bg_row_set_number(row, BG_COL_KLD, q->kld_mean);
+    bg_row_set_number(row, BG_COL_KLD_SE, q->kld_se);
+    bg_row_set_number(row, BG_COL_KLD_P99, q->kld_p99);
+    bg_row_set_number(row, BG_COL_SAME_TOP, q->same_top_pct);
+    bg_row_set_number(row, BG_COL_RMS_DP, q->rms_dp_pct);
+}
+
+/* Columns that only some kinds of test fill. */
+static const char *usual_reason(const bg_plan *p, const bg_cell *c, bg_column col)
+{
+    bool timed = c->kind != BG_TEST_QUALITY;
+    if (col == BG_COL_SUFFIX) return "the scheme has none";
+    if (col >= BG_COL_PPL && col <= BG_COL_WINDOWS)
+        return !timed ? "unknown"
+               : p->quality == BG_QUALITY_OFF ? "quality is off"
+                                              : "in the row of test quality";
+    if (!timed && ((col >= BG_COL_TIER && col <= BG_COL_ROOF_PCT) ||
+                   (col >= BG_COL_RSS_BYTES && col <= BG_COL_SCRATCH) ||
+                   (col >= BG_COL_J_TOKEN && col <= BG_COL_TAINTED)))
+        return "not a timed test";
+    if (col == BG_COL_TTFT) return "measured by the prompt tests";
+    if (col == BG_COL_ITL_P50 || col == BG_COL_ITL_P99) return "measured by the generation tests";
+    if (col == BG_COL_TPS_LOW || col == BG_COL_TPS_HIGH) return "needs 3 repetitions";
+    return "unknown";
+}
+
+void bg_fill_absent(bg_row *row, const bg_plan *p, const bg_cell *c)
+{
+    const char *status = bg_row_text(row, BG_COL_STATUS);
+    bool failed = status && strcmp(status, "failed") == 0;
+    for (int i = 0; i < BG_COL_COUNT; i++) {
+        bg_column col = (bg_column)i;
+        if (bg_row_has(row, col) || col == BG_COL_REASON || col == BG_COL_ABSENT) continue;
+        bg_row_set_absent(row, col, failed && col != BG_COL_SUFFIX ? "the cell failed"
+                                                                   : usual_reason(p, c, col));
+    }
+}

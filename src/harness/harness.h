@@ -1,0 +1,133 @@
+/* harness.h: plan, cells and the loop that measures them. Internal. */
+#ifndef BG_HARNESS_H
+#define BG_HARNESS_H
+
+#include "bitgauge/machine.h"
+#include "bitgauge/quality.h"
+#include "bitgauge/results.h"
+#include "bitgauge/stats.h"
+#include "bitgauge/sweep.h"
+
+#include "base/base.h"
+#include "base/team.h"
+
+struct json_t;
+
+enum { BG_PLAN_MAX_SCHEMES = 64, BG_PLAN_MAX_THREADS = 16, BG_BATCH = 512, BG_WINDOW = 512 };
+
+typedef enum bg_test_kind { BG_TEST_PP, BG_TEST_TG, BG_TEST_QUALITY } bg_test_kind;
+
+typedef struct bg_cell {
+    size_t scheme;            /* index in the plan */
+    bg_test_kind kind;
+    bg_isa isa;
+    int threads;
+    uint32_t n, depth;        /* tokens timed, tokens in the context before them */
+    char test[32];            /* "pp512", "tg64@d1024", "quality" */
+    bool done;
+} bg_cell;
+
+typedef struct bg_plan {
+    char profile[32];
+    const bg_scheme *schemes[BG_PLAN_MAX_SCHEMES];
+    bg_isa isas[BG_ISA_COUNT];             /* the strongest last */
+    int threads[BG_PLAN_MAX_THREADS];      /* ascending */
+    size_t n_schemes, n_isas, n_threads;
+    uint32_t n_prompt, n_gen, depth, min_reps, max_reps;
+    double precision, time_limit;          /* time_limit 0: none */
+    bg_sweep_quality quality;
+    uint32_t quick_windows;
+    uint64_t seed;
+    size_t group[BG_PLAN_MAX_SCHEMES];     /* schemes of a group are in memory together */
+    size_t n_groups;
+    bg_cell *cells;
+    size_t n_cells;
+} bg_plan;
+
+/* The profile with the options over it. default_threads is what "auto" means. */
+bg_status bg_plan_make(bg_plan *p, const bg_sweep_options *o, int default_threads, bg_error *err);
+void bg_plan_fini(bg_plan *p);
+/* Puts schemes into groups, in order, so that each group's bytes stay within `budget`; a scheme
+ * that is larger than that has a group of its own. */
+void bg_plan_group(bg_plan *p, const uint64_t *bytes, uint64_t budget);
+/* Lists into what they name; shared with bench. */
+bg_status bg_parse_threads(const char *list, int default_threads, int *out, size_t max, size_t *n,
+                           bg_error *err);
+bg_status bg_parse_isas(const char *list, bg_isa out[BG_ISA_COUNT], size_t *n, bg_error *err);
+/* What must be equal for a folder to be resumed; a new reference. */
+struct json_t *bg_plan_settings(const bg_plan *p);
+struct json_t *bg_plan_groups(const bg_plan *p);
+
+/* What the loop needs to have done. Functions return BG_OK, or the reason why a cell failed.
+ * A fake one tests the loop. */
+typedef struct bg_runner {
+    bg_status (*load)(void *user, size_t scheme, bg_error *err);       /* into memory */
+    void (*unload)(void *user, size_t scheme);
+    /* One repetition, untimed when sample is NULL. Fills seconds, tokens, ttft_ms, steal_ratio,
+     * tainted, counters and itl_ms (valid until the next call); the rest is the loop's. */
+    bg_status (*repeat)(void *user, const bg_cell *cell, bg_sample *sample, bg_error *err);
+    bg_status (*quality)(void *user, const bg_cell *cell, bg_quality *q, bg_error *err);
+    /* Facts of the cell that need no measuring, and what follows from the measured ones (roof,
+     * energy). The scheme may have failed to load. */
+    void (*describe)(void *user, const bg_cell *cell, bg_row *row);
+    void (*derive)(void *user, const bg_cell *cell, bg_row *row);
+    double (*now)(void *user);                                         /* seconds */
+    void *user;
+} bg_runner;
+
+/* Marks the cells that the results have already (a failed one is tried again); returns how many
+ * are left. */
+size_t bg_engine_restore(bg_plan *p, const bg_results *r);
+/* Runs the open cells, group by group: load, quality, warm-up, then rounds over all of them in an
+ * order drawn from the seed. Saves every few seconds and at the end. `started` is when the time
+ * limit began. A cell that fails is a row; the status is about the folder and interruption. */
+bg_status bg_engine_run(bg_plan *p, const bg_runner *runner, bg_results *r,
+                        bool (*progress)(void *, const bg_sweep_progress *), void *user,
+                        double started, bg_error *err);
+
+/* Summaries of a cell's samples into its row; *s may be NULL. */
+bg_status bg_fill_samples(bg_row *row, const bg_plan *p, const bg_cell *cell, const bg_results *r,
+                          bg_summary *s, bg_error *err);
+void bg_fill_quality(bg_row *row, const bg_quality *q);
+void bg_fill_identity(bg_row *row, const bg_plan *p, const bg_cell *cell);
+/* Gives every field that is still empty its reason. */
+void bg_fill_absent(bg_row *row, const bg_plan *p, const bg_cell *cell);
+
+/* Tokens that a sweep runs on. */
+typedef struct bg_tokens { int32_t *data; size_t count; } bg_tokens;
+void bg_tokens_fini(bg_tokens *t);
+bg_status bg_tokens_read(bg_tokens *t, const bg_model *m, const char *path, bg_error *err);
+/* `windows` documents of BG_WINDOW tokens that the model writes, kept in dir/self-tokens.txt. Of o,
+ * seed, isa, team and progress count. */
+bg_status bg_tokens_self(bg_tokens *t, const bg_model *m, const char *dir, size_t windows,
+                         const bg_self_text_options *o, bg_error *err);
+
+/* Times one test on a session whose caches are warm: resets it, evaluates the context before the
+ * test, then the test itself between on_start and on_stop (may be NULL). latencies (may be NULL)
+ * gets n milliseconds of a generation test. logits: n_vocab floats of scratch. */
+typedef struct bg_timed {
+    bg_session *session;
+    bg_test_kind kind;
+    uint32_t n, depth;
+    const bg_tokens *tokens;     /* taken from the start, again and again */
+    float *logits, *latencies;
+    void (*on_start)(void *user);
+    void (*on_stop)(void *user);
+    void *user;
+} bg_timed;
+bg_status bg_time_test(const bg_timed *t, double *seconds, bg_error *err);
+
+/* The roof that bounds a test: decode by reading or arithmetic, prefill mostly by arithmetic. */
+typedef struct bg_bound {
+    char name[48];               /* "read L3", "int8op avx2" */
+    double tps;                  /* tokens/s at the roof; NaN with a reason */
+    double bytes, flops;         /* per token: read, computed */
+    char reason[96];
+} bg_bound;
+void bg_bound_find(bg_bound *b, const bg_model *m, const bg_machine *machine, bg_test_kind kind,
+                   bg_isa isa, int threads, uint32_t n, uint32_t depth);
+
+/* "Q4_K,Q6_K,F32": formats by share of the weights. */
+void bg_formats_used(const bg_model *m, char *buffer, size_t size);
+
+#endif

@@ -1,0 +1,251 @@
+#include "harness/harness.h"
+
+#include "base/file.h"
+
+#include <jansson.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const quality_names[] = {"off", "quick", "full"};
+
+typedef struct profile {
+    json_t *json;
+    const char *schemes, *isa, *threads, *quality;
+    int n_prompt, n_gen, depth, min_reps, max_reps, quick_windows;
+    double precision, time_limit;
+} profile;
+
+static bg_status check_profile(const profile *p, const char *path, bg_error *err)
+{
+    bool known = false;
+    for (size_t i = 0; i < BG_COUNT(quality_names); i++)
+        known = known || strcmp(p->quality, quality_names[i]) == 0;
+    if (!known)
+        return bg_fail(err, BG_ERR_INPUT, path, "quality '%s' is none of off, quick, full",
+                       p->quality);
+    if (p->n_prompt < 0 || p->n_gen < 0 || p->depth < 0 || p->min_reps < 1 ||
+        p->max_reps < p->min_reps || p->quick_windows < 1 || !(p->precision > 0) ||
+        !(p->time_limit >= 0))
+        return bg_fail(err, BG_ERR_INPUT, path, "a number is out of range: compare it with the "
+                       "profile quick.json");
+    return BG_OK;
+}
+
+static bg_status read_profile(profile *p, const char *name, bg_error *err)
+{
+    char relative[128], *path;
+    const char *description;
+    json_error_t e;
+    bg_status status = BG_OK;
+    snprintf(relative, sizeof relative, "profiles/sweep/%s.json", name);
+    path = strchr(name, '/') ? NULL : bg_data_path(relative);
+    if (!path)
+        return bg_fail(err, BG_ERR_INPUT, relative, "there is no such profile: use quick, full or "
+                       "ci, or set BITGAUGE_DATA to the folder that holds profiles/");
+    p->json = json_load_file(path, JSON_REJECT_DUPLICATES, &e);
+    if (!p->json ||
+        json_unpack_ex(p->json, &e, JSON_STRICT,
+                       "{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:F, s:s, s:i, s:F}",
+                       "description", &description, "schemes", &p->schemes, "isa", &p->isa,
+                       "threads", &p->threads, "n_prompt", &p->n_prompt, "n_gen", &p->n_gen,
+                       "depth", &p->depth, "min_reps", &p->min_reps, "max_reps", &p->max_reps,
+                       "precision", &p->precision, "quality", &p->quality, "quick_windows",
+                       &p->quick_windows, "time_limit", &p->time_limit) != 0)
+        status = bg_fail(err, BG_ERR_INPUT, path, "is not a sweep profile (line %d: %s)", e.line,
+                         e.text);
+    if (status == BG_OK) status = check_profile(p, path, err);
+    bg_free(path);
+    return status;
+}
+
+/* The next word of a comma-separated list; false at its end. A word that is too long is cut, and
+ * then unknown to whoever looks it up. */
+static bool next_word(const char **list, char *word, size_t size)
+{
+    size_t n;
+    while (**list == ',' || **list == ' ') (*list)++;
+    n = strcspn(*list, ", ");
+    if (n == 0) return false;
+    snprintf(word, size, "%.*s", (int)BG_MIN(n, size - 1), *list);
+    *list += n;
+    return true;
+}
+
+static int compare_ints(const void *a, const void *b)
+{
+    int x = *(const int *)a, y = *(const int *)b;
+    return (x > y) - (x < y);
+}
+
+bg_status bg_parse_threads(const char *list, int default_threads, int *out, size_t max, size_t *n,
+                           bg_error *err)
+{
+    char word[16];
+    const char *rest = list;
+    size_t unique = 0;
+    *n = 0;
+    while (next_word(&rest, word, sizeof word)) {
+        char *end;
+        long value = strcmp(word, "auto") == 0 ? default_threads : strtol(word, &end, 10);
+        if (strcmp(word, "auto") != 0 && (*end || value < 1 || value > 4096))
+            return bg_fail(err, BG_ERR_INPUT, "--threads", "'%s' is not a number from 1 to 4096",
+                           word);
+        if (*n == max)
+            return bg_fail(err, BG_ERR_INPUT, "--threads", "lists over %zu numbers", max);
+        if (value > default_threads)
+            bg_log(BG_LOG_WARN, "%ld threads on %d usable cores: they will share cores", value,
+                   default_threads);
+        out[(*n)++] = (int)value;
+    }
+    if (*n == 0) return bg_fail(err, BG_ERR_INPUT, "--threads", "the list is empty");
+    qsort(out, *n, sizeof *out, compare_ints);
+    for (size_t i = 0; i < *n; i++)
+        if (unique == 0 || out[unique - 1] != out[i]) out[unique++] = out[i];
+    *n = unique;
+    return BG_OK;
+}
+
+bg_status bg_parse_isas(const char *list, bg_isa out[BG_ISA_COUNT], size_t *n, bg_error *err)
+{
+    bool wanted[BG_ISA_COUNT] = {false};
+    char word[32];
+    bg_isa isa;
+    *n = 0;
+    while (next_word(&list, word, sizeof word)) {
+        BG_TRY(bg_isa_parse(word, &isa, err));
+        wanted[isa] = true;
+    }
+    for (int i = 0; i < BG_ISA_COUNT; i++)
+        if (wanted[i]) out[(*n)++] = (bg_isa)i;
+    return *n ? BG_OK : bg_fail(err, BG_ERR_INPUT, "--isa", "the list is empty");
+}
+
+static void add_cell(bg_plan *p, size_t scheme, bg_test_kind kind, bg_isa isa, int threads)
+{
+    static const char *const prefixes[] = {"pp", "tg"};
+    bg_cell *c = &p->cells[p->n_cells++];
+    *c = (bg_cell){.scheme = scheme, .kind = kind, .isa = isa, .threads = threads};
+    if (kind == BG_TEST_QUALITY) {
+        snprintf(c->test, sizeof c->test, "quality");
+        return;
+    }
+    c->n = kind == BG_TEST_PP ? p->n_prompt : p->n_gen;
+    c->depth = p->depth;
+    snprintf(c->test, sizeof c->test, "%s%u", prefixes[kind], c->n);
+    if (c->depth) snprintf(c->test + strlen(c->test), 16, "@d%u", c->depth);
+}
+
+static bg_status make_cells(bg_plan *p, bg_error *err)
+{
+    size_t most = p->n_schemes * (2 * p->n_isas * p->n_threads + 1);
+    p->cells = bg_alloc(most, sizeof *p->cells);
+    if (!p->cells) return bg_fail_nomem(err, "the plan", most * sizeof *p->cells);
+    for (size_t s = 0; s < p->n_schemes; s++) {
+        for (size_t i = 0; i < p->n_isas; i++)
+            for (size_t t = 0; t < p->n_threads; t++) {
+                if (p->n_prompt) add_cell(p, s, BG_TEST_PP, p->isas[i], p->threads[t]);
+                if (p->n_gen) add_cell(p, s, BG_TEST_TG, p->isas[i], p->threads[t]);
+            }
+        if (p->quality != BG_QUALITY_OFF)
+            add_cell(p, s, BG_TEST_QUALITY, p->isas[p->n_isas - 1], p->threads[p->n_threads - 1]);
+    }
+    if (p->n_cells == 0)
+        return bg_fail(err, BG_ERR_INPUT, NULL, "nothing to measure: -p and -n are 0 and quality "
+                       "is off");
+    return BG_OK;
+}
+
+static void take_numbers(bg_plan *p, const profile *from, const bg_sweep_options *o)
+{
+    p->n_prompt = (uint32_t)(o->n_prompt >= 0 ? o->n_prompt : from->n_prompt);
+    p->n_gen = (uint32_t)(o->n_gen >= 0 ? o->n_gen : from->n_gen);
+    p->depth = (uint32_t)(o->depth >= 0 ? o->depth : from->depth);
+    p->min_reps = (uint32_t)(o->reps > 0 ? o->reps : from->min_reps);
+    p->max_reps = (uint32_t)(o->reps > 0 ? o->reps : from->max_reps);
+    p->precision = from->precision;
+    p->time_limit = o->time_limit >= 0 ? o->time_limit : from->time_limit;
+    p->quick_windows = (uint32_t)from->quick_windows;
+    p->seed = o->seed;
+    if (o->quality >= 0) p->quality = (bg_sweep_quality)o->quality;
+    else
+        while (strcmp(quality_names[p->quality], from->quality) != 0) p->quality++;
+}
+
+bg_status bg_plan_make(bg_plan *p, const bg_sweep_options *o, int default_threads, bg_error *err)
+{
+    profile from = {0};
+    const char *name = o->profile ? o->profile : "quick";
+    bg_status status = read_profile(&from, name, err);
+    memset(p, 0, sizeof *p);
+    snprintf(p->profile, sizeof p->profile, "%s", name);
+    if (status == BG_OK) {
+        take_numbers(p, &from, o);
+        status = bg_scheme_parse_list(o->schemes ? o->schemes : from.schemes, p->schemes,
+                                      BG_PLAN_MAX_SCHEMES, &p->n_schemes, err);
+    }
+    if (status == BG_OK)
+        status = bg_parse_isas(o->isas ? o->isas : from.isa, p->isas, &p->n_isas, err);
+    if (status == BG_OK)
+        status = bg_parse_threads(o->threads ? o->threads : from.threads, default_threads,
+                                  p->threads, BG_PLAN_MAX_THREADS, &p->n_threads, err);
+    if (status == BG_OK) status = make_cells(p, err);
+    p->n_groups = 1;
+    json_decref(from.json);
+    if (status != BG_OK) bg_plan_fini(p);
+    return status;
+}
+
+void bg_plan_fini(bg_plan *p)
+{
+    bg_free(p->cells);
+    p->cells = NULL;
+    p->n_cells = 0;
+}
+
+void bg_plan_group(bg_plan *p, const uint64_t *bytes, uint64_t budget)
+{
+    uint64_t used = 0;
+    size_t group = 0;
+    for (size_t s = 0; s < p->n_schemes; s++) {
+        if (used && (bytes[s] > budget || used > budget - bytes[s])) {
+            group++;
+            used = 0;
+        }
+        used += bytes[s];
+        p->group[s] = group;
+    }
+    p->n_groups = group + 1;
+}
+
+struct json_t *bg_plan_settings(const bg_plan *p)
+{
+    json_t *schemes = json_array(), *isas = json_array(), *threads = json_array();
+    for (size_t i = 0; i < p->n_schemes; i++)
+        json_array_append_new(schemes, json_string(bg_scheme_name(p->schemes[i])));
+    for (size_t i = 0; i < p->n_isas; i++)
+        json_array_append_new(isas, json_string(bg_isa_name(p->isas[i])));
+    for (size_t i = 0; i < p->n_threads; i++)
+        json_array_append_new(threads, json_integer(p->threads[i]));
+    return json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:f, s:s, s:I, s:I}",
+                     "schemes", schemes, "isa", isas, "threads", threads,
+                     "n_prompt", (json_int_t)p->n_prompt, "n_gen", (json_int_t)p->n_gen,
+                     "depth", (json_int_t)p->depth, "min_reps", (json_int_t)p->min_reps,
+                     "max_reps", (json_int_t)p->max_reps, "precision", p->precision,
+                     "quality", quality_names[p->quality],
+                     "quick_windows", (json_int_t)p->quick_windows,
+                     "seed", (json_int_t)p->seed);
+}
+
+struct json_t *bg_plan_groups(const bg_plan *p)
+{
+    json_t *groups = json_array();
+    for (size_t g = 0; g < p->n_groups; g++) {
+        json_t *names = json_array();
+        for (size_t s = 0; s < p->n_schemes; s++)
+            if (p->group[s] == g)
+                json_array_append_new(names, json_string(bg_scheme_name(p->schemes[s])));
+        json_array_append_new(groups, names);
+    }
+    return groups;
+}

@@ -1,0 +1,258 @@
+#include "harness/rig.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Disturbances above these mark a repetition. */
+static const double STEAL_LIMIT = 0.02;      /* share of CPU time taken by the hypervisor */
+static const double PREEMPT_LIMIT = 100;     /* involuntary switches a second */
+
+bool bg_rig_progress(void *user, const bg_sweep_progress *p)
+{
+    bg_rig *rig = user;
+    snprintf(rig->what, sizeof rig->what, "%s", p->what);
+    rig->last = *p;
+    rig->last.what = rig->what;
+    return !rig->options->progress || rig->options->progress(rig->options->user, &rig->last);
+}
+
+bool bg_rig_alive(void *user, uint64_t done, uint64_t total)
+{
+    bg_rig *rig = user;
+    (void)done;
+    (void)total;
+    return !rig->options->progress || rig->options->progress(rig->options->user, &rig->last);
+}
+
+bg_status bg_rig_open(bg_rig *rig, bg_error *err)
+{
+    const bg_plan *p = rig->plan;
+    for (size_t i = 0; i < p->n_threads; i++) {
+        bg_counters_options counting;
+        BG_TRY(bg_team_open(&rig->teams[i], p->threads[i], bg_machine_bind, rig->machine, err));
+        counting = (bg_counters_options){.team = rig->teams[i]};
+        BG_TRY(bg_counters_open(&rig->counters[i], &counting, err));
+    }
+    rig->logits = bg_alloc(bg_model_hparams(rig->source)->n_vocab, sizeof *rig->logits);
+    rig->latencies = bg_alloc(p->n_gen, sizeof *rig->latencies);
+    if (!rig->logits || !rig->latencies) return bg_fail_nomem(err, "logits", 0);
+    return BG_OK;
+}
+
+static void unload(void *user, size_t scheme)
+{
+    bg_rig *rig = user;
+    for (size_t v = 0; v < BG_RIG_VARIANTS; v++) bg_session_close(&rig->sessions[scheme][v]);
+    bg_model_close(&rig->models[scheme]);
+}
+
+void bg_rig_close(bg_rig *rig)
+{
+    for (size_t s = 0; s < BG_PLAN_MAX_SCHEMES; s++) unload(rig, s);
+    bg_reference_close(&rig->reference);
+    bg_importance_close(&rig->importance);
+    bg_tokens_fini(&rig->tokens);
+    bg_model_close(&rig->source);
+    bg_free(rig->logits);
+    bg_free(rig->latencies);
+    for (size_t i = 0; i < BG_PLAN_MAX_THREADS; i++) {
+        bg_counters_close(&rig->counters[i]);
+        bg_team_close(&rig->teams[i]);
+    }
+    bg_machine_close(&rig->machine);
+}
+
+static size_t thread_index(const bg_plan *p, int threads)
+{
+    size_t i = 0;
+    while (p->threads[i] != threads) i++;
+    return i;
+}
+
+static size_t variant(const bg_plan *p, const bg_cell *c)
+{
+    return (size_t)c->isa * BG_PLAN_MAX_THREADS + thread_index(p, c->threads);
+}
+
+bg_status bg_rig_session(bg_rig *rig, const bg_model *m, bg_isa isa, size_t index,
+                         bg_session **out, bg_error *err)
+{
+    const bg_plan *p = rig->plan;
+    bg_session_options o = {.n_ctx = p->depth + BG_MAX(p->n_prompt, p->n_gen + 1),
+                            .n_batch = BG_BATCH, .isa = isa, .team = rig->teams[index]};
+    return bg_session_open(out, m, &o, err);
+}
+
+static bg_status load(void *user, size_t scheme, bg_error *err)
+{
+    bg_rig *rig = user;
+    uint64_t start = bg_clock_ns();
+    BG_TRY(bg_model_quantize(&rig->models[scheme], rig->source, rig->plan->schemes[scheme],
+                             rig->importance, rig->teams[rig->plan->n_threads - 1], NULL, NULL,
+                             err));
+    rig->quantize_seconds[scheme] = (double)(bg_clock_ns() - start) * 1e-9;
+    return BG_OK;
+}
+
+static void start_counting(void *user)
+{
+    bg_rig *rig = user;
+    bg_counters_start(rig->counting);
+}
+
+static void stop_counting(void *user)
+{
+    bg_rig *rig = user;
+    bg_counters_stop(rig->counting, rig->counts);
+}
+
+static void find_taint(bg_sample *s, const bg_noise *before, const bg_noise *after)
+{
+    const struct { const char *name; bool here; } causes[] = {
+        {"steal", s->steal_ratio > STEAL_LIMIT},
+        {"throttled", after->throttle_events > before->throttle_events},
+        {"preempted", s->counters[BG_COUNTER_SWITCH_INVOL] > 2 + PREEMPT_LIMIT * s->seconds},
+        {"paging", s->counters[BG_COUNTER_MAJOR_FAULTS] > 0},
+    };
+    s->tainted[0] = 0;
+    for (size_t i = 0; i < BG_COUNT(causes); i++) {
+        size_t used = strlen(s->tainted);
+        if (causes[i].here)
+            snprintf(s->tainted + used, sizeof s->tainted - used, "%s%s", used ? "," : "",
+                     causes[i].name);
+    }
+}
+
+static bg_status repeat(void *user, const bg_cell *c, bg_sample *sample, bg_error *err)
+{
+    bg_rig *rig = user;
+    size_t index = thread_index(rig->plan, c->threads);
+    bg_session **session = &rig->sessions[c->scheme][variant(rig->plan, c)];
+    bg_timed t = {.kind = c->kind, .n = c->n, .depth = c->depth, .tokens = &rig->tokens,
+                  .logits = rig->logits};
+    bg_noise before, after;
+    double seconds;
+    if (!*session)
+        BG_TRY(bg_rig_session(rig, rig->models[c->scheme], c->isa, index, session, err));
+    t.session = *session;
+    if (!sample) return bg_time_test(&t, &seconds, err);
+    rig->counting = rig->counters[index];
+    t.latencies = c->kind == BG_TEST_TG ? rig->latencies : NULL;
+    t.on_start = start_counting;
+    t.on_stop = stop_counting;
+    t.user = rig;
+    bg_machine_noise(rig->machine, &before);
+    BG_TRY(bg_time_test(&t, &sample->seconds, err));
+    bg_machine_noise(rig->machine, &after);
+    sample->tokens = c->n;
+    sample->ttft_ms = c->kind == BG_TEST_PP ? sample->seconds * 1e3 : (double)NAN;
+    sample->steal_ratio = bg_noise_steal(&before, &after);
+    sample->itl_ms = t.latencies;
+    sample->itl_count = t.latencies ? c->n : 0;
+    memcpy(sample->counters, rig->counts, sizeof rig->counts);
+    find_taint(sample, &before, &after);
+    return BG_OK;
+}
+
+static bg_status quality(void *user, const bg_cell *c, bg_quality *q, bg_error *err)
+{
+    bg_rig *rig = user;
+    bg_quality_options o = {.n_ctx = BG_WINDOW, .max_windows = rig->windows, .isa = c->isa,
+                            .team = rig->teams[thread_index(rig->plan, c->threads)],
+                            .cache_bytes = rig->cache_bytes, .progress = bg_rig_alive,
+                            .user = rig};
+    if (!rig->reference)
+        BG_TRY(bg_reference_open(&rig->reference, rig->source, rig->tokens.data,
+                                 rig->tokens.count, &o, err));
+    return bg_quality_measure(rig->reference, rig->models[c->scheme], &o, q, err);
+}
+
+static void describe(void *user, const bg_cell *c, bg_row *row)
+{
+    const bg_rig *rig = user;
+    const bg_model *m = rig->models[c->scheme];
+    const bg_hparams *h = bg_model_hparams(rig->source);
+    const bg_session *s = rig->sessions[c->scheme][variant(rig->plan, c)];
+    char formats[128];
+    bg_row_set_text(row, BG_COL_MODEL, h->name);
+    bg_row_set_number(row, BG_COL_MODEL_PARAMS, (double)h->n_params);
+    bg_row_set_number(row, BG_COL_KV_TOKEN, (double)bg_model_kv_bytes(h, 1024) / 1024);
+    if (!m) return;
+    bg_formats_used(m, formats, sizeof formats);
+    bg_row_set_text(row, BG_COL_FORMATS, formats);
+    bg_row_set_number(row, BG_COL_BPW, bg_model_bpw(m));
+    bg_row_set_number(row, BG_COL_WEIGHT_BYTES, (double)bg_model_weight_bytes(m));
+    bg_row_set_number(row, BG_COL_QUANTIZE_S, rig->quantize_seconds[c->scheme]);
+    if (c->kind == BG_TEST_QUALITY) return;
+    bg_row_set_text(row, BG_COL_TIER,
+                    bg_tier_name(bg_kernel_find(bg_scheme_base(rig->plan->schemes[c->scheme]),
+                                                c->kind == BG_TEST_PP ? BG_OP_GEMM : BG_OP_GEMV,
+                                                c->isa)->tier));
+    if (!s) return;
+    bg_row_set_number(row, BG_COL_KV_BYTES, (double)bg_session_kv_bytes(s));
+    bg_row_set_number(row, BG_COL_SCRATCH, (double)bg_session_scratch_bytes(s));
+    bg_row_set_number(row, BG_COL_RSS_BYTES, (double)(bg_model_weight_bytes(m) +
+                                                      bg_session_kv_bytes(s) +
+                                                      bg_session_scratch_bytes(s)));
+}
+
+static void derive_energy(const bg_counters *counters, bg_row *row)
+{
+    static const bg_column columns[] = {BG_COL_J_TOKEN, BG_COL_WATTS, BG_COL_ENERGY_SRC};
+    double seconds = bg_row_number(row, BG_COL_REPS) *
+                     (bg_row_number(row, BG_COL_N_PROMPT) + bg_row_number(row, BG_COL_N_GEN)) /
+                     bg_row_number(row, BG_COL_TPS);
+    double period = bg_counters_energy_period(counters);
+    const char *reason = bg_counters_reason(counters, BG_COUNTER_ENERGY_PACKAGE);
+    char text[128];
+    if (bg_row_has(row, BG_COL_J_TOKEN) && !(seconds < 10 * period)) return;
+    if (bg_row_has(row, BG_COL_J_TOKEN) || !reason) {
+        snprintf(text, sizeof text, "the meter moves every %.3g s and the test ran for %.3g s",
+                 period, seconds);
+        reason = text;
+    }
+    for (size_t i = 0; i < BG_COUNT(columns); i++) {
+        bg_row_clear(row, columns[i]);
+        bg_row_set_absent(row, columns[i], reason);
+    }
+}
+
+static void derive(void *user, const bg_cell *c, bg_row *row)
+{
+    bg_rig *rig = user;
+    const bg_model *m = rig->models[c->scheme];
+    const bg_counters *counters = rig->counters[thread_index(rig->plan, c->threads)];
+    double tps = bg_row_number(row, BG_COL_TPS);
+    bg_bound b;
+    if (!m || c->kind == BG_TEST_QUALITY || isnan(tps)) return;
+    bg_bound_find(&b, m, rig->machine, c->kind, c->isa, c->threads, c->n, c->depth);
+    bg_row_set_number(row, BG_COL_GBPS, b.bytes * tps * 1e-9);
+    bg_row_set_number(row, BG_COL_GFLOPS, b.flops * tps * 1e-9);
+    bg_row_set_text(row, BG_COL_ROOF, b.name);
+    bg_row_set_number(row, BG_COL_ROOF_VALUE, b.tps);
+    bg_row_set_number(row, BG_COL_ROOF_PCT, 100 * tps / b.tps);
+    if (b.reason[0]) {
+        bg_row_set_absent(row, BG_COL_ROOF, b.reason);
+        bg_row_set_absent(row, BG_COL_ROOF_VALUE, b.reason);
+        bg_row_set_absent(row, BG_COL_ROOF_PCT, b.reason);
+    }
+    derive_energy(counters, row);
+#define BG_COUNTER(NAME, name, unit, per, better, width, title)                            \
+    if (!bg_row_has(row, BG_COL_COUNTER_##NAME) &&                                         \
+        bg_counters_reason(counters, BG_COUNTER_##NAME))                                   \
+        bg_row_set_absent(row, BG_COL_COUNTER_##NAME,                                      \
+                          bg_counters_reason(counters, BG_COUNTER_##NAME));
+#include "bitgauge/counters.def"
+}
+
+static double now(void *user)
+{
+    (void)user;
+    return (double)bg_clock_ns() * 1e-9;
+}
+
+bg_runner bg_rig_runner(bg_rig *rig)
+{
+    return (bg_runner){.load = load, .unload = unload, .repeat = repeat, .quality = quality,
+                       .describe = describe, .derive = derive, .now = now, .user = rig};
+}

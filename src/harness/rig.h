@@ -1,0 +1,41 @@
+/* rig.h: what a sweep holds while it runs: models, sessions, teams, counters. Internal. */
+#ifndef BG_HARNESS_RIG_H
+#define BG_HARNESS_RIG_H
+
+#include "harness/harness.h"
+
+enum { BG_RIG_VARIANTS = BG_ISA_COUNT * BG_PLAN_MAX_THREADS };
+
+typedef struct bg_rig {
+    const bg_sweep_options *options;
+    bg_plan *plan;
+    bg_machine *machine;
+    bg_team *teams[BG_PLAN_MAX_THREADS];
+    bg_counters *counters[BG_PLAN_MAX_THREADS];
+    bg_model *source;
+    bg_importance *importance;
+    bg_tokens tokens;
+    uint32_t windows;                  /* of quality; 0: all */
+    size_t cache_bytes;
+    bg_reference *reference;           /* made when the first scheme asks */
+    bg_model *models[BG_PLAN_MAX_SCHEMES];
+    double quantize_seconds[BG_PLAN_MAX_SCHEMES];
+    bg_session *sessions[BG_PLAN_MAX_SCHEMES][BG_RIG_VARIANTS];
+    float *logits, *latencies;
+    double counts[BG_COUNTER_COUNT];
+    bg_counters *counting;             /* of the repetition that runs */
+    char what[96];                     /* of the last progress */
+    bg_sweep_progress last;
+} bg_rig;
+
+bg_status bg_rig_open(bg_rig *rig, bg_error *err);   /* teams, counters, scratch; the rest is set */
+void bg_rig_close(bg_rig *rig);
+bg_runner bg_rig_runner(bg_rig *rig);
+/* Session of any model with the sizes that the plan needs. */
+bg_status bg_rig_session(bg_rig *rig, const bg_model *m, bg_isa isa, size_t thread_index,
+                         bg_session **out, bg_error *err);
+/* Relays progress and remembers it, and asks again while one step takes long. */
+bool bg_rig_progress(void *rig, const bg_sweep_progress *p);
+bool bg_rig_alive(void *rig, uint64_t done, uint64_t total);
+
+#endif

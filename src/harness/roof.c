@@ -1,0 +1,103 @@
+#include "harness/harness.h"
+
+#include <math.h>
+#include <string.h>
+
+/* The level that holds what every token reads again: private caches hold a thread's share. */
+static const char *level_of(const bg_machine *machine, double bytes, int threads)
+{
+    if (bytes / threads <= (double)bg_machine_cache_bytes(machine, 1)) return "L1";
+    if (bytes / threads <= (double)bg_machine_cache_bytes(machine, 2)) return "L2";
+    if (bytes <= (double)bg_machine_cache_bytes(machine, 3)) return "L3";
+    return "memory";
+}
+
+/* Operations per token of prefill or decode that integer kernels and that float kernels do. */
+static void count_ops(const bg_model *m, bg_test_kind kind, uint32_t n, double depth, double *ints,
+                      double *floats)
+{
+    double total = bg_model_flops_per_token(m, (uint32_t)depth);
+    const bg_tensor *output = bg_model_tensor_find(m, "output.weight");
+    const bg_tensor *embd = bg_model_tensor_find(m, "token_embd.weight");
+    const bg_tensor *last = output ? output : embd;
+    *ints = 0;
+    for (size_t i = 0; i < bg_model_tensor_count(m); i++) {
+        const bg_tensor *t = bg_model_tensor_at(m, i);
+        const bg_format_info *f = bg_format_get((int)t->format);
+        double ops = 2.0 * (double)t->ne[0] * (double)t->ne[1];
+        if (t->n_dims != 2 || (t == embd && output)) continue;
+        /* A prompt wants the logits of its last token only. */
+        if (t == last && kind == BG_TEST_PP) {
+            total -= ops * (1.0 - 1.0 / n);
+            ops /= n;
+        }
+        if (f && f->activation != BG_FORMAT_F32) *ints += ops;
+    }
+    *floats = BG_MAX(total - *ints, 0);
+}
+
+static double arithmetic_seconds(bg_bound *b, const bg_machine *machine, bg_isa isa, int threads,
+                                 double ints, double floats)
+{
+    const char *name = bg_isa_name(isa);
+    double int_peak = 1e9 * bg_machine_roof(machine, BG_ROOF_INT8, NULL, name, threads);
+    double flop_peak = 1e9 * bg_machine_roof(machine, BG_ROOF_FLOP, NULL, name, threads);
+    double int_seconds = ints > 0 ? ints / int_peak : 0;
+    double flop_seconds = floats > 0 ? floats / flop_peak : 0;
+    snprintf(b->name, sizeof b->name, "%s %s", int_seconds > flop_seconds ? "int8op" : "flop",
+             name);
+    return int_seconds + flop_seconds;
+}
+
+void bg_bound_find(bg_bound *b, const bg_model *m, const bg_machine *machine, bg_test_kind kind,
+                   bg_isa isa, int threads, uint32_t n, uint32_t depth)
+{
+    const bg_hparams *h = bg_model_hparams(m);
+    double context = depth + n / 2.0, kv_token = (double)bg_model_kv_bytes(h, 1024) / 1024;
+    double batch = kind == BG_TEST_PP ? BG_MIN(n, (uint32_t)BG_BATCH) : 1;
+    double ints, floats, read, compute, bandwidth;
+    const char *level;
+    memset(b, 0, sizeof *b);
+    count_ops(m, kind, n, context, &ints, &floats);
+    b->flops = ints + floats;
+    /* A batch reads the weights once, and each of its tokens what came before it. */
+    b->bytes = ((double)bg_model_bytes_per_token(m) + context * kv_token) / batch;
+    level = level_of(machine, b->bytes * batch, threads);
+    bandwidth = 1e9 * bg_machine_roof(machine, BG_ROOF_READ, level, NULL, threads);
+    compute = arithmetic_seconds(b, machine, isa, threads, ints, floats);
+    read = b->bytes / bandwidth;
+    b->tps = NAN;
+    if (isnan(read) || isnan(compute)) {
+        snprintf(b->reason, sizeof b->reason, "the %s roof of %d threads was not measured",
+                 isnan(read) ? level : bg_isa_name(isa), threads);
+        b->name[0] = 0;
+        return;
+    }
+    if (read >= compute) snprintf(b->name, sizeof b->name, "read %s", level);
+    b->tps = 1 / BG_MAX(read, compute);
+}
+
+void bg_formats_used(const bg_model *m, char *buffer, size_t size)
+{
+    double bytes[256] = {0};
+    size_t used = 0;
+    buffer[0] = 0;
+    for (size_t i = 0; i < bg_model_tensor_count(m); i++) {
+        const bg_tensor *t = bg_model_tensor_at(m, i);
+        if (t->format >= 0 && (size_t)t->format < BG_COUNT(bytes))
+            bytes[t->format] += (double)t->bytes;
+    }
+    for (;;) {
+        size_t best = 0;
+        const bg_format_info *f;
+        int n;
+        for (size_t k = 1; k < BG_COUNT(bytes); k++)
+            if (bytes[k] > bytes[best]) best = k;
+        f = bytes[best] > 0 ? bg_format_get((int)best) : NULL;
+        if (!f) return;
+        n = snprintf(buffer + used, size - used, "%s%s", used ? "," : "", f->name);
+        if (n < 0 || (size_t)n >= size - used) return;
+        used += (size_t)n;
+        bytes[best] = 0;
+    }
+}

@@ -1,0 +1,277 @@
+/* Puts a sweep together: folder, plan, machine, text, groups; the loop does the rest. */
+#include "harness/rig.h"
+
+#include "base/file.h"
+
+#include <jansson.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+static const char embedded_model[] = "models/codelet/codelet-8m-f16.gguf";
+static const char embedded_text[] = "models/codelet/codelet-eval.txt";
+
+/* Shares of the time limit and of free memory that are planned with. */
+static const double QUALITY_SHARE = 0.3, MEMORY_SHARE = 0.6;
+
+enum { SELF_WINDOWS_FULL = 128 };
+
+void bg_sweep_options_init(bg_sweep_options *o)
+{
+    *o = (bg_sweep_options){.n_prompt = -1, .n_gen = -1, .depth = -1, .quality = -1,
+                            .time_limit = -1, .seed = 1};
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static json_t *file_identity(const char *path)
+{
+    struct stat st;
+    if (!path) return json_null();
+    return json_pack("{s:s, s:I}", "file", base_name(path), "bytes",
+                     stat(path, &st) == 0 ? (json_int_t)st.st_size : (json_int_t)0);
+}
+
+/* What has to be the same when a folder is resumed. Only base names: folders get published. */
+static json_t *make_identity(const bg_rig *rig, const char *text)
+{
+    const bg_hparams *h = bg_model_hparams(rig->source);
+    json_t *model = file_identity(bg_gguf_path(bg_model_gguf(rig->source)));
+    json_t *identity = bg_plan_settings(rig->plan);
+    char name[sizeof h->name];
+    snprintf(name, sizeof name, "%s", h->name);
+    for (char *p = name; *p; p++)
+        if ((unsigned char)*p < 0x20 || (unsigned char)*p > 0x7e) *p = '?';
+    json_object_set_new(model, "name", json_string(name));
+    json_object_set_new(model, "params", json_integer((json_int_t)h->n_params));
+    json_object_set_new(identity, "model", model);
+    json_object_set_new(identity, "text", text ? file_identity(text) : json_string("self"));
+    json_object_set_new(identity, "imatrix", file_identity(rig->options->imatrix));
+    return identity;
+}
+
+/* The text to use: NULL means the model's own. Free with bg_free. */
+static bg_status find_text(const bg_sweep_options *o, char **text, bg_error *err)
+{
+    *text = NULL;
+    if (o->text && strcmp(o->text, "self") == 0) return BG_OK;
+    if (!o->text && o->model) return BG_OK;
+    *text = o->text ? bg_strdup(o->text) : bg_data_path(embedded_text);
+    if (!*text)
+        return bg_fail(err, BG_ERR_IO, embedded_text, "the embedded text is not installed: give "
+                       "--text, or set BITGAUGE_DATA");
+    return BG_OK;
+}
+
+/* Takes up a folder of an earlier run: *r stays NULL when there is none. */
+static bg_status resume(bg_rig *rig, const json_t *identity, bg_results **r, bg_error *err)
+{
+    const char *dir = rig->options->out;
+    char *plan_path = bg_path_join(dir, "plan.json"), *rows = bg_path_join(dir, "results.csv");
+    bool has_plan = plan_path && bg_file_exists(plan_path), has_rows = rows && bg_file_exists(rows);
+    json_t *plan, *windows, *groups, *name;
+    size_t g, i;
+    bg_free(plan_path);
+    bg_free(rows);
+    *r = NULL;
+    if (!has_plan && has_rows)
+        return bg_fail(err, BG_ERR_INPUT, dir, "holds a results.csv without its plan.json: choose "
+                       "another --out");
+    if (!has_plan) return BG_OK;
+    BG_TRY(bg_results_open(r, dir, err));
+    plan = json_loads(bg_results_plan(*r), 0, NULL);
+    if (!json_equal(json_object_get(plan, "settings"), identity)) {
+        json_decref(plan);
+        bg_results_close(r);
+        return bg_fail(err, BG_ERR_INPUT, dir, "holds the results of another plan (compare its "
+                       "plan.json): choose another --out, or the same options to go on");
+    }
+    windows = json_object_get(plan, "windows");
+    groups = json_object_get(plan, "groups");
+    rig->windows = (uint32_t)BG_MAX(json_integer_value(windows), 0);
+    rig->plan->n_groups = BG_MAX(BG_MIN(json_array_size(groups), rig->plan->n_schemes), 1);
+    json_array_foreach(groups, g, windows)
+        json_array_foreach(windows, i, name)
+            for (size_t s = 0; s < rig->plan->n_schemes && g < rig->plan->n_groups; s++)
+                if (json_is_string(name) && strcmp(json_string_value(name),
+                                                   bg_scheme_name(rig->plan->schemes[s])) == 0)
+                    rig->plan->group[s] = g;
+    json_decref(plan);
+    return BG_OK;
+}
+
+/* Bytes that a scheme's weights will take. */
+static uint64_t scheme_bytes(const bg_model *m, const bg_scheme *scheme)
+{
+    bg_scheme_model facts = bg_model_scheme_facts(m);
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < bg_model_tensor_count(m); i++) {
+        const bg_tensor *t = bg_model_tensor_at(m, i);
+        bg_format f = bg_scheme_tensor_format(scheme, &facts, t->name, t->n_dims, t->ne, NULL);
+        bytes += bg_format_row_bytes(bg_format_get((int)f), t->ne[0]) * t->ne[1];
+    }
+    return bytes;
+}
+
+/* Sizes what the plan left open, from one run of the source model: how many windows of quality fit
+ * the time limit, and which schemes fit into memory together. */
+static bg_status calibrate(bg_rig *rig, bg_error *err)
+{
+    bg_plan *p = rig->plan;
+    uint64_t bytes[BG_PLAN_MAX_SCHEMES], available = bg_machine_memory_available(rig->machine);
+    size_t last = p->n_threads - 1, variants = p->n_isas * p->n_threads;
+    int32_t zeros[BG_BATCH] = {0};
+    bg_tokens probe = {zeros, BG_BATCH};
+    bg_timed t = {.kind = BG_TEST_PP, .tokens = &probe, .logits = rig->logits};
+    double seconds = 0, fit;
+    bg_session *s;
+    bg_status status;
+    BG_TRY(bg_rig_session(rig, rig->source, p->isas[p->n_isas - 1], last, &s, err));
+    t.session = s;
+    t.n = BG_MIN((uint32_t)BG_BATCH, p->depth + BG_MAX(p->n_prompt, p->n_gen + 1));
+    status = bg_time_test(&t, &seconds, err);
+    if (status == BG_OK) status = bg_time_test(&t, &seconds, err);
+    for (size_t i = 0; i < p->n_schemes; i++)
+        bytes[i] = scheme_bytes(rig->source, p->schemes[i]) +
+                   variants * (bg_session_kv_bytes(s) + bg_session_scratch_bytes(s));
+    bg_session_close(&s);
+    if (status != BG_OK) return status;
+    bg_plan_group(p, bytes, (uint64_t)(MEMORY_SHARE * (double)available));
+    rig->windows = p->quality == BG_QUALITY_QUICK ? p->quick_windows : 0;
+    fit = QUALITY_SHARE * p->time_limit / (double)(p->n_schemes + 1) /
+          (seconds * BG_WINDOW / t.n);
+    if (rig->windows && p->time_limit > 0 && fit < rig->windows)
+        rig->windows = (uint32_t)BG_MAX(fit, 1);
+    return BG_OK;
+}
+
+static bg_status read_tokens(bg_rig *rig, const char *text, bg_error *err)
+{
+    bg_sweep_progress p = {.what = "writing a text", .fraction = 0};
+    bg_self_text_options o = {.seed = rig->options->seed,
+                              .isa = rig->plan->isas[rig->plan->n_isas - 1],
+                              .team = rig->teams[rig->plan->n_threads - 1],
+                              .progress = bg_rig_alive, .user = rig};
+    if (text) return bg_tokens_read(&rig->tokens, rig->source, text, err);
+    bg_rig_progress(rig, &p);
+    return bg_tokens_self(&rig->tokens, rig->source, rig->options->out,
+                          rig->windows ? rig->windows : SELF_WINDOWS_FULL, &o, err);
+}
+
+static bg_status new_folder(bg_rig *rig, json_t *identity, bg_results **r, bg_error *err)
+{
+    time_t now = time(NULL);
+    struct tm utc;
+    char created[32] = "", *text;
+    json_t *plan;
+    bg_status status;
+    if (gmtime_r(&now, &utc)) strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    plan = json_pack("{s:O, s:s, s:s, s:s, s:I, s:o, s:f}", "settings", identity, "bitgauge",
+                     bg_version(), "created", created, "profile", rig->plan->profile, "windows",
+                     (json_int_t)rig->windows, "groups", bg_plan_groups(rig->plan), "time_limit",
+                     rig->plan->time_limit);
+    text = plan ? json_dumps(plan, 0) : NULL;
+    json_decref(plan);
+    if (!text) return bg_fail_nomem(err, "the plan", 0);
+    status = bg_results_new(r, rig->options->out, text, err);
+    bg_free(text);
+    return status == BG_OK ? bg_results_save(*r, err) : status;
+}
+
+static bg_status write_machine(bg_rig *rig, bg_error *err)
+{
+    char *counters = NULL, *energy = NULL, *text = NULL;
+    char *json = bg_path_join(rig->options->out, "machine.json");
+    char *xml = bg_path_join(rig->options->out, "machine.xml");
+    bg_status status = json && xml ? BG_OK : bg_fail_nomem(err, "machine.json", 0);
+    if (status == BG_OK) status = bg_counters_json(rig->counters[0], &counters, &energy, err);
+    if (status == BG_OK) status = bg_machine_json(rig->machine, counters, energy, &text, err);
+    if (status == BG_OK) status = bg_file_write(json, text, strlen(text), err);
+    if (status == BG_OK) status = bg_machine_write_xml(rig->machine, xml, err);
+    bg_free_text(counters);
+    bg_free_text(energy);
+    bg_free_text(text);
+    bg_free(json);
+    bg_free(xml);
+    return status;
+}
+
+static bg_status measure_machine(bg_rig *rig, bg_error *err)
+{
+    bg_sweep_progress p = {.what = "measuring the machine", .fraction = 0};
+    bg_rig_progress(rig, &p);
+    for (size_t i = 0; i < rig->plan->n_threads; i++)
+        BG_TRY(bg_machine_measure(rig->machine, rig->plan->threads[i], err));
+    return write_machine(rig, err);
+}
+
+/* Everything between the plan and the loop. */
+static bg_status prepare(bg_rig *rig, const char *text, bg_results **r, size_t *left,
+                         bg_error *err)
+{
+    json_t *identity = make_identity(rig, text);
+    bg_status status = identity ? resume(rig, identity, r, err) : bg_fail_nomem(err, "the plan", 0);
+    bool resumed = *r != NULL;
+    *left = resumed ? bg_engine_restore(rig->plan, *r) : rig->plan->n_cells;
+    if (status == BG_OK) status = bg_dir_create(rig->options->out, err);
+    if (status == BG_OK && *left) status = bg_rig_open(rig, err);
+    if (status == BG_OK && *left && !resumed) status = calibrate(rig, err);
+    if (status == BG_OK && *left) status = read_tokens(rig, text, err);
+    if (status == BG_OK && !resumed) status = new_folder(rig, identity, r, err);
+    if (status == BG_OK && *left) status = measure_machine(rig, err);
+    json_decref(identity);
+    return status;
+}
+
+static bg_status open_inputs(bg_rig *rig, char **text, bg_error *err)
+{
+    const bg_sweep_options *o = rig->options;
+    bg_machine_options machine = {.progress = bg_rig_alive, .user = rig};
+    char *path = o->model ? bg_strdup(o->model) : bg_data_path(embedded_model);
+    bg_status status;
+    if (!path)
+        return bg_fail(err, BG_ERR_IO, embedded_model, "the embedded model is not installed: give "
+                       "--model, or set BITGAUGE_DATA");
+    status = bg_model_open(&rig->source, path, err);
+    bg_free(path);
+    if (status == BG_OK && o->imatrix) status = bg_importance_open(&rig->importance, o->imatrix,
+                                                                   err);
+    if (status == BG_OK) status = find_text(o, text, err);
+    if (status == BG_OK) status = bg_machine_open(&rig->machine, &machine, err);
+    if (status == BG_OK)
+        rig->cache_bytes = (size_t)BG_MIN((uint64_t)1 << 30,
+                                          bg_machine_memory_available(rig->machine) / 4);
+    return status;
+}
+
+bg_status bg_sweep_run(const bg_sweep_options *o, bg_error *err)
+{
+    bg_plan plan = {0};
+    bg_rig *rig = bg_alloc(1, sizeof *rig);
+    bg_results *results = NULL;
+    double started = (double)bg_clock_ns() * 1e-9;
+    size_t left = 0;
+    char *text = NULL;
+    bg_status status;
+    if (!rig) return bg_fail_nomem(err, "the sweep", sizeof *rig);
+    rig->options = o;
+    rig->plan = &plan;
+    status = open_inputs(rig, &text, err);
+    if (status == BG_OK)
+        status = bg_plan_make(&plan, o, bg_machine_default_threads(rig->machine), err);
+    if (status == BG_OK) status = prepare(rig, text, &results, &left, err);
+    if (status == BG_OK && left) {
+        bg_runner runner = bg_rig_runner(rig);
+        status = bg_engine_run(&plan, &runner, results, bg_rig_progress, rig, started, err);
+    }
+    bg_results_close(&results);
+    bg_rig_close(rig);
+    bg_plan_fini(&plan);
+    bg_free(rig);
+    bg_free(text);
+    return status;
+}

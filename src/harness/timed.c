@@ -1,0 +1,59 @@
+/* One repetition of one test, for the sweep and for bench. */
+#include "harness/harness.h"
+
+#include <string.h>
+
+static bg_status eval(const bg_timed *t, const int32_t *tokens, size_t n, bool want, bg_error *err)
+{
+    static const uint8_t nothing[BG_BATCH];
+    bg_batch batch = {.n = n, .tokens = tokens, .want = want ? NULL : nothing};
+    return bg_session_eval(t->session, &batch, t->logits, err);
+}
+
+static void take_tokens(const bg_timed *t, size_t from, int32_t *out, size_t n)
+{
+    for (size_t i = 0; i < n; i++) out[i] = t->tokens->data[(from + i) % t->tokens->count];
+}
+
+/* Evaluates n tokens in batches; logits only of the very last, and only when wanted. */
+static bg_status prefill(const bg_timed *t, size_t from, size_t n, bool want, bg_error *err)
+{
+    int32_t batch[BG_BATCH];
+    for (size_t at = 0; at < n; at += BG_BATCH) {
+        size_t part = BG_MIN(n - at, (size_t)BG_BATCH);
+        take_tokens(t, from + at, batch, part);
+        BG_TRY(eval(t, batch, part, want && at + part == n, err));
+    }
+    return BG_OK;
+}
+
+static bg_status generate(const bg_timed *t, size_t from, uint64_t start, bg_error *err)
+{
+    for (uint32_t i = 0; i < t->n; i++) {
+        int32_t token;
+        uint64_t end;
+        take_tokens(t, from + i, &token, 1);
+        BG_TRY(eval(t, &token, 1, true, err));
+        end = bg_clock_ns();
+        if (t->latencies) t->latencies[i] = (float)((double)(end - start) * 1e-6);
+        start = end;
+    }
+    return BG_OK;
+}
+
+bg_status bg_time_test(const bg_timed *t, double *seconds, bg_error *err)
+{
+    /* Generation follows a first token, whose logits would have been sampled from. */
+    size_t before = t->depth + (t->kind == BG_TEST_TG ? 1 : 0);
+    uint64_t start;
+    bg_status status;
+    bg_session_reset(t->session, 0);
+    BG_TRY(prefill(t, 0, before, false, err));
+    if (t->on_start) t->on_start(t->user);
+    start = bg_clock_ns();
+    status = t->kind == BG_TEST_PP ? prefill(t, before, t->n, true, err)
+                                   : generate(t, before, start, err);
+    *seconds = (double)(bg_clock_ns() - start) * 1e-9;
+    if (t->on_stop) t->on_stop(t->user);
+    return status;
+}
