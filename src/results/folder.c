@@ -128,7 +128,7 @@ bg_status bg_results_new(bg_results **out, const char *dir, const char *plan_jso
         status = bg_fail(err, BG_ERR_INPUT, dir, "the plan is not a JSON object");
     if (status == BG_OK) {
         json_object_set_new(plan, "version", json_integer(BG_RESULTS_VERSION));
-        r->plan = json_dumps(plan, JSON_INDENT(2) | JSON_SORT_KEYS);
+        r->plan = json_dumps(plan, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(15));
         if (!r->plan) status = bg_fail_nomem(err, "the plan", strlen(plan_json));
     }
     json_decref(plan);

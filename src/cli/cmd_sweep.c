@@ -1,0 +1,160 @@
+#include "cli/cli.h"
+
+#include "bitgauge/advise.h"
+#include "bitgauge/sweep.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char latest[] = "results/latest";
+
+static bool show_progress(void *user, const bg_sweep_progress *p)
+{
+    bg_cli_progress *line = user;
+    line->what = p->what;
+    bg_cli_progress_show(line, p->fraction);
+    return !bg_cli_interrupted();
+}
+
+/* results/<UTC time>-<model>, in letters that every file system takes. */
+static void default_folder(char *dir, size_t size, const char *model)
+{
+    const char *name = model ? model : "codelet-8m", *slash = strrchr(name, '/');
+    time_t now = time(NULL);
+    struct tm utc;
+    size_t n;
+    if (slash) name = slash + 1;
+    gmtime_r(&now, &utc);
+    strftime(dir, size, "results/%Y%m%d-%H%M%S-", &utc);
+    n = strlen(dir);
+    snprintf(dir + n, size - n, "%.*s", (int)BG_MIN(strcspn(name, ""), 40), name);
+    for (char *p = dir + n; *p; p++)
+        if (!isalnum((unsigned char)*p) && !strchr("-_.", *p)) *p = '-';
+    n = strlen(dir);
+    if (n > 5 && strcmp(dir + n - 5, ".gguf") == 0) dir[n - 5] = 0;
+}
+
+/* Points results/latest at the folder; a link that cannot be made only costs convenience. */
+static void link_latest(const char *dir)
+{
+    static const char temporary[] = "results/.latest.tmp";
+    unlink(temporary);
+    if (symlink(strrchr(dir, '/') + 1, temporary) != 0 || rename(temporary, latest) != 0)
+        bg_log(BG_LOG_WARN, "%s could not be pointed at %s", latest, dir);
+}
+
+/* What came out, from the folder as anybody else would read it. */
+static bg_status show_results(const char *dir, bg_error *err)
+{
+    bg_results *results;
+    bg_advice *advice = NULL;
+    bg_advise_options ask = {.ctx = 0};
+    char *text = NULL;
+    bg_status status;
+    BG_TRY(bg_results_open(&results, dir, err));
+    status = bg_advise(&advice, results, &ask, err);
+    if (advice && bg_advice_text(advice, 80, &text, err) == BG_OK)
+        printf("Results are in %s.\n\n%s", dir, text);
+    bg_free_text(text);
+    bg_advice_close(&advice);
+    bg_results_close(&results);
+    return status;
+}
+
+static int quality_of(const char *name)
+{
+    if (!name) return -1;
+    return strcmp(name, "off") == 0     ? BG_QUALITY_OFF
+           : strcmp(name, "quick") == 0 ? BG_QUALITY_QUICK
+                                        : BG_QUALITY_FULL;
+}
+
+int bg_cmd_sweep(int argc, char **argv)
+{
+    bg_sweep_options o;
+    const char *reps = NULL, *quality = NULL;
+    char dir[512], *end;
+    int seed = 1;
+    bool no_report = false;
+    bg_cli_progress line = {0};
+    bg_error err = {.status = BG_OK};
+    bg_status status;
+    const bg_opt options[] = {
+        {BG_OPT_TEXT, "-m --model", "FILE", "GGUF model; default: the embedded one", &o.model, NULL,
+         0, 0},
+        {BG_OPT_TEXT, "-o --out", "DIR", "folder for the results; one of an interrupted sweep is "
+         "continued", &o.out, NULL, 0, 0},
+        {BG_OPT_TEXT, "--profile", "NAME", "what the defaults below are (default quick)",
+         &o.profile, "quick|full|ci", 0, 0},
+        {BG_OPT_GROUP, NULL, NULL, "What to measure", NULL, NULL, 0, 0},
+        {BG_OPT_TEXT, "--schemes", "LIST", "all, levels, or names with commas", &o.schemes, NULL, 0,
+         0},
+        {BG_OPT_TEXT, "--isa", "LIST", "instruction sets: ref, avx2, ..., native", &o.isas, NULL, 0,
+         0},
+        {BG_OPT_TEXT, "-t --threads", "LIST", "numbers of threads, or auto", &o.threads, NULL, 0, 0},
+        {BG_OPT_INT, "-p --n-prompt", "N", "tokens of the prompt test; 0: none", &o.n_prompt, NULL,
+         0, 1 << 24},
+        {BG_OPT_INT, "-n --n-gen", "N", "tokens of the generation test; 0: none", &o.n_gen, NULL, 0,
+         8192},
+        {BG_OPT_INT, "-d --depth", "N", "tokens in the context before each test", &o.depth, NULL, 0,
+         1 << 24},
+        {BG_OPT_TEXT, "--quality", "HOW", "windows of perplexity and KL divergence", &quality,
+         "quick|full|off", 0, 0},
+        {BG_OPT_TEXT, "--text", "FILE", "text for it; self: what the model writes", &o.text, NULL,
+         0, 0},
+        {BG_OPT_TEXT, "--imatrix", "FILE", "importance matrix to quantize with", &o.imatrix, NULL,
+         0, 0},
+        {BG_OPT_GROUP, NULL, NULL, "How long", NULL, NULL, 0, 0},
+        {BG_OPT_TEXT, "-r --reps", "N", "repetitions, or auto: until the interval is narrow",
+         &reps, NULL, 0, 0},
+        {BG_OPT_REAL, "--time-limit", "S", "seconds after which nothing is repeated; 0: none",
+         &o.time_limit, NULL, 0, 1e9},
+        {BG_OPT_INT, "--seed", "N", "of the order and of a text that the model writes", &seed, NULL,
+         0, INT32_MAX},
+        {BG_OPT_FLAG, "--no-report", NULL, "leave out the report and its plots", &no_report, NULL,
+         0, 0},
+    };
+    const bg_opt_spec spec = {
+        .command = "sweep", .usage = "[options]",
+        .summary = "Quantizes a model in memory to every scheme, measures speed and quality of "
+                   "each on this\nmachine, and recommends one. A sweep that was stopped goes on "
+                   "when it is given the\nsame --out and options again.",
+        .examples = "  bitgauge sweep\n"
+                    "  bitgauge sweep -m llama-1b-f16.gguf --schemes levels --time-limit 1800\n"
+                    "  bitgauge sweep --profile full --out results/full\n",
+        .options = options, .n_options = BG_COUNT(options),
+    };
+    int parsed;
+    long n_reps;
+    bg_sweep_options_init(&o);
+    parsed = bg_opt_parse(&spec, argc, argv, NULL, NULL);
+    if (parsed >= 0) return parsed;
+    if (reps && strcmp(reps, "auto") != 0) {
+        n_reps = strtol(reps, &end, 10);
+        if (*end || n_reps < 1 || n_reps > 100000) {
+            bg_fail(&err, BG_ERR_INPUT, "--reps", "wants auto or a number from 1, not '%s'", reps);
+            return bg_cli_fail(&err);
+        }
+        o.reps = (int)n_reps;
+    }
+    o.quality = quality_of(quality);
+    o.seed = (uint64_t)seed;
+    default_folder(dir, sizeof dir, o.model);
+    if (o.out) snprintf(dir, sizeof dir, "%s", o.out);
+    o.progress = show_progress;
+    o.user = &line;
+    bg_cli_catch_interrupt();
+    {
+        bool own = !o.out;
+        o.out = dir;
+        status = bg_sweep_run(&o, &err);
+        bg_cli_progress_end(&line);
+        if (own && (status == BG_OK || status == BG_ERR_INTERRUPTED)) link_latest(dir);
+    }
+    (void)no_report;
+    if (status == BG_OK) status = show_results(dir, &err);
+    return status == BG_OK ? BG_EXIT_OK : bg_cli_fail(&err);
+}
