@@ -1,0 +1,245 @@
+#include "cli/cli.h"
+
+#include "bitgauge/machine.h"
+#include "bitgauge/quality.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <string.h>
+
+enum { SELF_DOCUMENTS = 16 };            /* of one window each, when --chunks does not say */
+#define EMBEDDED_TEXT "models/codelet/codelet-eval.txt"
+#define TEXT_LIMIT ((size_t)500 << 20)
+
+typedef struct arguments {
+    const char *model, *text, *base, *isa, *scheme, *imatrix;
+    int ctx, chunks, threads, seed;
+    bool json;
+} arguments;
+
+/* What a run holds; all of it is closed by run_close. */
+typedef struct run {
+    const arguments *a;
+    char *model_path, *text_path;        /* text_path: NULL for text that the model writes */
+    bg_machine *machine;
+    bg_team *team;
+    bg_isa isa;
+    bg_model *model, *base, *quantized;  /* quantized: measured instead of model */
+    bg_importance *importance;
+    int32_t *tokens;
+    size_t n_tokens;
+    bg_reference *reference;
+    bg_cli_progress progress;
+} run;
+
+static bool show_progress(void *user, uint64_t done, uint64_t total)
+{
+    bg_cli_progress_show(user, (double)done / (double)total);
+    return !bg_cli_interrupted();
+}
+
+static void show_quantizing(void *user, double fraction) { bg_cli_progress_show(user, fraction); }
+
+static void begin_progress(run *r, const char *what)
+{
+    bg_cli_progress_end(&r->progress);
+    r->progress = (bg_cli_progress){.what = what};
+}
+
+/* The model that text comes from and that divergence is measured from, if there is one. */
+static const bg_model *run_base(const run *r)
+{
+    return r->base ? r->base : r->quantized ? r->model : NULL;
+}
+
+static bg_status quantize(run *r, bg_error *err)
+{
+    const bg_scheme *scheme = bg_scheme_find(r->a->scheme);
+    const char *near = scheme ? NULL : bg_scheme_nearest(r->a->scheme);
+    if (!scheme)
+        return bg_fail(err, BG_ERR_INPUT, "--scheme", "'%s' is unknown%s%s%s; see `bitgauge schemes`",
+                       r->a->scheme, near ? ": did you mean " : "", near ? near : "",
+                       near ? "?" : "");
+    if (r->a->imatrix) BG_TRY(bg_importance_open(&r->importance, r->a->imatrix, err));
+    begin_progress(r, "quantizing");
+    return bg_model_quantize(&r->quantized, r->model, scheme, r->importance, r->team,
+                             show_quantizing, &r->progress, err);
+}
+
+static bg_status open_models(run *r, bg_error *err)
+{
+    const arguments *a = r->a;
+    if (a->imatrix && !a->scheme)
+        return bg_fail(err, BG_ERR_INPUT, "--imatrix", "needs --scheme to be of use");
+    BG_TRY(bg_isa_parse(a->isa, &r->isa, err));
+    BG_TRY(bg_cli_model_path(a->model, &r->model_path, err));
+    BG_TRY(bg_cli_team(a->threads, &r->machine, &r->team, err));
+    BG_TRY(bg_model_open(&r->model, r->model_path, err));
+    if (a->base) BG_TRY(bg_model_open(&r->base, a->base, err));
+    return a->scheme ? quantize(r, err) : BG_OK;
+}
+
+static bg_status read_text(run *r, bg_error *err)
+{
+    char *text;
+    size_t n;
+    bg_status status;
+    BG_TRY(bg_file_read(&text, &n, r->text_path, TEXT_LIMIT, err));
+    status = bg_tokenize(bg_model_tokenizer(r->model), text, n, true, false, &r->tokens,
+                         &r->n_tokens, err);
+    bg_free(text);
+    return status;
+}
+
+static bg_status write_text(run *r, bg_error *err)
+{
+    bg_self_text_options o = {
+        .n_docs = r->a->chunks ? (size_t)r->a->chunks : SELF_DOCUMENTS,
+        .doc_tokens = (size_t)r->a->ctx, .temperature = 1, .seed = (uint64_t)r->a->seed,
+        .isa = r->isa, .team = r->team, .progress = show_progress, .user = &r->progress,
+    };
+    begin_progress(r, "writing text");
+    return bg_self_text(run_base(r) ? run_base(r) : r->model, &o, &r->tokens, &r->n_tokens, err);
+}
+
+/* A file, the model's own text, or the text that comes with the embedded model. */
+static bg_status get_tokens(run *r, bg_error *err)
+{
+    const char *text = r->a->text;
+    if (text && strcmp(text, "self") == 0) return write_text(r, err);
+    r->text_path = text ? bg_strdup(text) : r->a->model ? NULL : bg_data_path(EMBEDDED_TEXT);
+    return r->text_path ? read_text(r, err) : write_text(r, err);
+}
+
+static bg_status measure(run *r, bg_quality *q, bg_error *err)
+{
+    bg_quality_options o = {
+        .n_ctx = (uint32_t)r->a->ctx, .max_windows = (uint64_t)r->a->chunks, .isa = r->isa,
+        .team = r->team, .cache_bytes = 1, .progress = show_progress, .user = &r->progress,
+    };
+    bg_status status;
+    BG_TRY(open_models(r, err));
+    BG_TRY(get_tokens(r, err));
+    status = bg_reference_open(&r->reference, run_base(r), r->tokens, r->n_tokens, &o, err);
+    if (status != BG_OK) {
+        if (!err->where[0] && r->text_path)
+            snprintf(err->where, sizeof err->where, "%s", r->text_path);
+        return status;
+    }
+    begin_progress(r, "perplexity");
+    return bg_quality_measure(r->reference, r->quantized ? r->quantized : r->model, &o, q, err);
+}
+
+static void run_close(run *r)
+{
+    bg_cli_progress_end(&r->progress);
+    bg_reference_close(&r->reference);
+    bg_tokens_free(r->tokens);
+    bg_model_close(&r->quantized);
+    bg_model_close(&r->base);
+    bg_model_close(&r->model);
+    bg_importance_close(&r->importance);
+    bg_team_close(&r->team);
+    bg_machine_close(&r->machine);
+    bg_free(r->model_path);
+    bg_free(r->text_path);
+}
+
+static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+
+static int print_json(const bg_quality *q)
+{
+    const struct { const char *key; double value; } reals[] = {
+        {"ppl", q->ppl}, {"ppl_se", q->ppl_se}, {"kld_mean", q->kld_mean}, {"kld_se", q->kld_se},
+        {"kld_median", q->kld_median}, {"kld_p99", q->kld_p99}, {"kld_p999", q->kld_p999},
+        {"kld_max", q->kld_max}, {"same_top_pct", q->same_top_pct},
+        {"rms_dp_pct", q->rms_dp_pct}, {"seconds", q->seconds},
+    };
+    json_t *o = json_object();
+    int failed = json_object_set_new(o, "windows", json_integer((json_int_t)q->windows)) |
+                 json_object_set_new(o, "tokens", json_integer((json_int_t)q->tokens));
+    for (size_t i = 0; i < BG_COUNT(reals); i++)
+        failed |= json_object_set_new(o, reals[i].key, number(reals[i].value));
+    failed |= json_dumpf(o, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    putchar('\n');
+    json_decref(o);
+    return failed ? BG_EXIT_MISUSE : BG_EXIT_OK;
+}
+
+static const char *file_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static int print_table(const run *r, const bg_quality *q)
+{
+    const bg_model *base = run_base(r);
+    char took[32];
+    printf("model            %s%s%s\n", file_name(r->model_path), r->quantized ? " as " : "",
+           r->quantized ? bg_scheme_name(bg_scheme_find(r->a->scheme)) : "");
+    if (base) printf("base             %s\n", file_name(bg_gguf_path(bg_model_gguf(base))));
+    printf("text             %s: %llu window%s of %d tokens, %llu scored\n",
+           r->text_path ? file_name(r->text_path) : "written by the model itself",
+           (unsigned long long)q->windows, q->windows == 1 ? "" : "s", r->a->ctx,
+           (unsigned long long)q->tokens);
+    printf("time             %s\n\n", bg_format_duration(took, sizeof took, q->seconds));
+    printf("perplexity       %9.4f ± %.4f\n", q->ppl, q->ppl_se);
+    if (!base) return BG_EXIT_OK;
+    printf("  of the base    %9.4f  (%+.2f %%)\n\n", q->base_ppl, 100 * (q->ppl / q->base_ppl - 1));
+    printf("KL divergence    %11.6f ± %.6f\n", q->kld_mean, q->kld_se);
+    printf("  median         %11.6f\n", q->kld_median);
+    printf("  99 %%           %11.6f\n", q->kld_p99);
+    printf("  99.9 %%         %11.6f\n", q->kld_p999);
+    printf("  maximum        %11.6f\n\n", q->kld_max);
+    printf("same top token   %8.3f %%\n", q->same_top_pct);
+    printf("RMS change of p  %8.3f %%\n", q->rms_dp_pct);
+    return BG_EXIT_OK;
+}
+
+int bg_cmd_perplexity(int argc, char **argv)
+{
+    arguments a = {.isa = "native", .ctx = 512, .seed = 1};
+    const bg_opt options[] = {
+        {BG_OPT_TEXT, "-m --model", "FILE", "the model; default: the embedded one", &a.model, NULL, 0, 0},
+        {BG_OPT_TEXT, "-f --text --file", "FILE|self", "text to measure on; self: the model writes it. "
+         "Default: the embedded model's own, else self", &a.text, NULL, 0, 0},
+        {BG_OPT_TEXT, "--base", "FILE", "unquantized model to measure KL divergence from", &a.base, NULL, 0, 0},
+        {BG_OPT_TEXT, "--scheme", "NAME", "quantize the model in memory first; it then is the base too",
+         &a.scheme, NULL, 0, 0},
+        {BG_OPT_TEXT, "--imatrix", "FILE", "importance matrix for --scheme", &a.imatrix, NULL, 0, 0},
+        {BG_OPT_INT, "-c --ctx --ctx-size", "N", "tokens of a window (512); its second half is scored",
+         &a.ctx, NULL, 4, 1 << 20},
+        {BG_OPT_INT, "--chunks", "N", "windows at most (0: the whole text)", &a.chunks, NULL, 0, 1 << 30},
+        {BG_OPT_INT, "-t --threads", "N", "threads (0: one a core)", &a.threads, NULL, 0, 4096},
+        {BG_OPT_TEXT, "--isa", "NAME", "best instruction set to use (native)", &a.isa, NULL, 0, 0},
+        {BG_OPT_INT, "-s --seed", "N", "of the text that the model writes (1)", &a.seed, NULL, 0, 0},
+        {BG_OPT_FLAG, "--json", NULL, "print JSON", &a.json, NULL, 0, 0},
+    };
+    const bg_opt_spec spec = {
+        .command = "perplexity", .usage = "[MODEL] [options]",
+        .summary = "Measures how well a model predicts a text and, against a base, what quantization\n"
+                   "changed: perplexity and KL divergence by the conventions of llama-perplexity.",
+        .examples = "  bitgauge perplexity --scheme Q4_K_M\n"
+                    "  bitgauge perplexity model-Q4_K_M.gguf --base model-F16.gguf -f wiki.test.raw\n",
+        .options = options, .n_options = BG_COUNT(options), .max_words = 1,
+    };
+    const char *word = NULL;
+    size_t n_words = 0;
+    run r = {.a = &a};
+    bg_quality q;
+    bg_error err = {0};
+    int status = bg_opt_parse(&spec, argc, argv, &word, &n_words);
+    if (status >= 0) return status;
+    if (n_words) a.model = word;
+    bg_cli_catch_interrupt();
+    if (measure(&r, &q, &err) != BG_OK) {
+        bg_cli_progress_end(&r.progress);
+        status = bg_cli_fail(&err);
+    } else {
+        bg_cli_progress_end(&r.progress);
+        status = a.json ? print_json(&q) : print_table(&r, &q);
+    }
+    run_close(&r);
+    return status;
+}
