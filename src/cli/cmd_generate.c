@@ -191,7 +191,13 @@ static bg_status run_texts(job *j, bg_error *err)
     return BG_OK;
 }
 
-static double rate(double tokens, double seconds) { return seconds > 0 ? tokens / seconds : 0; }
+/* ", 83 tokens/s", or nothing where nothing was measured. */
+static const char *speed_text(char *buffer, size_t n, double tokens, double seconds)
+{
+    if (tokens > 0 && seconds > 0) snprintf(buffer, n, ", %.0f tokens/s", tokens / seconds);
+    else buffer[0] = '\0';
+    return buffer;
+}
 
 static json_t *speed_json(double tokens, double seconds)
 {
@@ -238,6 +244,8 @@ static void print_texts(const job *j)
 static bg_status generate(job *j, bg_error *err)
 {
     bool context = false;
+    size_t prompt, written = 0;
+    char speeds[2][40];
     BG_TRY(bg_cli_team(j->o.threads, &j->machine, &j->team, err));
     BG_TRY(open_model(j, err));
     BG_TRY(open_session(j, err));
@@ -245,19 +253,21 @@ static bg_status generate(job *j, bg_error *err)
     if (j->o.parallel == 1 && !j->o.json && j->o.prompt) fputs(j->o.prompt, stdout);
     BG_TRY(run_prompt(j, err));
     BG_TRY(run_texts(j, err));
+    prompt = j->n_prompt * (size_t)j->o.parallel;
     for (int i = 0; i < j->o.parallel; i++) {
         stream *s = &j->streams[i];
         emit(j, s, NULL, 0);
+        written += (size_t)s->tokens;
         if (s->text.failed) return bg_fail_nomem(err, "the texts", s->text.capacity);
         context |= s->stopped && strcmp(s->stopped, "context") == 0;
     }
     if (j->o.json) BG_TRY(print_json(j, err));
     else print_texts(j);
-    fprintf(stderr, "prompt %zu tokens, %.0f tokens/s; generated %llu tokens, %.0f tokens/s%s\n",
-            j->n_prompt * (size_t)j->o.parallel,
-            rate((double)j->n_prompt * j->o.parallel, j->prompt_seconds),
-            (unsigned long long)j->generated + (unsigned long long)j->o.parallel,
-            rate((double)j->generated, j->seconds),
+    fflush(stdout);
+    fprintf(stderr, "prompt %zu tokens%s; generated %zu tokens%s%s\n", prompt,
+            speed_text(speeds[0], sizeof speeds[0], (double)prompt, j->prompt_seconds),
+            written,
+            speed_text(speeds[1], sizeof speeds[1], (double)j->generated, j->seconds),
             context ? "; stopped at the end of the context (--ctx)" : "");
     if (!bg_cli_interrupted()) return BG_OK;
     return bg_fail(err, BG_ERR_INTERRUPTED, NULL, "interrupted: the text is incomplete");
