@@ -65,9 +65,11 @@ bg_status bg_machine_topology_open(bg_machine *m, const char *xml, bg_error *err
     if (!m->usable || hwloc_topology_init(&m->topology) != 0)
         return bg_fail_nomem(err, "topology", 0);
     if (xml && hwloc_topology_set_xml(m->topology, xml) != 0)
-        return bg_fail(err, BG_ERR_INPUT, xml, "is not a topology that hwloc can read");
+        return bg_fail(err, BG_ERR_INPUT, xml, "cannot be read: give a file that hwloc exported");
     if (hwloc_topology_load(m->topology) != 0)
-        return bg_fail(err, BG_ERR_IO, xml, "hwloc cannot detect the topology");
+        return xml ? bg_fail(err, BG_ERR_INPUT, xml, "is not a topology: give a file that hwloc "
+                                                     "exported")
+                   : bg_fail(err, BG_ERR_IO, NULL, "hwloc cannot detect the topology");
     find_usable(m);
     return find_cores(m, err);
 }
