@@ -53,9 +53,9 @@ int bg_machine_default_threads(const bg_machine *m);
 /* bg_team_bind_fn: binds member i to the i-th core with hwloc. user is the bg_machine. */
 void bg_machine_bind(void *user, int member);
 
-/* machine.json as text (bg_free_text it). Sorted keys; `roofs`, `counters` and `energy` as
- * documented in profiles/machine-schema.md. counters_json: two JSON arrays that the counters room
- * made, or NULL. */
+/* machine.json as text that ends with a newline (bg_free_text it), with sorted keys, as documented
+ * in profiles/machine-schema.md. The two arguments are the JSON arrays that the counters room made,
+ * or NULL. */
 bg_status bg_machine_json(const bg_machine *m, const char *counters_json, const char *energy_json,
                           char **text, bg_error *err);
 /* machine.xml: hwloc's export with host name, serials and paths scrubbed. */

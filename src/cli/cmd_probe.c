@@ -302,7 +302,7 @@ int bg_cmd_probe(int argc, char **argv)
         s = describe(m, threads ? threads : bg_machine_default_threads(m), quick, &text, &err);
     bg_cli_progress_end(&progress);
     if (s == BG_OK && out) s = save(m, out, text, &err);
-    if (s == BG_OK && json) printf("%s\n", text);
+    if (s == BG_OK && json) fputs(text, stdout);
     else if (s == BG_OK) s = print_machine(text, &err);
     bg_free_text(text);
     bg_machine_close(&m);

@@ -185,7 +185,7 @@ static json_t *parsed(const char *json)
 bg_status bg_machine_json(const bg_machine *m, const char *counters_json, const char *energy_json,
                           char **text, bg_error *err)
 {
-    char stamp[32] = "";
+    char stamp[32] = "", *dump;
     time_t now = time(NULL);
     struct tm utc;
     json_t *root;
@@ -200,7 +200,10 @@ bg_status bg_machine_json(const bg_machine *m, const char *counters_json, const 
                      "virtual", m->virtualised < 0 ? json_null() : json_boolean(m->virtualised),
                      "os", os_json(m), "counters", parsed(counters_json), "energy",
                      parsed(energy_json));
-    *text = root ? json_dumps(root, JSON_SORT_KEYS | JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
+    dump = root ? json_dumps(root, JSON_SORT_KEYS | JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(root);
+    *text = dump ? bg_grow(dump, strlen(dump) + 2, 1) : NULL;
+    if (*text) strcat(*text, "\n");
+    else bg_free(dump);
     return *text ? BG_OK : bg_fail_nomem(err, "machine.json", 0);
 }
