@@ -32,7 +32,7 @@ static bg_status fail_at(const cursor *c, size_t pos, bg_status status, const ch
 static bg_status fail_truncated(const cursor *c, uint64_t needed)
 {
     return fail_at(c, c->pos, BG_ERR_INPUT,
-                   "%s needs %llu more bytes, but the file ends after %zu: it is truncated or "
+                   "%s needs %llu more bytes, but only %zu are left: the file is truncated or "
                    "damaged; fetch it again", c->what, (unsigned long long)needed,
                    c->g->size - c->pos);
 }

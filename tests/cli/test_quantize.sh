@@ -1,0 +1,76 @@
+#!/bin/bash
+# quantize, schemes and info as a user runs them.
+set -eu
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+model=$SOURCE/bench/models/codelet/codelet-8m-f16.gguf
+
+fail() { echo "FAILED: $*" >&2; exit 1; }
+
+# refused STATUS WORDS COMMAND...: one line on standard error that holds the words, no output file
+refused() {
+    local status=0 expected=$1 words=$2
+    shift 2
+    "$BITGAUGE" "$@" >"$dir/stdout" 2>"$dir/stderr" || status=$?
+    [ "$status" = "$expected" ] || fail "$*: exit $status, not $expected: $(cat "$dir/stderr")"
+    grep -qF -- "$words" "$dir/stderr" || fail "$*: no '$words' in: $(cat "$dir/stderr")"
+    [ "$(wc -l <"$dir/stderr")" = 1 ] || fail "$*: more than a line: $(cat "$dir/stderr")"
+    [ ! -s "$dir/stdout" ] || fail "$*: standard output: $(cat "$dir/stdout")"
+    rm "$dir/stdout" "$dir/stderr"
+    [ -z "$(ls -A "$dir")" ] || fail "$*: left $(ls -A "$dir")"
+}
+
+refused 2 'did you mean Q4_K_M?' quantize "$model" "$dir/x.gguf" Q4_KM
+refused 2 "unknown scheme 'banana'" quantize "$model" "$dir/x.gguf" banana
+refused 2 'is the input itself' quantize "$model" "$model" Q4_0
+refused 2 'check the path' quantize "$dir/absent.gguf" "$dir/x.gguf" Q4_0
+refused 2 'check the path' quantize "$model" "$dir/absent/x.gguf" Q4_0
+refused 2 'no regular file' quantize "$model" "$dir" Q4_0
+refused 2 'no regular file' quantize "$model" /dev/null Q4_0
+refused 2 'not a GGUF file' quantize "$SOURCE/LICENSE" "$dir/x.gguf" Q4_0
+refused 2 'no importance matrix' quantize "$model" "$dir/x.gguf" Q4_0 --imatrix "$SOURCE/LICENSE"
+refused 2 'too few arguments' quantize "$model" "$dir/x.gguf"
+refused 2 "not 'many'" quantize "$model" "$dir/x.gguf" Q4_0 many
+refused 2 'did you mean --imatrix?' quantize "$model" "$dir/x.gguf" Q4_0 --imatrx y
+refused 2 'check the path' info "$dir/absent.gguf"
+
+# A disk that fills up, here a limit on the size of files: an error, and nothing is left.
+status=0
+(ulimit -f 1000; "$BITGAUGE" quantize "$model" "$dir/x.gguf" Q8_0) >/dev/null 2>"$dir/stderr" || status=$?
+[ "$status" = 2 ] || fail "file size limit: exit $status"
+grep -q 'cannot write' "$dir/stderr" || fail "file size limit: $(cat "$dir/stderr")"
+rm "$dir/stderr"
+[ -z "$(ls -A "$dir")" ] || fail "file size limit: left $(ls -A "$dir")"
+
+# A download that stopped.
+head -c 5000000 "$model" >"$dir/cut.gguf"
+status=0
+"$BITGAUGE" info "$dir/cut.gguf" 2>"$dir/stderr" || status=$?
+[ "$status" = 2 ] && grep -q 'the download is incomplete' "$dir/stderr" || fail "truncated file"
+rm "$dir/cut.gguf" "$dir/stderr"
+
+# There and back; the thread count may come last, as llama-quantize has it.
+"$BITGAUGE" quantize "$model" "$dir/q8.gguf" q8_0 2 >"$dir/summary"
+grep -q 'Q8_0, 8.74 MB, 8.51 bits per weight (Q8_0), .* s with 2 threads' "$dir/summary" ||
+    fail "summary: $(cat "$dir/summary")"
+[ "$(stat -c %s "$dir/q8.gguf")" = 8742688 ] || fail "size of Q8_0"
+"$BITGAUGE" quantize "$model" "$dir/f16.gguf" F16 --threads 1 --json >"$dir/json"
+grep -q '"file_bytes": 16361248' "$dir/json" || fail "JSON: $(cat "$dir/json")"
+cmp "$model" "$dir/f16.gguf" || fail "F16 to F16 is not the same file"
+"$BITGAUGE" quantize "$dir/q8.gguf" "$dir/again.gguf" Q4_0 >/dev/null 2>"$dir/stderr"
+grep -q 'quantized already' "$dir/stderr" || fail "no warning about a quantized source"
+
+"$BITGAUGE" info "$dir/q8.gguf" --tensors >"$dir/info"
+for line in 'Codelet 8M' '8.13 million' '8, 256 wide' '8.51 bits per weight' 'Q8_0 (general.file_type 7)' \
+    'SentencePiece' 'string\[4096\]' 'output.weight .*Q8_0 .*256 x 4096'; do
+    grep -q "$line" "$dir/info" || fail "info has no '$line'"
+done
+"$BITGAUGE" info "$dir/q8.gguf" --tensors --json >"$dir/json"
+for line in '"n_params": 8130816' '"bpw": 8.51' '"llama.block_count": 8' '"name": "output.weight"'; do
+    grep -q "$line" "$dir/json" || fail "info --json has no '$line'"
+done
+
+"$BITGAUGE" schemes >"$dir/schemes"
+grep -q 'Q4_K_M *Q4_K *4.997 *5.17 MB *Q4_K+Q6_K' "$dir/schemes" || fail "schemes: $(cat "$dir/schemes")"
+[ "$("$BITGAUGE" schemes --json | grep -c '"scheme"')" = 25 ] || fail "schemes --json"
+echo ok

@@ -1,0 +1,69 @@
+/* Any bytes as a GGUF file: read, looked at in every way, planned for quantization, opened as a
+ * model, and as an importance matrix. */
+#include "model/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Looks at every byte that a getter gives out, so that a sanitizer sees a bad range. */
+static uint64_t touch(const void *p, size_t n)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < n; i++) sum += ((const uint8_t *)p)[i];
+    return sum;
+}
+
+static uint64_t look_at_value(const bg_gguf *g, const bg_gguf_value *v)
+{
+    uint64_t sum = touch(v->data, v->bytes), u;
+    size_t offset = 0;
+    bg_gguf_string s;
+    double d;
+    int64_t i;
+    bool b;
+    while (bg_gguf_next_string(v, &offset, &s)) sum += touch(s.data, s.length);
+    for (uint64_t k = 0; k < BG_MIN(v->count, (uint64_t)100); k++)
+        sum += (uint64_t)bg_gguf_element_f64(v, k, &d) + (uint64_t)bg_gguf_element_i64(v, k, &i);
+    if (bg_gguf_element_f64(v, v->count, &d)) abort();
+    sum += (uint64_t)bg_gguf_get_u64(g, v->key, &u) + (uint64_t)bg_gguf_get_f64(g, v->key, &d);
+    sum += (uint64_t)bg_gguf_get_bool(g, v->key, &b) + (uint64_t)bg_gguf_get_string(g, v->key, &s);
+    if (bg_gguf_find(g, v->key) != v) abort();
+    return sum;
+}
+
+static void look_at_all(const bg_gguf *g)
+{
+    static volatile uint64_t kept;
+    uint64_t sum = 0;
+    bg_quantize_plan plan;
+    for (size_t i = 0; i < bg_gguf_value_count(g); i++) sum += look_at_value(g, bg_gguf_value_at(g, i));
+    for (size_t i = 0; i < bg_gguf_tensor_count(g); i++) {
+        const bg_tensor *t = bg_gguf_tensor_at(g, i);
+        if (bg_gguf_tensor_find(g, t->name) != t) abort();
+        sum += touch(t->data, t->bytes);
+    }
+    for (size_t i = 0; i < bg_scheme_count(); i++)
+        bg_quantize_plan_file(&plan, g, bg_scheme_at(i), NULL);
+    kept = sum;
+    (void)kept;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    bg_gguf *g;
+    bg_model *m = NULL;
+    bg_importance *importance = NULL;
+    bg_error err = {0};
+    bg_status s = bg_gguf_open_memory(&g, data, size, "input", &err);
+    if ((s == BG_OK) != (g != NULL) || (s != BG_OK && !err.message[0])) abort();
+    if (bg_importance_open_memory(&importance, data, size, "input", &err) == BG_OK && g)
+        (void)bg_importance_check(importance, g, &err);
+    if (g) look_at_all(g);
+    bg_importance_close(&importance);
+    /* The model takes the file. */
+    if (g && (bg_model_open_gguf(&m, g, &err) == BG_OK) != (m != NULL)) abort();
+    bg_model_close(&m);
+    return 0;
+}
