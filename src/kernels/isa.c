@@ -32,7 +32,7 @@ static _Noreturn void try_in_child(bool (*trial)(const void *user), const void *
     sigprocmask(SIG_SETMASK, &all, NULL);
     for (size_t i = 0; i < BG_COUNT(faults); i++) signal(faults[i], SIG_DFL);
     setrlimit(RLIMIT_CORE, &none);
-    alarm(10);
+    alarm(60);
     right = trial(user);
     while (write(answer, &right, 1) < 0 && errno == EINTR) continue;
     _exit(0);

@@ -6,6 +6,9 @@
 
 #include "base/base.h"
 
+#include <math.h>
+#include <stdlib.h>
+
 enum { COLS = 16, STRIP = 256 }; /* columns and floats that share one unpacking */
 
 typedef struct shape {
@@ -29,6 +32,20 @@ static column column_q8_k(const uint8_t *x, size_t block)
     return (column){b->qs, bg_load_f32(b->d)};
 }
 
+/* What dot adds up, without signs: no order of adding can be off by more than a rounding error of
+ * this a step. */
+static double dot_magnitude(const shape *s, const bg_ref_block *w, column x)
+{
+    int64_t scaled = 0, shifted = 0;
+    for (size_t i = 0; i < s->block; i++) {
+        size_t n = i / (size_t)s->sub;
+        scaled += labs((long)w->scale[n] * w->q[i] * x.q[i]);
+        shifted += labs((long)w->min[n] * x.q[i]);
+    }
+    return fabs((double)x.d) * (fabs((double)w->d) * (double)scaled +
+                                fabs((double)w->dmin) * (double)shifted);
+}
+
 static double dot(const shape *s, const bg_ref_block *w, column x)
 {
     int64_t scaled = 0, shifted = 0;
@@ -44,19 +61,22 @@ static double dot(const shape *s, const bg_ref_block *w, column x)
     return (double)x.d * ((double)w->d * (double)scaled - (double)w->dmin * (double)shifted);
 }
 
-static void matmul(const bg_matmul *a, shape s)
+typedef double dot_fn(const shape *s, const bg_ref_block *w, column x);
+
+static void matmul(const bg_matmul *a, const shape *s, dot_fn *product)
 {
     for (size_t r = 0; r < a->rows; r++) {
         for (size_t c0 = 0; c0 < a->cols; c0 += COLS) {
             size_t cols = BG_MIN(a->cols - c0, (size_t)COLS);
             double y[COLS] = {0};
-            for (size_t b = 0; b < a->k / s.block; b++) {
+            for (size_t b = 0; b < a->k / s->block; b++) {
                 bg_ref_block w = {.dmin = 0};
                 for (int i = 0; i < 16; i++) w.scale[i] = 1;
-                s.unpack((const uint8_t *)a->w + r * a->w_stride + b * s.bytes, &w);
+                s->unpack((const uint8_t *)a->w + r * a->w_stride + b * s->bytes, &w);
                 for (size_t c = 0; c < cols; c++) {
                     const uint8_t *x = (const uint8_t *)a->x + (c0 + c) * a->x_stride;
-                    y[c] += dot(&s, &w, s.block == 32 ? column_q8_0(x, b) : column_q8_k(x, b));
+                    column q = s->block == 32 ? column_q8_0(x, b) : column_q8_k(x, b);
+                    y[c] += product(s, &w, q);
                 }
             }
             for (size_t c = 0; c < cols; c++) a->y[(c0 + c) * a->y_stride + r] = (float)y[c];
@@ -64,32 +84,12 @@ static void matmul(const bg_matmul *a, shape s)
     }
 }
 
-#define KERNEL(name, type, block, sub)                                                  \
-    static void run_##name(const bg_matmul *a)                                          \
-    {                                                                                   \
-        matmul(a, (shape){bg_ref_##name, block, sizeof(bg_block_##type), sub});         \
-    }
-KERNEL(q4_0, q4_0, 32, 32)
-KERNEL(q4_1, q4_1, 32, 32)
-KERNEL(q5_0, q5_0, 32, 32)
-KERNEL(q5_1, q5_1, 32, 32)
-KERNEL(q8_0, q8_0, 32, 32)
-KERNEL(q2_k, q2_k, 256, 16)
-KERNEL(q3_k, q3_k, 256, 16)
-KERNEL(q4_k, q4_k, 256, 32)
-KERNEL(q5_k, q5_k, 256, 32)
-KERNEL(q6_k, q6_k, 256, 16)
-KERNEL(iq4_nl, q4_0, 32, 32)
-KERNEL(iq4_xs, iq4_xs, 256, 32)
-KERNEL(tq1_0, tq1_0, 256, 256)
-KERNEL(tq2_0, tq2_0, 256, 256)
-
 typedef float widen_fn(const uint8_t *w);
 static float widen_f32(const uint8_t *w) { return bg_load_f32(w); }
 static float widen_f16(const uint8_t *w) { return bg_f16_to_f32(bg_load_u16(w)); }
 static float widen_bf16(const uint8_t *w) { return bg_bf16_to_f32(bg_load_u16(w)); }
 
-static void matmul_float(const bg_matmul *a, widen_fn *widen, size_t bytes)
+static void matmul_float(const bg_matmul *a, widen_fn *widen, size_t bytes, bool magnitude)
 {
     for (size_t r = 0; r < a->rows; r++) {
         const uint8_t *w = (const uint8_t *)a->w + r * a->w_stride;
@@ -102,7 +102,10 @@ static void matmul_float(const bg_matmul *a, widen_fn *widen, size_t bytes)
                 for (size_t i = 0; i < n; i++) strip[i] = widen(w + (k0 + i) * bytes);
                 for (size_t c = 0; c < cols; c++) {
                     const float *x = (const float *)((const uint8_t *)a->x + (c0 + c) * a->x_stride);
-                    for (size_t i = 0; i < n; i++) y[c] += (double)strip[i] * (double)x[k0 + i];
+                    for (size_t i = 0; i < n; i++) {
+                        double product = (double)strip[i] * (double)x[k0 + i];
+                        y[c] += magnitude ? fabs(product) : product;
+                    }
                 }
             }
             for (size_t c = 0; c < cols; c++) a->y[(c0 + c) * a->y_stride + r] = (float)y[c];
@@ -110,19 +113,42 @@ static void matmul_float(const bg_matmul *a, widen_fn *widen, size_t bytes)
     }
 }
 
-static void run_f32(const bg_matmul *a) { matmul_float(a, widen_f32, 4); }
-static void run_f16(const bg_matmul *a) { matmul_float(a, widen_f16, 2); }
-static void run_bf16(const bg_matmul *a) { matmul_float(a, widen_bf16, 2); }
+/* (NAME, name of the format; name of its block, weights, weights that share a scale) */
+#define INTEGER_FORMATS(X)                                                              \
+    X(Q4_0, q4_0, q4_0, 32, 32) X(Q4_1, q4_1, q4_1, 32, 32) X(Q5_0, q5_0, q5_0, 32, 32) \
+    X(Q5_1, q5_1, q5_1, 32, 32) X(Q8_0, q8_0, q8_0, 32, 32)                             \
+    X(IQ4_NL, iq4_nl, q4_0, 32, 32) X(Q2_K, q2_k, q2_k, 256, 16)                        \
+    X(Q3_K, q3_k, q3_k, 256, 16) X(Q4_K, q4_k, q4_k, 256, 32)                           \
+    X(Q5_K, q5_k, q5_k, 256, 32) X(Q6_K, q6_k, q6_k, 256, 16)                           \
+    X(IQ4_XS, iq4_xs, iq4_xs, 256, 32) X(TQ1_0, tq1_0, tq1_0, 256, 256)                 \
+    X(TQ2_0, tq2_0, tq2_0, 256, 256)
+#define FLOAT_FORMATS(X) X(F32, f32, 4) X(F16, f16, 2) X(BF16, bf16, 2)
 
-#define ROWS(NAME, name)                                                                \
+#define INTEGER(NAME, name, type, block, sub)                                           \
+    static const shape name = {bg_ref_##name, block, sizeof(bg_block_##type), sub};     \
+    static void run_##name(const bg_matmul *a) { matmul(a, &name, dot); }               \
+    static void magnitude_##name(const bg_matmul *a) { matmul(a, &name, dot_magnitude); }
+INTEGER_FORMATS(INTEGER)
+
+#define FLOAT(NAME, name, bytes)                                                        \
+    static void run_##name(const bg_matmul *a) { matmul_float(a, widen_##name, bytes, false); } \
+    static void magnitude_##name(const bg_matmul *a) { matmul_float(a, widen_##name, bytes, true); }
+FLOAT_FORMATS(FLOAT)
+
+#define ROWS(NAME, name, ...)                                                           \
     {BG_FORMAT_##NAME, BG_OP_GEMV, BG_ISA_REF, BG_TIER_REF, run_##name},                \
-    {BG_FORMAT_##NAME, BG_OP_GEMM, BG_ISA_REF, BG_TIER_REF, run_##name}
-static const bg_kernel kernels[] = {
-    ROWS(F32, f32), ROWS(F16, f16), ROWS(BF16, bf16),
-    ROWS(Q4_0, q4_0), ROWS(Q4_1, q4_1), ROWS(Q5_0, q5_0), ROWS(Q5_1, q5_1), ROWS(Q8_0, q8_0),
-    ROWS(Q2_K, q2_k), ROWS(Q3_K, q3_k), ROWS(Q4_K, q4_k), ROWS(Q5_K, q5_k), ROWS(Q6_K, q6_k),
-    ROWS(IQ4_NL, iq4_nl), ROWS(IQ4_XS, iq4_xs), ROWS(TQ1_0, tq1_0), ROWS(TQ2_0, tq2_0),
-};
+    {BG_FORMAT_##NAME, BG_OP_GEMM, BG_ISA_REF, BG_TIER_REF, run_##name},
+static const bg_kernel kernels[] = {FLOAT_FORMATS(ROWS) INTEGER_FORMATS(ROWS)};
+
+bg_matmul_fn *bg_ref_magnitude(bg_format format)
+{
+#define MAGNITUDE(NAME, name, ...) {BG_FORMAT_##NAME, magnitude_##name},
+    static const struct { bg_format format; bg_matmul_fn *run; } table[] = {
+        FLOAT_FORMATS(MAGNITUDE) INTEGER_FORMATS(MAGNITUDE)};
+    for (size_t i = 0; i < BG_COUNT(table); i++)
+        if (table[i].format == format) return table[i].run;
+    return NULL;
+}
 
 static bool present(void) { return true; }
 
