@@ -86,6 +86,8 @@ const bg_row *bg_results_find(const bg_results *r, const char *scheme, const cha
                               const char *isa, int threads);
 /* Takes ownership of *row (sets it NULL). Replaces a row of the same cell. */
 bg_status bg_results_add(bg_results *r, bg_row **row, bg_error *err);
+/* Orders the rows by a rank, lowest first. */
+void bg_results_sort(bg_results *r, size_t (*rank)(void *user, const bg_row *row), void *user);
 
 size_t bg_results_sample_count(const bg_results *r);
 const bg_sample *bg_results_sample(const bg_results *r, size_t i);

@@ -102,9 +102,26 @@ static bg_status update_cell(engine *e, bg_cell *c, bool last, bg_error *err)
     return status;
 }
 
+/* Place of a row's cell in the plan. */
+static size_t rank(void *user, const bg_row *row)
+{
+    const engine *e = user;
+    size_t i = 0;
+    for (; i < e->plan->n_cells; i++) {
+        const bg_cell *c = &e->plan->cells[i];
+        if (strcmp(bg_row_text(row, BG_COL_SCHEME), scheme_name(e, c->scheme)) == 0 &&
+            strcmp(bg_row_text(row, BG_COL_TEST), c->test) == 0 &&
+            bg_row_number(row, BG_COL_THREADS) == c->threads &&
+            strcmp(bg_row_text(row, BG_COL_ISA), bg_isa_name(c->isa)) == 0)
+            break;
+    }
+    return i;
+}
+
 static bg_status save(engine *e, bool force, bg_error *err)
 {
     if (!force && now(e) - e->saved < SAVE_EVERY) return BG_OK;
+    bg_results_sort(e->results, rank, e);
     e->saved = now(e);
     return bg_results_save(e->results, err);
 }

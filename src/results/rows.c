@@ -167,3 +167,13 @@ bg_status bg_results_add(bg_results *r, bg_row **row, bg_error *err)
     }
     return append_row(r, row, err);
 }
+
+void bg_results_sort(bg_results *r, size_t (*rank)(void *user, const bg_row *row), void *user)
+{
+    for (size_t i = 1; i < r->n_rows; i++) {
+        bg_row *row = r->rows[i];
+        size_t k = i, mine = rank(user, row);
+        for (; k > 0 && rank(user, r->rows[k - 1]) > mine; k--) r->rows[k] = r->rows[k - 1];
+        r->rows[k] = row;
+    }
+}

@@ -1,0 +1,69 @@
+# A tiny sweep: its files, going on after a kill, and what it refuses.
+set -eu
+T=$(mktemp -d)
+trap 'rm -rf "$T"' EXIT
+cd "$T"
+fail() { echo "$*" >&2; exit 1; }
+tiny="--schemes Q4_0,Q4_K_M -p 16 -n 4 --reps 2 --quality off --time-limit 20 --no-report"
+
+# refuses ARGUMENTS... -- WORDS: exit 2, one line, that says this.
+refuses() {
+    local all="$*" status=0
+    local want="${all##* -- }"
+    "$BITGAUGE" sweep ${all%% -- *} >out 2>err || status=$?
+    [ $status = 2 ] || fail "$*: exit status $status"
+    [ "$(grep -vc "%" err)" = 1 ] || fail "$*: $(cat err)"
+    grep -q -e "$want" err || fail "$*: $(cat err)"
+}
+
+"$BITGAUGE" sweep $tiny --out r >out 2>err || fail "sweep: $(cat err)"
+tail -1 out | grep -q '^recommended: ' || fail "last line: $(tail -1 out)"
+for f in results.csv samples.csv plan.json machine.json machine.xml; do
+    [ -s r/$f ] || fail "no $f"
+done
+ls r | grep -q tmp && fail "a temporary file is left"
+[ "$(grep -c ',ok,' r/results.csv)" = 4 ] || fail "rows: $(cat r/results.csv)"
+[ "$(wc -l <r/samples.csv)" = 9 ] || fail "samples: $(cat r/samples.csv)"
+[ "$(cut -d, -f5 r/samples.csv | sort | uniq -c | tr -s ' \n' ' ')" = " 4 0 4 1 1 rep " ] ||
+    fail "repetitions"
+
+# The same again has nothing left to do, another plan is refused.
+cp r/results.csv before
+"$BITGAUGE" sweep $tiny --out r >out 2>err || fail "again: $(cat err)"
+cmp -s before r/results.csv || fail "a finished sweep changed"
+refuses --schemes Q8_0 --out r -- "another plan"
+
+# Killed in the middle, it goes on to the same end.
+long="--schemes Q4_0,Q8_0 -p 16 -n 4 --reps 40 --quality off --no-report"
+"$BITGAUGE" sweep $long --out k >out 2>err &
+pid=$!
+for i in $(seq 300); do [ -s k/plan.json ] && break; sleep 0.1; done
+sleep 0.3
+kill -9 $pid 2>/dev/null || true
+wait $pid 2>/dev/null || true
+"$BITGAUGE" sweep $long --out k >out 2>err || fail "resume: $(cat err)"
+[ "$(grep -c ',ok,' k/results.csv)" = 4 ] || fail "rows after resuming"
+[ "$(wc -l <k/samples.csv)" = 161 ] || fail "samples after resuming: $(wc -l <k/samples.csv)"
+
+# Without --out: results/latest.
+"$BITGAUGE" sweep --schemes Q4_0 -p 0 -n 2 --reps 1 --quality off --no-report >out 2>err ||
+    fail "default folder: $(cat err)"
+[ -s results/latest/results.csv ] || fail "results/latest"
+
+touch file
+mkdir odd
+touch odd/results.csv
+refuses --out file $tiny -- "is a file"
+refuses --out odd $tiny -- "without its plan.json"
+refuses --out /proc/nowhere $tiny -- "cannot create the folder"
+refuses --schemes Q4_K_X --out n -- "Q4_K"
+refuses --threads 0 --out n -- "--threads"
+refuses --isa avx9 --out n -- "avx9"
+refuses --profile fast --out n -- "quick|full|ci"
+refuses --reps many --out n -- "--reps"
+refuses -m file --out n -- "file: "
+refuses -m missing.gguf --out n -- "check the path"
+refuses --text missing.txt --schemes Q4_0 --out n -- "check the path"
+refuses -p 0 -n 0 --quality off --out n -- "nothing to measure"
+refuses --schem Q4_0 --out n -- "did you mean --schemes"
+[ ! -e n/results.csv ] || fail "something half written is left"

@@ -1,0 +1,158 @@
+#include "test.h"
+
+#include "harness/harness.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+
+static bg_sweep_options options(void)
+{
+    bg_sweep_options o;
+    bg_sweep_options_init(&o);
+    o.isas = "ref";
+    return o;
+}
+
+static void profiles_are_read(void **state)
+{
+    static const char *const names[] = {"quick", "full", "ci"};
+    (void)state;
+    for (size_t i = 0; i < BG_COUNT(names); i++) {
+        bg_sweep_options o = options();
+        bg_plan p;
+        bg_error err;
+        o.profile = names[i];
+        assert_ok(bg_plan_make(&p, &o, 4, &err), &err);
+        assert_true(p.n_cells > 0 && p.min_reps <= p.max_reps && p.precision > 0);
+        assert_int_equal(p.threads[0], 4);
+        if (i < 2) assert_int_equal(p.n_schemes, bg_scheme_count());
+        bg_plan_fini(&p);
+    }
+}
+
+static void options_override(void **state)
+{
+    bg_sweep_options o = options();
+    bg_plan p;
+    bg_error err;
+    (void)state;
+    o.schemes = "Q4_K_M,Q6_K";
+    o.threads = "4,1,auto,1";
+    o.n_prompt = 100;
+    o.n_gen = 7;
+    o.depth = 1000;
+    o.reps = 4;
+    o.quality = BG_QUALITY_OFF;
+    o.time_limit = 11;
+    assert_ok(bg_plan_make(&p, &o, 4, &err), &err);
+    assert_int_equal(p.n_threads, 2);
+    assert_int_equal(p.threads[0], 1);
+    assert_int_equal(p.threads[1], 4);
+    assert_int_equal(p.n_cells, 2 * 2 * 2);
+    assert_string_equal(p.cells[0].test, "pp100@d1000");
+    assert_string_equal(p.cells[1].test, "tg7@d1000");
+    assert_int_equal(p.min_reps, 4);
+    assert_int_equal(p.max_reps, 4);
+    assert_true(p.time_limit == 11);
+    bg_plan_fini(&p);
+    o.n_prompt = 0;
+    o.quality = BG_QUALITY_FULL;
+    assert_ok(bg_plan_make(&p, &o, 4, &err), &err);
+    assert_int_equal(p.n_cells, 2 * (2 + 1));
+    assert_string_equal(p.cells[2].test, "quality");
+    assert_int_equal(p.cells[2].threads, 4);
+    bg_plan_fini(&p);
+}
+
+static void bad_options(void **state)
+{
+    static const struct { const char *profile, *schemes, *isas, *threads, *word; } bad[] = {
+        {"nosuch", NULL, "ref", NULL, "no such profile"},
+        {"../ci", NULL, "ref", NULL, "no such profile"},
+        {NULL, "Q4_K_X", "ref", NULL, "Q4_K_"},
+        {NULL, "", "ref", NULL, ""},
+        {NULL, NULL, "avx9", NULL, "avx9"},
+        {NULL, NULL, ",", NULL, "empty"},
+        {NULL, NULL, "ref", "0", "1 to 4096"},
+        {NULL, NULL, "ref", "2x", "1 to 4096"},
+        {NULL, NULL, "ref", ",", "empty"},
+        {NULL, NULL, "ref", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17", "over 16"},
+    };
+    (void)state;
+    for (size_t i = 0; i < BG_COUNT(bad); i++) {
+        bg_sweep_options o = options();
+        bg_plan p;
+        bg_error err;
+        o.profile = bad[i].profile;
+        o.schemes = bad[i].schemes;
+        o.isas = bad[i].isas;
+        o.threads = bad[i].threads;
+        assert_fails(bg_plan_make(&p, &o, 64, &err), BG_ERR_INPUT, bad[i].word, &err);
+    }
+}
+
+static void nothing_to_do(void **state)
+{
+    bg_sweep_options o = options();
+    bg_plan p;
+    bg_error err;
+    (void)state;
+    o.n_prompt = o.n_gen = 0;
+    o.quality = BG_QUALITY_OFF;
+    assert_fails(bg_plan_make(&p, &o, 1, &err), BG_ERR_INPUT, "nothing to measure", &err);
+}
+
+static void groups_fit(void **state)
+{
+    static const uint64_t bytes[] = {40, 50, 60, 200, 10, UINT64_MAX, 5};
+    static const size_t groups[] = {0, 0, 1, 2, 3, 4, 5};
+    bg_plan p = {.n_schemes = 7};
+    (void)state;
+    bg_plan_group(&p, bytes, 100);
+    for (size_t i = 0; i < 7; i++) assert_int_equal(p.group[i], groups[i]);
+    assert_int_equal(p.n_groups, 6);
+    bg_plan_group(&p, bytes, UINT64_MAX);
+    assert_int_equal(p.group[4], 0);
+}
+
+/* The settings decide whether a folder may be resumed. */
+static void settings_compare(void **state)
+{
+    bg_sweep_options o = options();
+    bg_plan a, b, c;
+    bg_error err;
+    json_t *ja, *jb, *jc, *back;
+    char *text;
+    (void)state;
+    assert_ok(bg_plan_make(&a, &o, 2, &err), &err);
+    o.time_limit = 999; /* how long it may take is not what is measured */
+    assert_ok(bg_plan_make(&b, &o, 2, &err), &err);
+    o.n_gen = 65;
+    assert_ok(bg_plan_make(&c, &o, 2, &err), &err);
+    ja = bg_plan_settings(&a);
+    jb = bg_plan_settings(&b);
+    jc = bg_plan_settings(&c);
+    text = json_dumps(ja, JSON_REAL_PRECISION(15));
+    back = json_loads(text, 0, NULL);
+    assert_true(json_equal(ja, jb));
+    assert_true(json_equal(ja, back));
+    assert_false(json_equal(ja, jc));
+    free(text);
+    json_decref(ja);
+    json_decref(jb);
+    json_decref(jc);
+    json_decref(back);
+    bg_plan_fini(&a);
+    bg_plan_fini(&b);
+    bg_plan_fini(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(profiles_are_read), cmocka_unit_test(options_override),
+        cmocka_unit_test(bad_options), cmocka_unit_test(nothing_to_do),
+        cmocka_unit_test(groups_fit), cmocka_unit_test(settings_compare),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
