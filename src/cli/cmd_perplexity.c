@@ -113,13 +113,14 @@ static bg_status get_tokens(run *r, bg_error *err)
 
 static bg_status measure(run *r, bg_quality *q, bg_error *err)
 {
-    bg_quality_options o = {
-        .n_ctx = (uint32_t)r->a->ctx, .max_windows = (uint64_t)r->a->chunks, .isa = r->isa,
-        .team = r->team, .cache_bytes = 1, .progress = show_progress, .user = &r->progress,
-    };
+    bg_quality_options o;
     bg_status status;
     BG_TRY(open_models(r, err));
     BG_TRY(get_tokens(r, err));
+    o = (bg_quality_options){
+        .n_ctx = (uint32_t)r->a->ctx, .max_windows = (uint64_t)r->a->chunks, .isa = r->isa,
+        .team = r->team, .cache_bytes = 1, .progress = show_progress, .user = &r->progress,
+    };
     status = bg_reference_open(&r->reference, run_base(r), r->tokens, r->n_tokens, &o, err);
     if (status != BG_OK) {
         if (!err->where[0] && r->text_path)
