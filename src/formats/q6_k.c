@@ -27,8 +27,8 @@ void bg_q6_k_decode(const void *blocks, float *out, size_t n)
 }
 
 static const bg_grid grid = {
-    .subs = 16, .size = 16, .low = -32, .high = 31, .scale_low = -128, .scale_high = 127, .reach =
-    1,
+    .subs = 16, .size = 16, .low = -32, .high = 31, .scale_low = -128, .scale_high = 127,
+    .reach = 12,
 };
 
 void bg_q6_k_encode(const float *in, const float *importance, void *blocks, size_t n)

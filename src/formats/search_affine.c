@@ -26,7 +26,7 @@ static bool solve(const bg_grid *g, const bg_sums *s, float w, float wx, float *
 
 static void fit_sub(const bg_grid *g, const float *x, const float *w, ideal *best)
 {
-    static const float trims[] = {-0.15f, 0.1f, 0.35f, 0.6f};
+    int trims = g->subs == 1 ? 6 : 3;
     float low = x[0], high = x[0], sum_w = 0, sum_x = 0, least = FLT_MAX, scale, min;
     bg_sums sums;
     for (int j = 0; j < g->size; j++) {
@@ -38,10 +38,12 @@ static void fit_sub(const bg_grid *g, const float *x, const float *w, ideal *bes
     if (g->min_low == 0) low = BG_MIN(low, 0);
     *best = (ideal){.w = sum_w, .min = -low};
     if (high - low < 1e-12f) return;
-    for (size_t a = 0; a < BG_COUNT(trims); a++)
-        for (size_t b = 0; b < BG_COUNT(trims); b++) {
-            float step = (high - low) / ((float)g->high + trims[a] + trims[b]);
-            float from = low < 0 || g->min_low > 0 ? low + trims[a] * step : 0;
+    for (int a = 0; a < trims; a++)
+        for (int b = 0; b < trims; b++) {
+            float below = 0.75f * (float)a / (float)(trims - 1) - 0.15f;
+            float above = 0.75f * (float)b / (float)(trims - 1) - 0.15f;
+            float step = (high - low) / ((float)g->high + below + above);
+            float from = low < 0 || g->min_low > 0 ? low + below * step : 0;
             bg_sub_sums(g, x, w, step, -from, &sums);
             for (int pass = 0; pass < 3; pass++) {
                 if (!solve(g, &sums, sum_w, sum_x, &scale, &min)) break;
@@ -64,7 +66,9 @@ static float min_for(const ideal *i, float scale)
     return i->w > 0 ? i->min + i->l / i->w * (scale - i->scale) : i->min;
 }
 
-static float choose(const bg_grid *g, const bg_target *t, const ideal *ideals, bg_fit *fit)
+/* Chooses every sc and m for the given d and dmin by the true error; returns the total. */
+static float choose(const bg_grid *g, const bg_target *t, const ideal *ideals, int reach,
+                    bg_fit *fit)
 {
     float total = 0, inverse = bg_inverse(fit->d), inverse_min = bg_inverse(fit->dmin);
     for (int s = 0; s < g->subs; s++) {
@@ -72,12 +76,12 @@ static float choose(const bg_grid *g, const bg_target *t, const ideal *ideals, b
         const ideal *i = &ideals[s];
         int centre = nearest_in(i->scale, inverse, g->scale_low, g->scale_high);
         float best = FLT_MAX;
-        for (int c = BG_MAX(centre - g->reach, g->scale_low);
-             c <= BG_MIN(centre + g->reach, g->scale_high); c++) {
+        for (int c = BG_MAX(centre - reach, g->scale_low);
+             c <= BG_MIN(centre + reach, g->scale_high); c++) {
             float scale = fit->d * (float)c;
             int middle = nearest_in(min_for(i, scale), inverse_min, g->min_low, g->min_high);
-            for (int m = BG_MAX(middle - g->reach, g->min_low);
-                 m <= BG_MIN(middle + g->reach, g->min_high); m++) {
+            for (int m = BG_MAX(middle - reach, g->min_low);
+                 m <= BG_MIN(middle + reach, g->min_high); m++) {
                 float e = bg_sub_error(g, x, w, scale, fit->dmin * (float)m);
                 if (e < best) {
                     best = e;
@@ -159,29 +163,33 @@ static int find_starts(const bg_grid *g, const ideal *ideals, start *starts)
     return count;
 }
 
+/* Chooses sc and m for d and dmin, and those for these, as long as that lowers the error. */
+static void descend(const bg_grid *g, const bg_target *t, const ideal *ideals, float d, float dmin,
+                    int reach, float *best, bg_fit *fit)
+{
+    bg_fit trial = {.d = d, .dmin = dmin};
+    for (int pass = 0; pass < 4; pass++) {
+        float error = choose(g, t, ideals, reach, &trial);
+        if (!(error < *best)) return;
+        *best = error;
+        memcpy(fit, &trial, offsetof(bg_fit, q));
+        refit(g, t, ideals, &trial);
+    }
+}
+
 void bg_search_affine(const bg_grid *g, const bg_target *t, bg_fit *fit)
 {
     ideal ideals[16];
     start starts[STARTS];
     float best = FLT_MAX;
     int count;
-    bg_fit trial;
     memset(fit, 0, sizeof *fit);
-    memset(&trial, 0, sizeof trial);
     for (int s = 0; s < g->subs; s++)
         fit_sub(g, t->x + g->size * s, t->w + g->size * s, &ideals[s]);
     count = find_starts(g, ideals, starts);
-    for (int k = 0; k < count; k++) {
-        trial.d = starts[k].d;
-        trial.dmin = starts[k].dmin;
-        for (int pass = 0; pass < 4; pass++) {
-            float error = choose(g, t, ideals, &trial);
-            if (!(error < best)) break;
-            best = error;
-            memcpy(fit, &trial, offsetof(bg_fit, q));
-            refit(g, t, ideals, &trial);
-        }
-    }
+    for (int k = 0; k < count; k++)
+        descend(g, t, ideals, starts[k].d, starts[k].dmin, 1, &best, fit);
+    if (g->reach > 1) descend(g, t, ideals, fit->d, fit->dmin, g->reach, &best, fit);
     for (int s = 0; s < g->subs; s++)
         bg_sub_quantize(g, t->x + g->size * s, fit->d * (float)fit->sc[s],
                         fit->dmin * (float)fit->m[s], fit->q + g->size * s);

@@ -7,13 +7,13 @@
 /* The best scale of each sub-block by itself, and how fast the error grows away from it. */
 typedef struct ideal { float scale[16], curve[16], most; } ideal;
 
-/* Tries scales that put the peak on either end of the levels, and a bit beyond or short of it,
- * each made exact for its own levels by least squares. */
+/* Tries scales that put the peak on either end of the levels, and a bit beyond or short of it (far
+ * beyond with three levels, which clip most), each made exact for its levels by least squares. */
 static float fit_scale(const bg_grid *g, const float *x, const float *w, float *curve)
 {
     float peak = 0, best = 0, best_gain = 0;
     float ends[2] = {(float)g->low, (float)g->high};
-    float step = g->levels ? 3.0f : g->high > 1 ? 0.15f : 0.1f;
+    float step = g->levels ? 3.0f : g->high > 1 ? 0.15f : 0.25f, centre = g->high > 1 ? 0 : 6;
     bg_sums sums;
     *curve = 0;
     for (int j = 0; j < g->size; j++)
@@ -21,7 +21,7 @@ static float fit_scale(const bg_grid *g, const float *x, const float *w, float *
     if (fabsf(peak) < 1e-12f) return 0;
     for (int end = 0; end < 2; end++)
         for (int k = -6; k <= 6; k++) {
-            float edge = ends[end] + (ends[end] < 0 ? -1.0f : 1.0f) * step * (float)k;
+            float edge = ends[end] + (ends[end] < 0 ? -1.0f : 1.0f) * step * ((float)k + centre);
             bg_sub_sums(g, x, w, peak / edge, 0, &sums);
             if (sums.lx * sums.lx > best_gain * sums.ll) {
                 best_gain = sums.lx * sums.lx / sums.ll;
@@ -45,15 +45,16 @@ static int nearest_sc(const bg_grid *g, float scale, float inverse)
 }
 
 /* Chooses every sc for a given d by the true error; returns the total. */
-static float choose(const bg_grid *g, const bg_target *t, const ideal *ideals, float d, int *sc)
+static float choose(const bg_grid *g, const bg_target *t, const ideal *ideals, float d, int reach,
+                    int *sc)
 {
     float total = 0, inverse = bg_inverse(d);
     for (int s = 0; s < g->subs; s++) {
         const float *x = t->x + g->size * s, *w = t->w + g->size * s;
         int centre = nearest_sc(g, ideals->scale[s], inverse);
         float best = FLT_MAX;
-        for (int c = BG_MAX(centre - g->reach, g->scale_low);
-             c <= BG_MIN(centre + g->reach, g->scale_high); c++) {
+        for (int c = BG_MAX(centre - reach, g->scale_low);
+             c <= BG_MIN(centre + reach, g->scale_high); c++) {
             float e = bg_sub_error(g, x, w, d * (float)c, 0);
             if (e < best) {
                 best = e;
@@ -115,28 +116,34 @@ static int find_starts(const bg_grid *g, const ideal *ideals, float *starts)
     return count;
 }
 
+/* Chooses scales for d and d for the scales in turn, as long as that lowers the error. */
+static void descend(const bg_grid *g, const bg_target *t, const ideal *ideals, float d, int reach,
+                    float *best, bg_fit *fit)
+{
+    int sc[16] = {0};
+    for (int pass = 0; pass < 4; pass++) {
+        float error = choose(g, t, ideals, d, reach, sc);
+        if (!(error < *best)) return;
+        *best = error;
+        fit->d = d;
+        memcpy(fit->sc, sc, sizeof sc);
+        d = refit(g, t, d, sc);
+    }
+}
+
 void bg_search_scaled(const bg_grid *g, const bg_target *t, bg_fit *fit)
 {
     ideal ideals = {.most = 0};
     float best = FLT_MAX, starts[STARTS];
-    int sc[16] = {0}, count;
+    int count;
     memset(fit, 0, sizeof *fit);
     for (int s = 0; s < g->subs; s++) {
         ideals.scale[s] = fit_scale(g, t->x + g->size * s, t->w + g->size * s, &ideals.curve[s]);
         if (fabsf(ideals.scale[s]) > fabsf(ideals.most)) ideals.most = ideals.scale[s];
     }
     count = find_starts(g, &ideals, starts);
-    for (int k = 0; k < count; k++) {
-        float d = starts[k];
-        for (int pass = 0; pass < 4; pass++) {
-            float error = choose(g, t, &ideals, d, sc);
-            if (!(error < best)) break;
-            best = error;
-            fit->d = d;
-            memcpy(fit->sc, sc, sizeof sc);
-            d = refit(g, t, d, sc);
-        }
-    }
+    for (int k = 0; k < count; k++) descend(g, t, &ideals, starts[k], 1, &best, fit);
+    if (g->reach > 1) descend(g, t, &ideals, fit->d, g->reach, &best, fit);
     for (int s = 0; s < g->subs; s++)
         bg_sub_quantize(g, t->x + g->size * s, fit->d * (float)fit->sc[s], 0,
                         fit->q + g->size * s);

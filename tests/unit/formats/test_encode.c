@@ -1,6 +1,7 @@
 #include "test.h"
 
 #include "base/base.h"
+#include "base/file.h"
 #include "bitgauge/format.h"
 
 #include <math.h>
@@ -96,10 +97,140 @@ static void again(void **state)
     }
 }
 
+/* ---- how near to the best ------------------------------------------------------------------ */
+
+static double square_error(const float *x, const float *y, size_t n)
+{
+    double e = 0;
+    for (size_t i = 0; i < n; i++) e += (double)(x[i] - y[i]) * (double)(x[i] - y[i]);
+    return e;
+}
+
+/* Blocks that llama.cpp made of real weights, without importance: ours are nearer to them. */
+static void nearer_than_llama_cpp(void **state)
+{
+    static const struct { const char *name; double most; } cases[] = {
+        {"Q2_K", 0.82}, {"Q3_K", 0.92}, {"Q4_K", 0.97}, {"Q5_K", 0.93}, {"Q6_K", 0.93},
+        {"Q4_0", 0.92},
+    };
+    enum { N = 12 * 256 };
+    static float x[N], y[N], ones[N];
+    static uint8_t b[N * 4];
+    bg_error err;
+    (void)state;
+    for (int i = 0; i < N; i++) ones[i] = 1;
+    for (size_t k = 0; k < BG_COUNT(cases); k++) {
+        const bg_format_info *f = bg_format_find(cases[k].name);
+        size_t bytes = bg_format_row_bytes(f, N);
+        char path[512];
+        bg_map map;
+        snprintf(path, sizeof path, "%s/formats/%s.peer.bin", BG_FIXTURES, f->name);
+        assert_ok(bg_map_open(&map, path, &err), &err);
+        assert_int_equal(map.size, 12 + bytes + N * 2);
+        bg_format_decode(bg_format_get(BG_FORMAT_F16), map.data + 12 + bytes, x, N);
+        bg_format_decode(f, map.data + 12, y, N);
+        double theirs = square_error(x, y, N);
+        bg_format_encode(f, x, ones, b, N);
+        bg_format_decode(f, b, y, N);
+        double ratio = square_error(x, y, N) / theirs;
+        if (ratio > cases[k].most) fail_msg("%s: %.4f of llama.cpp's error", f->name, ratio);
+        bg_map_close(&map);
+    }
+}
+
+/* The least error of any scale (and min) whatever, for levels low..high, by trying many. */
+static double least_error(const float *x, int n, int low, int high, bool affine)
+{
+    float from = x[0], to = x[0], most = 0;
+    double best = 1e30;
+    for (int i = 0; i < n; i++) {
+        from = fminf(from, x[i]);
+        to = fmaxf(to, x[i]);
+        most = fmaxf(most, fabsf(x[i]));
+    }
+    for (int k = 0; k < 400; k++)
+        for (int z = 0; z < (affine ? 60 : 2); z++) {
+            float scale = affine ? (to - from) / (float)(high - low) * (0.6f + 0.0015f * (float)k)
+                                 : most / (float)-low * (0.2f + 0.0025f * (float)k) * (z ? -1 : 1);
+            float min = affine ? -from - scale * 0.03f * (float)(z - 10) : 0;
+            double e = 0;
+            for (int i = 0; i < n; i++) {
+                float q = rintf((x[i] + min) / scale);
+                q = fminf(fmaxf(q, (float)low), (float)high);
+                e += (double)(x[i] + min - scale * q) * (double)(x[i] + min - scale * q);
+            }
+            if (e < best) best = e;
+        }
+    return best;
+}
+
+/* Against an exhaustive search that may use any scale: what is lost to halves and to integer
+ * sub-scales is small. */
+static void near_the_best(void **state)
+{
+    static const struct { const char *name; int sub, low, high; bool affine; double most; } cases[] = {
+        {"Q4_0", 32, -8, 7, false, 1.003}, {"Q5_0", 32, -16, 15, false, 1.004},
+        {"Q4_1", 32, 0, 15, true, 1.02},   {"Q5_1", 32, 0, 31, true, 1.06},
+        {"TQ2_0", 256, -1, 1, false, 1.002}, {"TQ1_0", 256, -1, 1, false, 1.002},
+        {"Q2_K", 16, 0, 3, true, 1.04},    {"Q3_K", 16, -4, 3, false, 1.015},
+        {"Q4_K", 32, 0, 15, true, 1.04},   {"Q5_K", 32, 0, 31, true, 1.085},
+        {"Q6_K", 16, -32, 31, false, 1.07},
+    };
+    enum { N = 1024 };
+    float x[N], y[N], ones[N];
+    uint8_t b[N * 4];
+    bg_rng rng;
+    (void)state;
+    bg_rng_seed(&rng, 13);
+    for (int i = 0; i < N; i++) {
+        x[i] = (float)bg_rng_normal(&rng);
+        ones[i] = 1;
+    }
+    for (size_t k = 0; k < BG_COUNT(cases); k++) {
+        const bg_format_info *f = bg_format_find(cases[k].name);
+        double best = 0;
+        for (int i = 0; i < N; i += cases[k].sub)
+            best += least_error(x + i, cases[k].sub, cases[k].low, cases[k].high, cases[k].affine);
+        bg_format_encode(f, x, ones, b, N);
+        bg_format_decode(f, b, y, N);
+        double ratio = square_error(x, y, N) / best;
+        if (ratio > cases[k].most) fail_msg("%s: %.4f of the least error", f->name, ratio);
+    }
+}
+
+/* Errors move to where they do not matter. */
+static void importance_counts(void **state)
+{
+    enum { N = 2048 };
+    float x[N], importance[N];
+    bg_rng rng;
+    (void)state;
+    bg_rng_seed(&rng, 14);
+    for (int i = 0; i < N; i++) {
+        x[i] = (float)bg_rng_normal(&rng);
+        importance[i] = expf(2 * (float)bg_rng_normal(&rng));
+    }
+    for (size_t k = 0; bg_format_at(k); k++) {
+        const bg_format_info *f = bg_format_at(k);
+        float y[N];
+        uint8_t b[N * 4];
+        double blind = 0;
+        if (f->level == 0 || f->level >= 8) continue;
+        bg_format_encode(f, x, NULL, b, N);
+        bg_format_decode(f, b, y, N);
+        for (int i = 0; i < N; i++)
+            blind += (double)importance[i] * (double)(x[i] - y[i]) * (double)(x[i] - y[i]);
+        double ratio = error_of(f, x, importance, N) / blind;
+        if (ratio > (f->level > 2 ? 0.9 : 0.96)) fail_msg("%s: importance leaves %.3f of the error", f->name, ratio);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(normal_weights), cmocka_unit_test(edges), cmocka_unit_test(again),
+        cmocka_unit_test(nearer_than_llama_cpp), cmocka_unit_test(near_the_best),
+        cmocka_unit_test(importance_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
