@@ -1,7 +1,7 @@
 # bg_room(NAME [DEPS room...] [LIBS target...]): one folder of src/ as one static
 # library bg_NAME. Sources are globbed, so a new file needs no edit here.
 set(BG_WARNINGS -Wall -Wextra -Wconversion -Wshadow -Wundef -Wmissing-prototypes
-  -Wstrict-prototypes -Wno-format-truncation -Werror=vla)
+  -Wstrict-prototypes $<$<C_COMPILER_ID:GNU>:-Wno-format-truncation> -Werror=vla)
 
 add_library(bg_flags INTERFACE)
 target_compile_options(bg_flags INTERFACE ${BG_WARNINGS} $<$<BOOL:${BG_WERROR}>:-Werror>)

@@ -176,8 +176,8 @@ static void append_shape(bg_text *out, const bg_info *info)
     if (info->n_head) {
         bg_text_printf(out, "  %-14s%llu heads", "attention", (unsigned long long)info->n_head);
         if (info->n_head_kv && info->n_head_kv != info->n_head)
-            bg_text_printf(out, " that share %llu key-value heads",
-                           (unsigned long long)info->n_head_kv);
+            bg_text_printf(out, " that share %llu key-value head%s",
+                           (unsigned long long)info->n_head_kv, info->n_head_kv == 1 ? "" : "s");
         bg_text_puts(out, "\n");
     }
     if (info->n_ctx_train)

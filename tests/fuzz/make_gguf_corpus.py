@@ -69,6 +69,32 @@ def tiny_model(version=3):
     return pad(header(len(names), len(keys), version) + b"".join(keys) + table) + bytes(offset)
 
 
+def runnable_model():
+    """The smallest Llama file that opens as a model: 32 wide, one layer, four tokens."""
+    keys = [value("general.architecture", STRING, text("llama")), u32("llama.block_count", 1),
+            u32("llama.embedding_length", 32), u32("llama.feed_forward_length", 32),
+            u32("llama.context_length", 64), u32("llama.attention.head_count", 2),
+            u32("llama.attention.head_count_kv", 1),
+            value("llama.attention.layer_norm_rms_epsilon", F32, struct.pack("<f", 1e-5)),
+            value("tokenizer.ggml.model", STRING, text("llama")),
+            array("tokenizer.ggml.tokens", STRING, 4, b"".join(map(text, ["<unk>", "<s>", "a", "b"]))),
+            array("tokenizer.ggml.scores", F32, 4, struct.pack("<4f", 0, 0, -1, -2)),
+            array("tokenizer.ggml.token_type", I32, 4, struct.pack("<4i", 2, 3, 1, 1)),
+            u32("tokenizer.ggml.bos_token_id", 1)]
+    matrices = {"attn_q": 32, "attn_k": 16, "attn_v": 16, "attn_output": 32, "ffn_gate": 32,
+                "ffn_up": 32, "ffn_down": 32}
+    parts = [("token_embd.weight", (32, 4), 2), ("output_norm.weight", (32,), 0),
+             ("output.weight", (32, 4), 2), ("blk.0.attn_norm.weight", (32,), 0),
+             ("blk.0.ffn_norm.weight", (32,), 0)]
+    parts += [("blk.0.%s.weight" % name, (32, rows), 2) for name, rows in matrices.items()]
+    table, data = b"", b""
+    for name, ne, kind in parts:
+        table += tensor(name, ne, kind, len(data))
+        data = pad(data + (struct.pack("<32f", *[1.0] * 32) if kind == 0 else
+                           (struct.pack("<e", 0.1) + bytes(range(16))) * ne[1]))
+    return pad(header(len(parts), len(keys)) + b"".join(keys) + table) + data
+
+
 def imatrix():
     table = tensor("a.weight.in_sum2", (4, 2), 0, 0) + tensor("a.weight.counts", (1, 2), 0, 32)
     return (pad(header(2, 1) + value("general.type", STRING, text("imatrix")) + table)
@@ -82,6 +108,7 @@ def old_imatrix(entries=1, length=1, calls=1, n=2):
 FILES = {
     "ok-values": all_values(),
     "ok-model": tiny_model(),
+    "ok-model-runs": runnable_model(),
     "ok-model-v2": tiny_model(2),
     "ok-alignment": with_tensor(values=u32("general.alignment", 64), n_values=1),
     "ok-foreign-type": with_tensor((256, 2), 16),
