@@ -68,6 +68,8 @@ bg_objective bg_advice_objective(const bg_advice *a);
 uint32_t bg_advice_ctx(const bg_advice *a);                       /* whose KV cache was counted */
 size_t bg_advice_count(const bg_advice *a);                       /* candidates, by size */
 const bg_candidate *bg_advice_candidate(const bg_advice *a, size_t i);
+/* Each median lies within the other's interval: as fast, as far as was measured. */
+bool bg_advise_equal_speed(const bg_candidate *a, const bg_candidate *b);
 size_t bg_advice_reason_count(const bg_advice *a);                /* sentences */
 const char *bg_advice_reason(const bg_advice *a, size_t i);
 /* Runners-up, best first, each with why it came after. */

@@ -103,6 +103,11 @@ int bg_advise_compare_speed(const bg_candidate *a, const bg_candidate *b)
     return 0;
 }
 
+bool bg_advise_equal_speed(const bg_candidate *a, const bg_candidate *b)
+{
+    return bg_advise_compare_speed(a, b) == 0;
+}
+
 /* The loss as it is felt, 0 to 1 for a useless model. */
 static double felt(double loss)
 {

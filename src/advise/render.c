@@ -10,7 +10,7 @@ double bg_advise_available(const bg_results *r)
 {
     const char *text = bg_results_machine(r);
     json_t *machine = text ? json_loads(text, 0, NULL) : NULL;
-    json_t *bytes = json_object_get(json_object_get(machine, "memory"), "available_bytes");
+    json_t *bytes = json_object_get(json_object_get(machine, "memory"), "available");
     double value = json_is_number(bytes) ? json_number_value(bytes) : NAN;
     json_decref(machine);
     return value > 0 ? value : NAN;

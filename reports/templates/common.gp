@@ -1,0 +1,36 @@
+# What all drawings share: terminal, type, and one colour and shape a level of precision (the
+# palette of Okabe and Ito, which colour-blind readers can tell apart).
+# Defined by the program: PNG (0 or 1), WIDTH, HEIGHT, and each drawing's own numbers.
+if (!exists("WIDTH")) WIDTH = 860
+if (PNG) {
+    set terminal pngcairo noenhanced size 1.5*WIDTH,1.5*HEIGHT background "#ffffff" \
+        font "sans-serif,13" fontscale 1.12 linewidth 1.5 pointscale 1.5
+    set output "plot.png"
+} else {
+    set terminal svg noenhanced size WIDTH,HEIGHT dynamic background "#ffffff" \
+        font "sans-serif,13"
+    set output "plot.svg"
+}
+set encoding utf8
+set border 3 linewidth 1 linecolor rgb "#444444"
+set tics nomirror out scale 0.6 textcolor rgb "#222222"
+set grid linetype 1 linewidth 0.6 linecolor rgb "#dddddd"
+
+# Level of precision -> colour and shape. 0 is "unknown".
+array COLOURS[17]
+array SHAPES[17]
+do for [i=1:17] { COLOURS[i] = 0x777777; SHAPES[i] = 2 }
+COLOURS[2] = 0x999999; SHAPES[2] = 3
+COLOURS[3] = 0xd55e00; SHAPES[3] = 11
+COLOURS[4] = 0xe69f00; SHAPES[4] = 9
+COLOURS[5] = 0x009e73; SHAPES[5] = 7
+COLOURS[6] = 0x56b4e9; SHAPES[6] = 13
+COLOURS[7] = 0x0072b2; SHAPES[7] = 5
+COLOURS[9] = 0xcc79a7; SHAPES[9] = 15
+COLOURS[17] = 0x000000; SHAPES[17] = 6
+colour(level) = COLOURS[1 + (level < 0 || level > 16 ? 0 : int(level))]
+shape(level) = SHAPES[1 + (level < 0 || level > 16 ? 0 : int(level))]
+# The levels that this sweep has: the program defines HAS2 = 1 and so on.
+LEVELS = (HAS1 ? " 1" : "") . (HAS2 ? " 2" : "") . (HAS3 ? " 3" : "") . (HAS4 ? " 4" : "") \
+    . (HAS5 ? " 5" : "") . (HAS6 ? " 6" : "") . (HAS8 ? " 8" : "") . (HAS16 ? " 16" : "")
+level_name(l) = l eq "16" ? "16 bit" : "Q" . l

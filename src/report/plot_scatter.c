@@ -1,0 +1,217 @@
+/* plot_scatter.c: quality loss against size, and against decode speed. */
+#include "report/place.h"
+#include "report/report.h"
+
+#include <math.h>
+#include <string.h>
+
+/* The inner frame of the drawing in pixels; the script places it there. */
+enum { WIDTH = 860, HEIGHT = 620, LEFT = 84, RIGHT = 20, TOP = 84, BOTTOM = 66 };
+
+/* Losses below this are drawn on the lowest line: nobody could tell them apart. */
+static const double lossless = 1e-4;
+
+typedef struct point {
+    const bg_candidate *c;
+    double x, loss, y;             /* y: loss, or the lowest line */
+    bool front;
+    char name[48];
+} point;
+
+typedef struct scatter {
+    point *points;
+    bg_label *labels;
+    size_t n;
+    double x_min, x_max, y_min, y_max;
+    bool x_log;
+} scatter;
+
+/* Names reach gnuplot inside quotes: nothing but name characters may. */
+static void clean_name(char *out, size_t n, const char *name)
+{
+    size_t k = 0;
+    for (; *name && k + 1 < n; name++) {
+        bool fine = (*name >= 'A' && *name <= 'Z') || (*name >= 'a' && *name <= 'z') ||
+                    (*name >= '0' && *name <= '9') || strchr("_.+-", *name);
+        out[k++] = fine ? *name : '?';
+    }
+    out[k] = 0;
+}
+
+static void add_point(scatter *s, const bg_candidate *c, double x)
+{
+    point *p = &s->points[s->n];
+    char number[32];
+    /* Useless schemes are far away from all others, and would squeeze them together. */
+    if (!(x > 0) || isnan(c->loss) || c->loss > BG_ADVISE_USELESS_KLD) return;
+    p->c = c;
+    p->x = x;
+    p->loss = c->loss;
+    p->y = BG_MAX(c->loss, lossless);
+    clean_name(p->name, 32, c->scheme);
+    if (c->loss < lossless) {
+        size_t used = strlen(p->name);
+        bg_report_number(number, sizeof number, c->loss);
+        snprintf(p->name + used, sizeof p->name - used, " (%s)", number);
+    }
+    s->n++;
+}
+
+/* Nobody else is at least as good on both. */
+static void find_size_front(scatter *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        point *p = &s->points[i];
+        p->front = true;
+        for (size_t j = 0; j < s->n; j++) {
+            const point *q = &s->points[j];
+            if (q->x <= p->x && q->loss <= p->loss && (q->x < p->x || q->loss < p->loss))
+                p->front = false;
+        }
+    }
+}
+
+static void find_ranges(scatter *s)
+{
+    double pad;
+    s->x_min = s->y_min = INFINITY;
+    s->x_max = s->y_max = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        s->x_min = BG_MIN(s->x_min, s->points[i].x);
+        s->x_max = BG_MAX(s->x_max, s->points[i].x);
+        s->y_min = BG_MIN(s->y_min, s->points[i].y);
+        s->y_max = BG_MAX(s->y_max, s->points[i].y);
+    }
+    if (s->x_log) {
+        pad = pow(BG_MAX(s->x_max / s->x_min, 1.2), 0.07);
+        s->x_min /= pad;
+        s->x_max *= pad;
+    } else {
+        pad = BG_MAX(s->x_max - s->x_min, s->x_max * 0.1) * 0.07;
+        s->x_min = BG_MAX(0, s->x_min - pad);
+        s->x_max += pad;
+    }
+    pad = pow(BG_MAX(s->y_max / s->y_min, 1.5), 0.06);
+    s->y_min /= pad;
+    s->y_max *= pad;
+}
+
+static double along(double v, double low, double high, bool logarithmic)
+{
+    return logarithmic ? log(v / low) / log(high / low) : (v - low) / (high - low);
+}
+
+static double back(double t, double low, double high, bool logarithmic)
+{
+    return logarithmic ? low * pow(high / low, t) : low + t * (high - low);
+}
+
+static void place_names(const report *r, scatter *s)
+{
+    double w = WIDTH - LEFT - RIGHT, h = HEIGHT - TOP - BOTTOM;
+    for (size_t i = 0; i < s->n; i++) {
+        s->labels[i].x = w * along(s->points[i].x, s->x_min, s->x_max, s->x_log);
+        s->labels[i].y = h * along(s->points[i].y, s->y_min, s->y_max, true);
+        s->labels[i].radius = s->points[i].c == bg_advice_pick(r->advice) ? 15 : 7;
+        s->labels[i].width = 7.4 * (double)strlen(s->points[i].name);
+        s->labels[i].height = 14;
+    }
+    bg_place_labels(s->labels, s->n, w, h);
+}
+
+/* x y level pick text-x text-y leader "name" */
+static bool write_points(const report *r, const scatter *s, bg_gnuplot *g)
+{
+    double w = WIDTH - LEFT - RIGHT, h = HEIGHT - TOP - BOTTOM;
+    FILE *f = bg_gnuplot_data(g, "points.dat");
+    if (!f) return false;
+    for (size_t i = 0; i < s->n; i++) {
+        const point *p = &s->points[i];
+        const bg_label *l = &s->labels[i];
+        fprintf(f, "%.9g %.9g %d %d %.9g %.9g %d \"%s\"\n", p->x, p->y, bg_report_level(p->c),
+                p->c == bg_advice_pick(r->advice), back(l->text_x / w, s->x_min, s->x_max, s->x_log),
+                back(l->text_y / h, s->y_min, s->y_max, true), l->leader, p->name);
+    }
+    return fclose(f) == 0;
+}
+
+/* The front as steps' corners, by x. */
+static bool write_front(scatter *s, bg_gnuplot *g)
+{
+    FILE *f = bg_gnuplot_data(g, "front.dat");
+    double last = -INFINITY;
+    size_t count = 0;
+    if (!f) return false;
+    for (;;) {
+        const point *next = NULL;
+        for (size_t i = 0; i < s->n; i++)
+            if (s->points[i].front && s->points[i].x > last && (!next || s->points[i].x < next->x))
+                next = &s->points[i];
+        if (!next) break;
+        last = next->x;
+        fprintf(f, "%.9g %.9g\n", next->x, next->y);
+        count++;
+    }
+    return fclose(f) == 0 && count > 0;
+}
+
+/* Round numbers for the logarithmic axis of sizes, which spans about a decade. */
+static bool write_ticks(const scatter *s, bg_gnuplot *g)
+{
+    static const double steps[] = {1, 1.5, 2, 3, 4, 5, 6, 8};
+    FILE *f = bg_gnuplot_data(g, "ticks.dat");
+    if (!f) return false;
+    for (int e = -3; e < 9; e++)
+        for (size_t i = 0; i < BG_COUNT(steps); i++) {
+            double v = steps[i] * pow(10, e);
+            if (v >= s->x_min && v <= s->x_max) fprintf(f, "%.9g \"%g\"\n", v, v);
+        }
+    return fclose(f) == 0;
+}
+
+static bool draw(const report *r, bg_gnuplot *g, scatter *s)
+{
+    static const struct { const char *name; double value; } frame[] = {
+        {"WIDTH", WIDTH}, {"HEIGHT", HEIGHT}, {"LEFT", LEFT}, {"RIGHT", RIGHT}, {"TOP", TOP},
+        {"BOTTOM", BOTTOM},
+    };
+    if (s->n < 2) return false;
+    find_ranges(s);
+    place_names(r, s);
+    for (size_t i = 0; i < BG_COUNT(frame); i++)
+        bg_gnuplot_number(g, frame[i].name, frame[i].value);
+    bg_gnuplot_number(g, "XMIN", s->x_min);
+    bg_gnuplot_number(g, "XMAX", s->x_max);
+    bg_gnuplot_number(g, "YMIN", s->y_min);
+    bg_gnuplot_number(g, "YMAX", s->y_max);
+    bg_gnuplot_number(g, "BASIS", bg_advice_basis(r->advice));
+    bg_gnuplot_number(g, "FLOOR", lossless);
+    return write_points(r, s, g) && write_front(s, g) && write_ticks(s, g);
+}
+
+static bool scatter_plot(const report *r, bg_gnuplot *g, bool by_size)
+{
+    double unit = 1e6;
+    scatter s = {.x_log = by_size};
+    bool drawn = false;
+    s.points = bg_alloc(r->n_schemes, sizeof *s.points);
+    s.labels = bg_alloc(r->n_schemes, sizeof *s.labels);
+    for (size_t i = 0; i < r->n_schemes; i++)
+        if (r->schemes[i]->weight_bytes > 2e9) unit = 1e9;
+    for (size_t i = 0; s.points && s.labels && i < r->n_schemes; i++) {
+        const bg_candidate *c = r->schemes[i];
+        add_point(&s, c, by_size ? c->weight_bytes / unit : c->tg_tps);
+    }
+    if (s.points && s.labels) {
+        if (by_size) find_size_front(&s);
+        for (size_t i = 0; i < s.n && !by_size; i++) s.points[i].front = s.points[i].c->on_front;
+        bg_gnuplot_number(g, "UNIT", unit);
+        drawn = draw(r, g, &s);
+    }
+    bg_free(s.points);
+    bg_free(s.labels);
+    return drawn;
+}
+
+bool bg_plot_size(const report *r, bg_gnuplot *g) { return scatter_plot(r, g, true); }
+bool bg_plot_trade(const report *r, bg_gnuplot *g) { return scatter_plot(r, g, false); }

@@ -1,0 +1,84 @@
+/* How the numbers came about. */
+#include "report/report.h"
+
+#include <math.h>
+#include <string.h>
+
+static double setting(const report *r, const char *key)
+{
+    const json_t *v = json_object_get(json_object_get(r->plan, "settings"), key);
+    return json_is_number(v) ? json_number_value(v) : NAN;
+}
+
+static void put_model(const report *r, doc *d)
+{
+    const json_t *settings = json_object_get(r->plan, "settings");
+    const json_t *model = json_object_get(settings, "model"), *text = json_object_get(settings, "text");
+    const char *file = json_string_value(json_object_get(model, "file"));
+    const char *text_file = json_string_value(json_is_object(text) ? json_object_get(text, "file")
+                                                                   : NULL);
+    const char *created = json_string_value(json_object_get(r->plan, "created"));
+    const char *profile = json_string_value(json_object_get(r->plan, "profile"));
+    const char *version = json_string_value(json_object_get(r->plan, "bitgauge"));
+    double params = json_number_value(json_object_get(model, "params"));
+    if (file)
+        bg_doc_item(d, "Model: `%s`%s%.0f%s", file, params > 0 ? ", " : "", params,
+                    " weights; quantized in memory from the file");
+    if (text_file) bg_doc_item(d, "Text for quality: `%s`", text_file);
+    else if (json_is_string(text))
+        bg_doc_item(d, "Text for quality: written by the model itself (temperature 1, no filters), "
+                       "so KL divergence samples what quantization changes in its own distribution");
+    if (created)
+        bg_doc_item(d, "Measured %s by bitgauge %s, profile %s", created, version ? version : "?",
+                    profile ? profile : "?");
+    if (!isnan(setting(r, "seed"))) bg_doc_item(d, "Seed: %.0f", setting(r, "seed"));
+}
+
+static void put_tests(const report *r, doc *d)
+{
+    double least = INFINITY, most = 0, capped = 0, tainted = 0, windows = 0;
+    size_t timed = 0;
+    for (size_t i = 0; i < bg_results_row_count(r->results); i++) {
+        const bg_row *row = bg_results_row(r->results, i);
+        double reps = bg_row_number(row, BG_COL_REPS), w = bg_row_number(row, BG_COL_WINDOWS);
+        if (w > windows) windows = w;
+        if (!(reps > 0)) continue;
+        timed++;
+        least = BG_MIN(least, reps);
+        most = BG_MAX(most, reps);
+        capped += bg_row_number(row, BG_COL_CAPPED) > 0;
+        tainted += bg_row_number(row, BG_COL_TAINTED) > 0;
+    }
+    if (!isnan(setting(r, "n_prompt")))
+        bg_doc_item(d, "Tests: a prompt of %.0f tokens (prefill), then %.0f tokens one after the "
+                       "other (decode), behind %.0f tokens of context", setting(r, "n_prompt"),
+                    setting(r, "n_gen"), isnan(setting(r, "depth")) ? 0 : setting(r, "depth"));
+    if (timed) {
+        char reps[64];
+        snprintf(reps, sizeof reps, least < most ? "%.0f to %.0f" : "%.0f", least, most);
+        bg_doc_item(d, "%zu cells were timed, %s repetitions each, all interleaved in random order "
+                       "so that drift hits them alike; %.0f stopped at the cap of repetitions "
+                       "before the interval was narrow, %.0f hold repetitions with a known "
+                       "disturbance", timed, reps, capped, tainted);
+        bg_doc_item(d, "Speeds are medians; intervals are 95 %% bootstrap intervals of the median. "
+                       "Two speeds count as equal when each median lies in the other's interval. "
+                       "Outliers are kept");
+    }
+    if (windows > 0)
+        bg_doc_item(d, "Quality: perplexity and KL divergence over %.0f windows, the second half of "
+                       "each scored, as llama.cpp's perplexity tool does it", windows);
+}
+
+void bg_section_methods(const report *r, doc *d)
+{
+    bg_doc_heading(d, 2, "How it was measured");
+    put_model(r, d);
+    put_tests(r, d);
+    bg_doc_item(d, "The balanced pick is the knee of the front of quality against speed: the scheme "
+                   "farthest above the chord from a lossless model to one %.0f times as fast that is "
+                   "useless, with speed v and KL divergence k scored as ln(v) / ln(%.0f) - "
+                   "ln(1 + k / %.2f) / ln(1 + %.0f / %.2f)", BG_ADVISE_SPEED_SPAN,
+                BG_ADVISE_SPEED_SPAN, BG_ADVISE_FELT_KLD, BG_ADVISE_USELESS_KLD, BG_ADVISE_FELT_KLD);
+    bg_doc_item(d, "Raw repetitions are in `samples.csv`, all columns in `results.csv`, the plan in "
+                   "`plan.json`, the machine in `machine.json`");
+}

@@ -1,0 +1,34 @@
+/* All schemes in one table, and the drawings that compare them. */
+#include "report/report.h"
+
+void bg_section_results(const report *r, doc *d)
+{
+    bg_doc_heading(d, 2, "All schemes");
+    if (r->plot_problem[0]) bg_doc_text(d, "Drawings are missing: %s", r->plot_problem);
+    bg_doc_table(d, "◀ is the pick, • is on the front of quality against decode speed. ± is half "
+                    "the 95 % interval. Loss is relative to the source model's perplexity; KLD is "
+                    "the mean KL divergence from its predictions.");
+    for (size_t k = 0; k < bg_summary_count; k++)
+        bg_doc_column(d, bg_summary[k].title, bg_summary[k].unit, bg_summary[k].text);
+    for (size_t i = 0; i < r->n_schemes; i++) {
+        const bg_candidate *c = r->schemes[i];
+        bg_doc_row(d, c == bg_advice_pick(r->advice) && bg_advice_feasible(r->advice));
+        for (size_t k = 0; k < bg_summary_count; k++) {
+            char buffer[64];
+            bg_summary[k].print(r, c, buffer, sizeof buffer);
+            bg_doc_cell(d, "%s", buffer);
+        }
+    }
+    bg_report_figure(r, d, BG_PLOT_TRADE, "Scatter plot of quality loss against decode speed, with "
+                     "the Pareto front and the pick ringed",
+                     "Each point is a scheme. Nothing is both faster and better than a point on the "
+                     "dashed front; the pick is where the front bends. Losses under 0.0001 lie on "
+                     "the lowest line, with their value.");
+    bg_report_figure(r, d, BG_PLOT_SIZE, "Scatter plot of quality loss against size of the weights, "
+                     "with the Pareto front and the pick ringed",
+                     "The same losses against the size of the weights. The front here counts size, "
+                     "not speed.");
+    bg_report_figure(r, d, BG_PLOT_SPEED, "Bars of decode and prefill speed by scheme, with 95 % "
+                     "intervals", "Decode speed (one token after the other) and prefill speed (a "
+                     "whole prompt), the best instruction set and thread count of each.");
+}
