@@ -16,8 +16,11 @@ typedef enum bg_opt_type {
     BG_OPT_INT,   /* int * */
     BG_OPT_REAL,  /* double * */
     BG_OPT_SIZE,  /* uint64_t *: "5MB" */
+    BG_OPT_LIST,  /* bg_opt_list *: may be given several times */
     BG_OPT_GROUP, /* a heading in --help */
 } bg_opt_type;
+
+typedef struct bg_opt_list { const char *values[64]; size_t n; } bg_opt_list;
 
 /* One line an option. names: "-m --model". Values: "--ctx 512" or "--ctx=512". choices: words
  * separated by "|" that a TEXT option is limited to, or NULL. min and max bound INT and REAL

@@ -125,6 +125,13 @@ static int set_option(const bg_opt_spec *spec, const bg_opt *o, const char *name
         if (!bg_parse_size(text, o->target))
             return misuse(spec, "%s wants a size such as 5MB or 8GiB, not '%s'", name, text);
         return -1;
+    case BG_OPT_LIST: {
+        bg_opt_list *list = o->target;
+        if (list->n == BG_COUNT(list->values))
+            return misuse(spec, "%s was given over %zu times", name, list->n);
+        list->values[list->n++] = text;
+        return -1;
+    }
     default:
         for (p = o->choices; p && next_word(&p, '|', word, sizeof word);)
             if (strcmp(word, text) == 0) break;

@@ -127,6 +127,9 @@ typedef struct bg_bound {
 void bg_bound_find(bg_bound *b, const bg_model *m, const bg_machine *machine, bg_test_kind kind,
                    bg_isa isa, int threads, uint32_t n, uint32_t depth);
 
+enum { BG_FORMAT_IDS = 64 }; /* above every id of formats.def */
+/* The format that holds most bytes of the weights. */
+bg_format bg_main_format(const bg_model *m);
 /* "Q4_K,Q6_K,F32": formats by share of the weights. */
 void bg_formats_used(const bg_model *m, char *buffer, size_t size);
 

@@ -185,7 +185,7 @@ static void describe(void *user, const bg_cell *c, bg_row *row)
     bg_row_set_number(row, BG_COL_QUANTIZE_S, rig->quantize_seconds[c->scheme]);
     if (c->kind == BG_TEST_QUALITY) return;
     bg_row_set_text(row, BG_COL_TIER,
-                    bg_tier_name(bg_kernel_find(bg_scheme_base(rig->plan->schemes[c->scheme]),
+                    bg_tier_name(bg_kernel_find(bg_main_format(m),
                                                 c->kind == BG_TEST_PP ? BG_OP_GEMM : BG_OP_GEMV,
                                                 c->isa)->tier));
     if (!s) return;

@@ -77,27 +77,41 @@ void bg_bound_find(bg_bound *b, const bg_model *m, const bg_machine *machine, bg
     b->tps = 1 / BG_MAX(read, compute);
 }
 
-void bg_formats_used(const bg_model *m, char *buffer, size_t size)
+/* Bytes of weights in each format, by id. */
+static void weigh_formats(const bg_model *m, double bytes[BG_FORMAT_IDS])
 {
-    double bytes[256] = {0};
-    size_t used = 0;
-    buffer[0] = 0;
+    memset(bytes, 0, BG_FORMAT_IDS * sizeof *bytes);
     for (size_t i = 0; i < bg_model_tensor_count(m); i++) {
         const bg_tensor *t = bg_model_tensor_at(m, i);
-        if (t->format >= 0 && (size_t)t->format < BG_COUNT(bytes))
-            bytes[t->format] += (double)t->bytes;
+        if (t->format != BG_FORMAT_NONE) bytes[t->format] += (double)t->bytes;
     }
-    for (;;) {
-        size_t best = 0;
-        const bg_format_info *f;
-        int n;
-        for (size_t k = 1; k < BG_COUNT(bytes); k++)
-            if (bytes[k] > bytes[best]) best = k;
-        f = bytes[best] > 0 ? bg_format_get((int)best) : NULL;
-        if (!f) return;
-        n = snprintf(buffer + used, size - used, "%s%s", used ? "," : "", f->name);
-        if (n < 0 || (size_t)n >= size - used) return;
-        used += (size_t)n;
-        bytes[best] = 0;
+}
+
+static bg_format heaviest(const double bytes[BG_FORMAT_IDS])
+{
+    size_t best = 0;
+    for (size_t k = 1; k < BG_FORMAT_IDS; k++)
+        if (bytes[k] > bytes[best]) best = k;
+    return bytes[best] > 0 ? (bg_format)best : BG_FORMAT_NONE;
+}
+
+bg_format bg_main_format(const bg_model *m)
+{
+    double bytes[BG_FORMAT_IDS];
+    weigh_formats(m, bytes);
+    return heaviest(bytes);
+}
+
+void bg_formats_used(const bg_model *m, char *buffer, size_t size)
+{
+    double bytes[BG_FORMAT_IDS];
+    size_t used = 0;
+    bg_format f;
+    buffer[0] = 0;
+    weigh_formats(m, bytes);
+    while ((f = heaviest(bytes)) != BG_FORMAT_NONE && used < size) {
+        used += (size_t)snprintf(buffer + used, size - used, "%s%s", used ? "," : "",
+                                 bg_format_get((int)f)->name);
+        bytes[f] = 0;
     }
 }

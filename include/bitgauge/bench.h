@@ -1,0 +1,40 @@
+/* bitgauge/bench.h: one test of one model, timed as llama-bench does: warmed up, then repeated. */
+#ifndef BITGAUGE_BENCH_H
+#define BITGAUGE_BENCH_H
+
+#include "bitgauge/machine.h"
+#include "bitgauge/model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct bg_bench_test {
+    uint32_t n_prompt, n_gen;  /* one of them is 0: tokens of a prompt, or generated one by one */
+    uint32_t depth;            /* tokens in the context before, not timed */
+    uint32_t reps;             /* at least 1 */
+    bool no_warm_up;
+    bg_isa isa;
+    struct bg_team *team;
+    /* Hears repetitions done; returns false to stop (BG_ERR_INTERRUPTED). May be NULL. */
+    bool (*progress)(void *user, uint64_t done, uint64_t total);
+    void *user;
+} bg_bench_test;
+
+typedef struct bg_bench_result {
+    double avg_ns, stddev_ns;  /* of one repetition; stddev is NaN for one repetition */
+    double avg_ts, stddev_ts;  /* tokens/s */
+    const char *tier;          /* of the kernel that holds most weights */
+    char roof[48];             /* "read L3"; empty when the roofs are not measured */
+    double roof_tps;           /* tokens/s at the roof; NaN then */
+    size_t batch;              /* tokens a batch of the prompt */
+} bg_bench_result;
+
+/* samples_ns gets `reps` times. machine gives the roof where it was measured; may be NULL. */
+bg_status bg_bench_run(const bg_model *m, const bg_machine *machine, const bg_bench_test *test,
+                       double *samples_ns, bg_bench_result *result, bg_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,210 @@
+#include "cli/bench_print.h"
+
+#include "cli/json.h"
+
+#include <math.h>
+#include <string.h>
+
+#ifndef BG_BUILD_COMMIT
+#define BG_BUILD_COMMIT "unknown"
+#define BG_BUILD_NUMBER 0
+#endif
+
+static json_t *real_or_null(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *count_or_null(double value)
+{
+    return isfinite(value) ? json_integer((json_int_t)llround(value)) : json_null();
+}
+
+/* llama-bench's fields, in its order; what only a GPU has takes the value of a run on CPUs. */
+static bool add_fields(json_t *o, const bg_bench_line *l)
+{
+    char started[32] = "";
+    struct tm utc;
+    const bg_bench_result *r = l->result;
+    if (gmtime_r(&l->started, &utc)) strftime(started, sizeof started, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    const struct { const char *name; json_t *value; } fields[] = {
+        {"build_commit", json_string(BG_BUILD_COMMIT)},
+        {"build_number", json_integer(BG_BUILD_NUMBER)},
+        {"cpu_info", bg_cli_json_text(l->cpu, strlen(l->cpu))},
+        {"gpu_info", json_string("")},
+        {"backends", json_string("CPU")},
+        {"model_filename", bg_cli_json_text(l->model_path, strlen(l->model_path))},
+        {"model_type", bg_cli_json_text(l->model_type, strlen(l->model_type))},
+        {"model_size", json_integer((json_int_t)l->model_size)},
+        {"model_n_params", json_integer((json_int_t)l->model_params)},
+        {"n_batch", json_integer((json_int_t)r->batch)},
+        {"n_ubatch", json_integer((json_int_t)r->batch)},
+        {"n_threads", json_integer(l->threads)},
+        {"cpu_mask", json_string("0x0")},
+        {"cpu_strict", json_true()},
+        {"poll", json_integer(0)},
+        {"type_k", json_string("f16")},
+        {"type_v", json_string("f16")},
+        {"n_gpu_layers", json_integer(0)},
+        {"split_mode", json_string("none")},
+        {"main_gpu", json_integer(0)},
+        {"no_kv_offload", json_false()},
+        {"flash_attn", json_false()},
+        {"tensor_split", json_string("0.00")},
+        {"tensor_buft_overrides", json_string("none")},
+        {"use_mmap", json_boolean(!l->scheme)},
+        {"embeddings", json_false()},
+        {"no_op_offload", json_integer(0)},
+        {"n_prompt", json_integer(l->test->n_prompt)},
+        {"n_gen", json_integer(l->test->n_gen)},
+        {"n_depth", json_integer(l->test->depth)},
+        {"test_time", json_string(started)},
+        {"avg_ns", count_or_null(r->avg_ns)},
+        {"stddev_ns", count_or_null(r->stddev_ns)},
+        {"avg_ts", real_or_null(r->avg_ts)},
+        {"stddev_ts", real_or_null(r->stddev_ts)},
+    };
+    bool whole = true;
+    for (size_t i = 0; i < BG_COUNT(fields); i++)
+        whole = json_object_set_new(o, fields[i].name, fields[i].value) == 0 && whole;
+    return whole;
+}
+
+static bool add_samples(json_t *o, const bg_bench_line *l)
+{
+    json_t *ns = json_array(), *ts = json_array();
+    double tokens = l->test->n_prompt + l->test->n_gen;
+    for (uint32_t i = 0; i < l->test->reps; i++) {
+        json_array_append_new(ns, count_or_null(l->samples_ns[i]));
+        json_array_append_new(ts, real_or_null(tokens / (l->samples_ns[i] * 1e-9)));
+    }
+    return json_object_set_new(o, "samples_ns", ns) == 0 &&
+           json_object_set_new(o, "samples_ts", ts) == 0;
+}
+
+/* What llama-bench does not know. */
+static bool add_extras(json_t *o, const bg_bench_line *l)
+{
+    const bg_bench_result *r = l->result;
+    return json_object_set_new(o, "scheme", l->scheme ? json_string(l->scheme) : json_null()) == 0 &&
+           json_object_set_new(o, "isa", json_string(bg_isa_name(l->test->isa))) == 0 &&
+           json_object_set_new(o, "tier", json_string(r->tier)) == 0 &&
+           json_object_set_new(o, "roof", *r->roof ? json_string(r->roof) : json_null()) == 0 &&
+           json_object_set_new(o, "roof_ts", real_or_null(r->roof_tps)) == 0 &&
+           json_object_set_new(o, "roof_share", real_or_null(r->avg_ts / r->roof_tps)) == 0;
+}
+
+static json_t *make_object(const bg_bench_line *l, bool samples)
+{
+    json_t *o = json_object();
+    if (o && add_fields(o, l) && (!samples || add_samples(o, l)) && add_extras(o, l)) return o;
+    json_decref(o);
+    return NULL;
+}
+
+static bool dump(const bg_bench_line *l, size_t flags)
+{
+    json_t *o = make_object(l, true);
+    bool done = o && json_dumpf(o, stdout, flags | JSON_REAL_PRECISION(9)) == 0;
+    json_decref(o);
+    return done;
+}
+
+static void nothing(void) {}
+
+static void json_begin(void) { printf("["); }
+static void json_end(void) { printf("\n]\n"); }
+
+static bool json_line(const bg_bench_line *l, size_t index)
+{
+    printf("%s\n", index ? "," : "");
+    return dump(l, JSON_INDENT(2));
+}
+
+static bool jsonl_line(const bg_bench_line *l, size_t index)
+{
+    bool done = dump(l, 0);
+    (void)index;
+    printf("\n");
+    return done;
+}
+
+static void csv_value(const json_t *value)
+{
+    const char *text = json_string_value(value);
+    putchar('"');
+    if (json_is_integer(value)) printf("%lld", (long long)json_integer_value(value));
+    else if (json_is_real(value)) printf("%.9g", json_real_value(value));
+    else if (json_is_boolean(value)) printf("%d", json_is_true(value));
+    for (; text && *text; text++) printf(*text == '"' ? "\"\"" : "%c", *text);
+    putchar('"');
+}
+
+static bool csv_line(const bg_bench_line *l, size_t index)
+{
+    json_t *o = make_object(l, false), *value;
+    const char *name, *comma = "";
+    if (!o) return false;
+    if (index == 0) {
+        json_object_foreach(o, name, value) {
+            printf("%s%s", comma, name);
+            comma = ",";
+        }
+        printf("\n");
+    }
+    comma = "";
+    json_object_foreach(o, name, value) {
+        printf("%s", comma);
+        csv_value(value);
+        comma = ",";
+    }
+    printf("\n");
+    json_decref(o);
+    return true;
+}
+
+static void md_begin(void)
+{
+    printf("| model                          |       size |     params | backend    | threads |"
+           "            test |                  t/s |           roof | share |\n"
+           "| ------------------------------ | ---------: | ---------: | ---------- | ------: |"
+           " --------------: | -------------------: | -------------: | ----: |\n");
+}
+
+static bool md_line(const bg_bench_line *l, size_t index)
+{
+    char size[32], params[32], test[32], depth[16] = "", speed[48], share[16] = "";
+    double mib = (double)l->model_size / 1048576, millions = (double)l->model_params * 1e-6;
+    const bg_bench_result *r = l->result;
+    uint32_t n = l->test->n_prompt + l->test->n_gen;
+    (void)index;
+    if (mib < 1024) snprintf(size, sizeof size, "%.2f MiB", mib);
+    else snprintf(size, sizeof size, "%.2f GiB", mib / 1024);
+    if (millions < 1000) snprintf(params, sizeof params, "%.2f M", millions);
+    else snprintf(params, sizeof params, "%.2f B", millions / 1000);
+    if (l->test->depth) snprintf(depth, sizeof depth, " @ d%u", l->test->depth);
+    snprintf(test, sizeof test, "%s%u%s", l->test->n_prompt ? "pp" : "tg", n, depth);
+    if (isnan(r->stddev_ts)) snprintf(speed, sizeof speed, "%.2f", r->avg_ts);
+    else snprintf(speed, sizeof speed, "%.2f \xc2\xb1 %.2f", r->avg_ts, r->stddev_ts);
+    if (!isnan(r->roof_tps)) snprintf(share, sizeof share, "%.0f %%", 100 * r->avg_ts / r->roof_tps);
+    /* The plus-minus sign is two bytes and one column. */
+    printf("| %-30s | %10s | %10s | %-10s | %7d | %15s | %*s | %14s | %5s |\n", l->model_type,
+           size, params, "CPU", l->threads, test, isnan(r->stddev_ts) ? 20 : 21, speed, r->roof,
+           share);
+    return true;
+}
+
+static void md_end(void) { printf("\nbuild: %s (%d)\n", BG_BUILD_COMMIT, BG_BUILD_NUMBER); }
+
+const bg_bench_printer *bg_bench_printer_find(const char *name)
+{
+    static const bg_bench_printer printers[] = {
+        {"md", md_begin, md_line, md_end},
+        {"csv", nothing, csv_line, nothing},
+        {"json", json_begin, json_line, json_end},
+        {"jsonl", nothing, jsonl_line, nothing},
+    };
+    for (size_t i = 0; i < BG_COUNT(printers); i++)
+        if (strcmp(printers[i].name, name) == 0) return &printers[i];
+    return NULL;
+}

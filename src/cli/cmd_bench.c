@@ -1,0 +1,314 @@
+#include "cli/bench_print.h"
+
+#include "cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_VALUES = 64 };
+
+typedef struct numbers { uint32_t values[MAX_VALUES]; size_t n; } numbers;
+
+/* What the command line asked for, read. */
+typedef struct request {
+    bg_opt_list models, prompts, gens, depths, threads;
+    const char *schemes, *isa, *output;
+    int reps;
+    bool no_warm_up, no_roofs;
+    numbers n_prompt, n_gen, depth, n_threads;
+    const bg_scheme *scheme[MAX_VALUES];
+    size_t n_schemes;
+    bg_isa isas[BG_ISA_COUNT];
+    size_t n_isas;
+} request;
+
+typedef struct run {
+    const request *ask;
+    const bg_bench_printer *printer;
+    bg_machine *machine;
+    bg_cli_progress line;
+    char what[128];
+    size_t printed;
+    double *samples_ns;
+} run;
+
+static bool add_number(numbers *to, unsigned long value, const char *option, bg_error *err)
+{
+    if (to->n == MAX_VALUES || value > 1u << 24) {
+        bg_fail(err, BG_ERR_INPUT, option, to->n == MAX_VALUES ? "lists over %d numbers"
+                                                               : "wants numbers up to 2^%d",
+                to->n == MAX_VALUES ? MAX_VALUES : 24);
+        return false;
+    }
+    to->values[to->n++] = (uint32_t)value;
+    return true;
+}
+
+/* "512", "128-512+128" or "128-1024*2", as llama-bench has it. */
+static bool add_range(numbers *to, const char *word, const char *option, bg_error *err)
+{
+    char *end;
+    unsigned long first = strtoul(word, &end, 10), last = first, step = 1;
+    bool multiply = false, valid = word[0] >= '0' && word[0] <= '9';
+    if (valid && *end == '-') {
+        last = strtoul(end + 1, &end, 10);
+        if (*end == '+' || *end == '*') {
+            multiply = *end == '*';
+            step = strtoul(end + 1, &end, 10);
+        }
+    }
+    if (!valid || *end || last < first || step < (multiply ? 2u : 1u) || (multiply && !first)) {
+        bg_fail(err, BG_ERR_INPUT, option,
+                "'%s' is neither a number nor a range like 128-512+128 or 128-1024*2", word);
+        return false;
+    }
+    for (unsigned long v = first; v <= last; v = multiply ? v * step : v + step)
+        if (!add_number(to, v, option, err)) return false;
+    return true;
+}
+
+static bg_status read_numbers(numbers *to, const bg_opt_list *from, const char *otherwise,
+                              const char *option, bg_error *err)
+{
+    for (size_t i = 0; i < (from->n ? from->n : 1); i++) {
+        char *list = bg_strdup(from->n ? from->values[i] : otherwise), *rest = list, *word;
+        bool good = list != NULL;
+        while (good && (word = strsep(&rest, ","))) good = add_range(to, word, option, err);
+        bg_free(list);
+        if (!good) return list ? BG_ERR_INPUT : bg_fail_nomem(err, option, 0);
+    }
+    return BG_OK;
+}
+
+static bg_status read_isas(request *ask, bg_error *err)
+{
+    char *list = bg_strdup(ask->isa ? ask->isa : "native"), *rest = list, *word;
+    bg_status status = list ? BG_OK : bg_fail_nomem(err, "--isa", 0);
+    while (status == BG_OK && (word = strsep(&rest, ","))) {
+        if (ask->n_isas == BG_ISA_COUNT)
+            status = bg_fail(err, BG_ERR_INPUT, "--isa", "names an instruction set twice");
+        else status = bg_isa_parse(word, &ask->isas[ask->n_isas++], err);
+    }
+    bg_free(list);
+    return status;
+}
+
+static bg_status read_request(request *ask, int default_threads, bg_error *err)
+{
+    char threads[16];
+    snprintf(threads, sizeof threads, "%d", default_threads);
+    BG_TRY(read_numbers(&ask->n_prompt, &ask->prompts, "512", "-p", err));
+    BG_TRY(read_numbers(&ask->n_gen, &ask->gens, "128", "-n", err));
+    BG_TRY(read_numbers(&ask->depth, &ask->depths, "0", "-d", err));
+    BG_TRY(read_numbers(&ask->n_threads, &ask->threads, threads, "-t", err));
+    for (size_t i = 0; i < ask->n_threads.n; i++) {
+        if (ask->n_threads.values[i] < 1 || ask->n_threads.values[i] > 4096)
+            return bg_fail(err, BG_ERR_INPUT, "-t", "wants numbers from 1 to 4096");
+        if (ask->n_threads.values[i] > (uint32_t)default_threads)
+            bg_log(BG_LOG_WARN, "%u threads on %d usable cores: they will share cores",
+                   ask->n_threads.values[i], default_threads);
+    }
+    if (ask->schemes)
+        BG_TRY(bg_scheme_parse_list(ask->schemes, ask->scheme, MAX_VALUES, &ask->n_schemes, err));
+    return read_isas(ask, err);
+}
+
+/* The scheme that a file says it was made with, or NULL. */
+static const bg_scheme *scheme_of_file(const bg_model *m)
+{
+    uint64_t type;
+    if (!bg_gguf_get_u64(bg_model_gguf(m), "general.file_type", &type)) return NULL;
+    for (size_t i = 0; i < bg_scheme_count(); i++)
+        if (bg_scheme_file_type(bg_scheme_at(i)) == type) return bg_scheme_at(i);
+    return NULL;
+}
+
+/* "llama 8M Q4_K - Medium", as llama-bench names models. */
+static void name_model(char *buffer, size_t size, const bg_model *m, const bg_scheme *scheme)
+{
+    static const struct { const char *suffix, *word; } suffixes[] = {
+        {"K_S", " - Small"}, {"K_M", " - Medium"}, {"K_L", " - Large"}, {"", ""}};
+    const bg_hparams *h = bg_model_hparams(m);
+    const bg_format_info *base;
+    const char *word = "";
+    char weights[32];
+    double millions = (double)h->n_params * 1e-6;
+    if (!scheme) scheme = scheme_of_file(m);
+    base = scheme ? bg_format_get((int)bg_scheme_base(scheme)) : NULL;
+    if (millions < 999.5) snprintf(weights, sizeof weights, "%.0fM", millions);
+    else snprintf(weights, sizeof weights, "%.3gB", millions / 1000);
+    for (size_t i = 0; base && i < BG_COUNT(suffixes); i++)
+        if (strcmp(bg_scheme_suffix(scheme), suffixes[i].suffix) == 0) word = suffixes[i].word;
+    snprintf(buffer, size, "%s %s %s%s", h->architecture, weights, base ? base->name : "mixed",
+             word);
+}
+
+static bool show_progress(void *user, uint64_t done, uint64_t total)
+{
+    run *r = user;
+    bg_cli_progress_show(&r->line, (double)done / (double)total);
+    return !bg_cli_interrupted();
+}
+
+static bg_status run_test(run *r, bg_bench_line *line, bg_bench_test *test, const bg_model *m,
+                          bg_error *err)
+{
+    bg_bench_result result;
+    bg_status status;
+    r->line = (bg_cli_progress){.what = r->what};
+    snprintf(r->what, sizeof r->what, "%s %s%u", line->model_type, test->n_prompt ? "pp" : "tg",
+             test->n_prompt + test->n_gen);
+    test->progress = show_progress;
+    test->user = r;
+    line->started = time(NULL);
+    status = bg_bench_run(m, r->ask->no_roofs ? NULL : r->machine, test, r->samples_ns, &result,
+                          err);
+    bg_cli_progress_end(&r->line);
+    if (status != BG_OK) return status;
+    line->test = test;
+    line->result = &result;
+    line->samples_ns = r->samples_ns;
+    if (r->printed == 0) r->printer->begin();
+    if (!r->printer->line(line, r->printed++)) return bg_fail_nomem(err, "the output", 0);
+    fflush(stdout);
+    return BG_OK;
+}
+
+static bg_status run_tests(run *r, bg_bench_line *line, const bg_model *m, bg_isa isa,
+                           uint32_t depth, bg_team *team, bg_error *err)
+{
+    const request *ask = r->ask;
+    bg_bench_test test = {.depth = depth, .reps = (uint32_t)ask->reps, .isa = isa, .team = team,
+                          .no_warm_up = ask->no_warm_up};
+    for (size_t i = 0; i < ask->n_prompt.n; i++) {
+        test.n_prompt = ask->n_prompt.values[i];
+        if (test.n_prompt) BG_TRY(run_test(r, line, &test, m, err));
+    }
+    test.n_prompt = 0;
+    for (size_t i = 0; i < ask->n_gen.n; i++) {
+        test.n_gen = ask->n_gen.values[i];
+        if (test.n_gen) BG_TRY(run_test(r, line, &test, m, err));
+    }
+    return BG_OK;
+}
+
+/* Every combination of instruction set, threads and depth for one model in memory. */
+static bg_status run_model(run *r, bg_bench_line *line, const bg_model *m, bg_error *err)
+{
+    const request *ask = r->ask;
+    bg_status status = BG_OK;
+    line->model_size = bg_model_weight_bytes(m);
+    line->model_params = bg_model_hparams(m)->n_params;
+    for (size_t t = 0; t < ask->n_threads.n && status == BG_OK; t++) {
+        bg_team *team;
+        line->threads = (int)ask->n_threads.values[t];
+        status = bg_team_open(&team, line->threads, bg_machine_bind, r->machine, err);
+        for (size_t i = 0; i < ask->n_isas && status == BG_OK; i++)
+            for (size_t d = 0; d < ask->depth.n && status == BG_OK; d++)
+                status = run_tests(r, line, m, ask->isas[i], ask->depth.values[d], team, err);
+        bg_team_close(&team);
+    }
+    return status;
+}
+
+/* The file as it is, or quantized in memory to each scheme. */
+static bg_status run_file(run *r, const char *path, bg_error *err)
+{
+    const request *ask = r->ask;
+    char type[128];
+    bg_bench_line line = {.model_path = path, .model_type = type,
+                          .cpu = bg_machine_cpu_model(r->machine)};
+    bg_model *source, *m = NULL;
+    bg_team *team = NULL;
+    bg_status status = bg_model_open(&source, path, err);
+    if (!line.cpu) line.cpu = "unknown";
+    if (status != BG_OK) return status;
+    if (ask->n_schemes == 0) {
+        name_model(type, sizeof type, source, NULL);
+        status = run_model(r, &line, source, err);
+    }
+    for (size_t i = 0; i < ask->n_schemes && status == BG_OK; i++) {
+        line.scheme = bg_scheme_name(ask->scheme[i]);
+        name_model(type, sizeof type, source, ask->scheme[i]);
+        status = bg_team_open(&team, (int)ask->n_threads.values[0], bg_machine_bind, r->machine,
+                              err);
+        if (status == BG_OK)
+            status = bg_model_quantize(&m, source, ask->scheme[i], NULL, team, NULL, NULL, err);
+        bg_team_close(&team);
+        if (status == BG_OK) status = run_model(r, &line, m, err);
+        bg_model_close(&m);
+    }
+    bg_model_close(&source);
+    return status;
+}
+
+static bg_status run_all(run *r, bg_error *err)
+{
+    const request *ask = r->ask;
+    bg_status status = BG_OK;
+    for (size_t t = 0; t < ask->n_threads.n && !ask->no_roofs; t++)
+        BG_TRY(bg_machine_measure(r->machine, (int)ask->n_threads.values[t], err));
+    r->samples_ns = bg_alloc((size_t)ask->reps, sizeof *r->samples_ns);
+    if (!r->samples_ns) return bg_fail_nomem(err, "samples", (size_t)ask->reps * sizeof(double));
+    for (size_t i = 0; i < BG_MAX(ask->models.n, 1) && status == BG_OK; i++) {
+        char *list = NULL, *rest, *word;
+        status = bg_cli_model_path(ask->models.n ? ask->models.values[i] : NULL, &list, err);
+        rest = list;
+        while (status == BG_OK && (word = strsep(&rest, ","))) status = run_file(r, word, err);
+        bg_free(list);
+    }
+    if (r->printed) r->printer->end();
+    bg_free(r->samples_ns);
+    return status;
+}
+
+int bg_cmd_bench(int argc, char **argv)
+{
+    request ask = {.reps = 5};
+    run r = {.ask = &ask};
+    bg_error err = {.status = BG_OK};
+    bg_status status;
+    const bg_opt options[] = {
+        {BG_OPT_LIST, "-m --model", "FILE", "GGUF model; default: the embedded one", &ask.models,
+         NULL, 0, 0},
+        {BG_OPT_LIST, "-p --n-prompt", "N", "tokens of the prompt tests (default 512; 0: none)",
+         &ask.prompts, NULL, 0, 0},
+        {BG_OPT_LIST, "-n --n-gen", "N", "tokens of the generation tests (default 128; 0: none)",
+         &ask.gens, NULL, 0, 0},
+        {BG_OPT_LIST, "-d --n-depth --depth", "N", "tokens in the context before (default 0)",
+         &ask.depths, NULL, 0, 0},
+        {BG_OPT_LIST, "-t --threads", "N", "threads (default: one a usable core)", &ask.threads,
+         NULL, 0, 0},
+        {BG_OPT_INT, "-r --repetitions", "N", "repetitions of each test (default 5)", &ask.reps,
+         NULL, 1, 1000000},
+        {BG_OPT_TEXT, "-o --output", "FORMAT", "how to print (default md)", &ask.output,
+         "md|csv|json|jsonl", 0, 0},
+        {BG_OPT_FLAG, "--no-warmup", NULL, "time the first run too", &ask.no_warm_up, NULL, 0, 0},
+        {BG_OPT_GROUP, NULL, NULL, "Beyond llama-bench", NULL, NULL, 0, 0},
+        {BG_OPT_TEXT, "--schemes", "LIST", "quantize in memory to these first", &ask.schemes, NULL,
+         0, 0},
+        {BG_OPT_TEXT, "--isa", "LIST", "instruction sets (default native)", &ask.isa, NULL, 0, 0},
+        {BG_OPT_FLAG, "--no-roof", NULL, "do not measure what the machine could reach",
+         &ask.no_roofs, NULL, 0, 0},
+    };
+    const bg_opt_spec spec = {
+        .command = "bench", .usage = "[options]",
+        .summary = "Times prompts and generation as llama-bench does, with its options and field "
+                   "names,\nso that its compare-llama-bench.py reads the output. Lists (1,2) and "
+                   "ranges (1-8*2)\nare combined with each other. For a comparison of schemes use "
+                   "`bitgauge sweep`.",
+        .examples = "  bitgauge bench -m model.gguf -p 512 -n 128 -t 8\n"
+                    "  bitgauge bench --schemes Q4_K_M,Q6_K -t 1-8*2 -o json\n",
+        .options = options, .n_options = BG_COUNT(options),
+    };
+    int parsed = bg_opt_parse(&spec, argc, argv, NULL, NULL);
+    if (parsed >= 0) return parsed;
+    r.printer = bg_bench_printer_find(ask.output ? ask.output : "md");
+    bg_cli_catch_interrupt();
+    status = bg_machine_open(&r.machine, NULL, &err);
+    if (status == BG_OK)
+        status = read_request(&ask, bg_machine_default_threads(r.machine), &err);
+    if (status == BG_OK) status = run_all(&r, &err);
+    bg_machine_close(&r.machine);
+    return status == BG_OK ? BG_EXIT_OK : bg_cli_fail(&err);
+}

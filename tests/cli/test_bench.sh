@@ -1,0 +1,54 @@
+# bench: the fields that llama.cpp's compare-llama-bench.py asks for, in every format.
+set -eu
+T=$(mktemp -d)
+trap 'rm -rf "$T"' EXIT
+cd "$T"
+fail() { echo "$*" >&2; exit 1; }
+bench() { "$BITGAUGE" bench --no-roof "$@" 2>err || fail "bench $*: $(cat err)"; }
+
+keys="cpu_info gpu_info backends n_gpu_layers tensor_buft_overrides model_filename model_type
+n_batch n_ubatch embeddings cpu_mask cpu_strict poll n_threads type_k type_v use_mmap no_kv_offload
+split_mode main_gpu tensor_split flash_attn n_prompt n_gen n_depth build_commit test_time avg_ts
+build_number model_size model_n_params avg_ns stddev_ns stddev_ts no_op_offload
+scheme isa tier roof roof_ts roof_share"
+
+bench -p 8,16 -n 2 -d 0-4+4 -r 2 -t 1 --schemes Q4_K_M -o jsonl >lines
+[ "$(wc -l <lines)" = 6 ] || fail "jsonl: $(cat lines)"
+while read -r line; do
+    for k in $keys samples_ns samples_ts; do
+        case "$line" in *"\"$k\": "*) ;; *) fail "no $k in $line" ;; esac
+    done
+done <lines
+[ "$(grep -c '"n_prompt": 16, "n_gen": 0, "n_depth": 4' lines)" = 1 ] || fail "combinations"
+grep -q '"model_type": "llama 8M Q4_K - Medium"' lines || fail "model type: $(cat lines)"
+grep -Eq '"samples_ns": \[[0-9]+, [0-9]+\]' lines || fail "samples: $(cat lines)"
+
+bench -p 8 -n 0 -r 1 -o json >json
+[ "$(grep -c '"n_prompt": 8,' json)" = 1 ] || fail "json: $(cat json)"
+grep -q '"stddev_ts": null' json || fail "one repetition has no deviation"
+[ "$(head -1 json)" = "[" ] && [ "$(tail -1 json)" = "]" ] || fail "json is no array"
+
+bench -p 8 -n 2 -r 1 -o csv >csv
+[ "$(wc -l <csv)" = 3 ] || fail "csv: $(cat csv)"
+for k in $keys; do head -1 csv | tr ',' '\n' | grep -qx "$k" || fail "no $k in csv"; done
+
+bench -p 8 -n 2 -d 3 -r 2 >md
+grep -q '| model  *|  *size |  *params | backend  *| threads |  *test |  *t/s |' md || fail "md"
+grep -q 'pp8 @ d3 .* ± ' md || fail "md: $(cat md)"
+
+refuses() {
+    local want="$1" status=0
+    shift
+    "$BITGAUGE" bench --no-roof "$@" >out 2>err || status=$?
+    [ $status = 2 ] && [ ! -s out ] || fail "$*: exit status $status: $(cat out)"
+    grep -q -e "$want" err || fail "$*: $(cat err)"
+}
+refuses "check the path" -m missing.gguf
+refuses "neither a number nor a range" -p 1x
+refuses "neither a number nor a range" -n 8-4
+refuses "neither a number nor a range" -d "1-64*1"
+refuses "up to 2^24" -p 99999999999
+refuses "1 to 4096" -t 0
+refuses "md|csv|json|jsonl" -o xml
+refuses "avx9" --isa avx9
+refuses "Q4_K" --schemes Q4_K_X
