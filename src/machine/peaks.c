@@ -23,13 +23,14 @@ enum { ACCUMULATORS = 12 };
     M(9, S) M(10, S) M(11, S)
 #define SET(i, unused) vec a##i = {0};
 #define ROUND(i, STEP) OPAQUE(x); a##i = STEP(a##i, x, y);
-#define STORE(i, unused) memcpy(lanes[i], &a##i, sizeof a##i);
+#define STORE(i, unused) out[i] = a##i;
 
 #define LOOP(NAME, ISA, VECTOR, LANE, X, Y, STEP)                                   \
     TARGET(ISA) static double NAME(uint64_t n)                                      \
     {                                                                               \
         typedef VECTOR vec;                                                         \
-        LANE lanes[ACCUMULATORS][sizeof(vec) / sizeof(LANE)];                       \
+        LANE lanes[sizeof(vec) / sizeof(LANE) * ACCUMULATORS];                      \
+        vec out[ACCUMULATORS]; /* the accumulators' own addresses would cost spills */ \
         __typeof__(X) x = X, y = Y;                                                 \
         double total = 0;                                                           \
         EACH(SET, )                                                                 \
@@ -38,9 +39,8 @@ enum { ACCUMULATORS = 12 };
             EACH(ROUND, STEP)                                                       \
         }                                                                           \
         EACH(STORE, )                                                               \
-        for (size_t i = 0; i < ACCUMULATORS; i++)                                   \
-            for (size_t k = 0; k < sizeof(vec) / sizeof(LANE); k++)                 \
-                total += (double)lanes[i][k];                                       \
+        memcpy(lanes, out, sizeof lanes);                                           \
+        for (size_t i = 0; i < BG_COUNT(lanes); i++) total += (double)lanes[i];     \
         return total;                                                               \
     }
 
