@@ -13,15 +13,16 @@ static bg_status recode(bg_model *m, size_t i, bg_format format, const bg_import
     size_t rows = t->ne[1], k = t->ne[0], bytes = bg_format_row_bytes(to, k) * rows;
     const float *weights = importance ? bg_importance_find(importance, t->name, k) : NULL;
     void *data = bg_alloc_large(bytes);
-    bg_status status;
+    char where[256];
+    bg_error cause;
+    snprintf(where, sizeof where, "%s: tensor %s", bg_gguf_path(m->gguf), t->name);
     if (!data)
-        return bg_fail(err, BG_ERR_NOMEM, t->name,
+        return bg_fail(err, BG_ERR_NOMEM, where,
                        "no memory for %zu MB of weights: quantize to a smaller scheme, or to a "
                        "file with `bitgauge quantize`", bytes / 1000000 + 1);
-    status = bg_quantize_rows(from, t->data, to, data, weights, rows, k, team, err);
-    if (status != BG_OK) {
+    if (bg_quantize_rows(from, t->data, to, data, weights, rows, k, team, &cause) != BG_OK) {
         bg_free_large(data, bytes);
-        return status;
+        return bg_fail(err, cause.status, where, "%s", cause.message);
     }
     m->recoded[i] = data;
     t->data = data;

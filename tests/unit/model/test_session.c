@@ -1,4 +1,4 @@
-#include "tiny.h"
+#include "naive.h"
 
 #include "base/team.h"
 
