@@ -10,7 +10,7 @@
 static inline void put(bg_text *t, uint64_t value, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i++) {
-        char c = i < 8 ? (char)(value >> (8 * i)) : 0;
+        char c = (char)(i < 8 ? value >> (8 * i) : 0);
         bg_text_append(t, &c, 1);
     }
 }
