@@ -1,6 +1,6 @@
 #include "cli/cli.h"
 
-#include "bitgauge/advise.h"
+#include "bitgauge/report.h"
 #include "bitgauge/sweep.h"
 
 #include <ctype.h>
@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 static const char latest[] = "results/latest";
+
+enum { WIDTH = 80 };
 
 static bool show_progress(void *user, const bg_sweep_progress *p)
 {
@@ -46,22 +48,34 @@ static void link_latest(const char *dir)
         bg_log(BG_LOG_WARN, "%s could not be pointed at %s", latest, dir);
 }
 
-/* What came out, from the folder as anybody else would read it. */
-static bg_status show_results(const char *dir, bg_error *err)
+/* What came out, from the folder as anybody else would read it. The recommendation comes last. */
+static bg_status show_results(const char *dir, bool report, bg_error *err)
 {
     bg_results *results;
     bg_advice *advice = NULL;
-    bg_advise_options ask = {.ctx = 0};
-    char *text = NULL;
-    bg_status status;
+    bg_report_options options = {.out = NULL};
+    char *table = NULL, *text = NULL;
+    bg_error report_err = {.status = BG_OK};
+    bg_status status, reported;
     BG_TRY(bg_results_open(&results, dir, err));
-    status = bg_advise(&advice, results, &ask, err);
-    if (advice && bg_advice_text(advice, 80, &text, err) == BG_OK)
-        printf("Results are in %s.\n\n%s", dir, text);
+    reported = report ? bg_report_write(results, &options, &report_err) : BG_OK;
+    status = bg_advise(&advice, results, &options.advise, err);
+    /* That nothing can be recommended is an answer; the sweep did its work. */
+    if (status == BG_ERR_INFEASIBLE) status = BG_OK;
+    if (status == BG_OK) status = bg_report_table(results, WIDTH, &table, err);
+    if (status == BG_OK) status = bg_advice_text(advice, WIDTH, &text, err);
+    if (status == BG_OK) {
+        printf("%s\nThe numbers are in %s/results.csv", table, dir);
+        if (report && reported == BG_OK)
+            printf(", tables and plots in\n%s/report.html", dir);
+        printf(".\n\n%s", text);
+    }
+    bg_free_text(table);
     bg_free_text(text);
     bg_advice_close(&advice);
     bg_results_close(&results);
-    return status;
+    if (status == BG_OK && reported != BG_OK) *err = report_err;
+    return status == BG_OK ? reported : status;
 }
 
 static int quality_of(const char *name)
@@ -154,7 +168,6 @@ int bg_cmd_sweep(int argc, char **argv)
         bg_cli_progress_end(&line);
         if (own && (status == BG_OK || status == BG_ERR_INTERRUPTED)) link_latest(dir);
     }
-    (void)no_report;
-    if (status == BG_OK) status = show_results(dir, &err);
+    if (status == BG_OK) status = show_results(dir, !no_report, &err);
     return status == BG_OK ? BG_EXIT_OK : bg_cli_fail(&err);
 }
