@@ -39,19 +39,22 @@ bg_status bg_counters_open(bg_counters **c, const bg_counters_options *o, bg_err
 void bg_counters_close(bg_counters **c);
 
 /* Around the timed region, on the thread that owns the team. stop writes BG_COUNTER_COUNT values:
- * sums over the team's threads for the region, NaN where a counter is not available. */
+ * sums over the team's threads for the region (kernel accounting and energy: over the process and
+ * the machine), NaN where a counter is not available. A single value may be NaN, too: a region too
+ * short for an energy meter to move, or events that take turns because the PMU cannot count all at
+ * once (the sources' detail in bg_counters_json says so). */
 void bg_counters_start(bg_counters *c);
 void bg_counters_stop(bg_counters *c, double values[BG_COUNTER_COUNT]);
 
-/* "papi", "powercap", ...: who fills the counter, or would (NULL: nobody); reason is NULL when it is
- * available. */
+/* "papi", "powercap", ...: who fills the counter, or would (NULL: nobody). The reason is NULL when
+ * it is available. */
 const char *bg_counters_backend(const bg_counters *c, bg_counter id);
 const char *bg_counters_reason(const bg_counters *c, bg_counter id);
 /* Seconds between updates of the energy meter in use; a window should be much longer. NaN: none. */
 double bg_counters_energy_period(const bg_counters *c);
 
-/* JSON arrays of {name, backend, status: "ok"|"unavailable", reason, detail}, as text for machine.json:
- * events, and energy sources. Free with bg_free_text (machine.h). */
+/* JSON arrays of {name, backend, status: "ok"|"unavailable", reason, detail}, as text for
+ * bg_machine_json: events, and energy sources. Free with bg_free_text. */
 bg_status bg_counters_json(const bg_counters *c, char **counters, char **energy, bg_error *err);
 
 /* Peak and current resident set of this process in bytes; 0 when unknown. */

@@ -70,7 +70,7 @@ typedef struct bg_noise {
     const char *governor;      /* or NULL */
 } bg_noise;
 void bg_machine_noise(const bg_machine *m, bg_noise *now);
-/* Share of all CPU time that was stolen between the two; NaN when unknown or in less than a tick. */
+/* Share of all CPU time that was stolen between the two; NaN when unknown or too close. */
 double bg_noise_steal(const bg_noise *before, const bg_noise *after);
 
 #ifdef __cplusplus

@@ -93,7 +93,8 @@ static void print_cpu(const json_t *root)
     json_array_foreach(json_object_get(cpu, "core_kinds"), i, one) {
         printf("          %lld %s cores", (long long)integer_of(one, "cores"),
                string_of(one, "type", "unnamed"));
-        if (!absent(one, "max_mhz")) printf(", up to %lld MHz", (long long)integer_of(one, "max_mhz"));
+        if (!absent(one, "max_mhz"))
+            printf(", up to %lld MHz", (long long)integer_of(one, "max_mhz"));
         printf("\n");
     }
     printf("Caches    ");
@@ -110,7 +111,8 @@ static void print_cpu(const json_t *root)
 
 static void print_limits(const json_t *root)
 {
-    const json_t *limits = json_object_get(root, "limits"), *memory = json_object_get(root, "memory");
+    const json_t *limits = json_object_get(root, "limits");
+    const json_t *memory = json_object_get(root, "memory");
     printf("Memory    ");
     print_size(memory, "available");
     printf(" available of ");
@@ -138,7 +140,8 @@ static void print_isas(const json_t *root)
     printf("(each was tried)\n");
     json_array_foreach(isas, i, one)
         if (!json_is_true(json_object_get(one, "usable")))
-            printf("          not %s: %s\n", string_of(one, "name", ""), string_of(one, "reason", ""));
+            printf("          not %s: %s\n", string_of(one, "name", ""),
+                   string_of(one, "reason", ""));
 }
 
 static void print_noise(const json_t *root)
@@ -240,7 +243,8 @@ static void print_counters(const char *title, const json_t *array)
         if (!first) continue;
         printf("  %-10s %-12s", string_of(one, "backend", "-"), string_of(one, "status", ""));
         json_array_foreach(array, j, other)
-            if (same_source(one, other)) print_wrapped(string_of(other, "name", ""), INDENT, &column);
+            if (same_source(one, other))
+                print_wrapped(string_of(other, "name", ""), INDENT, &column);
         if (!absent(one, "reason")) {
             printf("\n%*s", INDENT, "");
             column = INDENT;
@@ -271,8 +275,8 @@ int bg_cmd_probe(int argc, char **argv)
     const char *out = NULL;
     int threads = 0, status;
     const bg_opt options[] = {
-        {BG_OPT_INT, "-t --threads", "N", "threads of the roofs (default: one a usable core)", &threads,
-         NULL, 1, 4096},
+        {BG_OPT_INT, "-t --threads", "N", "threads of the roofs (default: one a usable core)",
+         &threads, NULL, 1, 4096},
         {BG_OPT_FLAG, "--quick", NULL, "skip the roofs, which take two or three seconds", &quick,
          NULL, 0, 0},
         {BG_OPT_TEXT, "-o --out", "DIR", "write machine.json and machine.xml (hwloc) to DIR", &out,
@@ -281,9 +285,9 @@ int bg_cmd_probe(int argc, char **argv)
     };
     const bg_opt_spec spec = {
         .command = "probe", .usage = "[options]",
-        .summary = "Shows what this machine is and what it can reach: topology, limits, instruction "
-                   "sets that\nwork, measured roofs, noise, and which counters and energy meters "
-                   "can be read.",
+        .summary = "Shows what this machine is and what it can reach: topology, limits, "
+                   "instruction sets that\nwork, measured roofs, noise, and which counters and "
+                   "energy meters can be read.",
         .examples = "  bitgauge probe\n  bitgauge probe --quick --json\n",
         .options = options, .n_options = BG_COUNT(options),
     };

@@ -70,7 +70,8 @@ static bg_status nvml_open(bg_counters *c, void **state, bg_error *err)
         return BG_OK;
     }
     if (!load(v)) {
-        bg_counters_decline(c, BG_COUNTER_ENERGY_GPU, "%s is too old to meter energy", library_name);
+        bg_counters_decline(c, BG_COUNTER_ENERGY_GPU, "%s is too old to meter energy",
+                            library_name);
         return BG_OK;
     }
     status = v->api.init();

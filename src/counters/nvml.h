@@ -1,7 +1,7 @@
 /* nvml.h: the six functions of NVIDIA's management library that are used. Internal.
  *
  * The library is looked for at run time. Its C interface is stable: status codes are ints with 0
- * for success, devices are opaque pointers, energy is in millijoules since the driver was loaded. */
+ * for success, devices are opaque pointers, energy counts millijoules from the driver's start. */
 #ifndef BG_NVML_H
 #define BG_NVML_H
 

@@ -17,7 +17,7 @@
 
 enum { MAX_GROUPS = 4, MAX_EVENTS = 8, MAX_NAMES = 3 };
 
-/* By importance: the first group holds as many of the first as fit. Names in order of preference. */
+/* By importance: the first group holds as many of the first as fit. The better name first. */
 static const struct want {
     bg_counter id;
     bool may_be_zero;

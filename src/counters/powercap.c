@@ -105,7 +105,10 @@ static bg_status powercap_open(bg_counters *c, void **state, bg_error *err)
 static void powercap_start(void *state)
 {
     powercap *p = state;
-    for (size_t i = 0; i < p->n; i++) p->zones[i].ok = read_energy(p, &p->zones[i], &p->zones[i].before);
+    for (size_t i = 0; i < p->n; i++) {
+        zone *z = &p->zones[i];
+        z->ok = read_energy(p, z, &z->before);
+    }
     p->start_ns = bg_clock_ns();
 }
 

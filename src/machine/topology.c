@@ -54,7 +54,7 @@ static bg_status find_cores(bg_machine *m, bg_error *err)
     }
     m->n_cpus = hwloc_bitmap_weight(m->usable);
     if (m->n_cores == 0)
-        return bg_fail(err, BG_ERR_INPUT, NULL, "the topology has no CPU that this process may use");
+        return bg_fail(err, BG_ERR_INPUT, NULL, "there is no CPU that this process may use");
     return BG_OK;
 }
 

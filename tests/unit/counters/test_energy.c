@@ -198,7 +198,11 @@ static void test_battery(void **state)
 static unsigned fake_gpus;
 static int fake_status;
 static int fake_count(unsigned *n) { *n = fake_gpus; return 0; }
-static int fake_handle(unsigned i, void **device) { *device = (void *)(uintptr_t)(i + 1); return 0; }
+static int fake_handle(unsigned i, void **device)
+{
+    *device = (void *)(uintptr_t)(i + 1);
+    return 0;
+}
 static int fake_energy(void *device, unsigned long long *mj)
 {
     *mj = 1500u * (unsigned long long)(uintptr_t)device;

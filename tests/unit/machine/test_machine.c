@@ -138,6 +138,11 @@ static json_t *json_of(const bg_machine *m)
     return root;
 }
 
+static json_int_t number_at(const json_t *array, size_t i, const char *key)
+{
+    return json_integer_value(json_object_get(json_array_get(array, i), key));
+}
+
 static void test_json(void **state)
 {
     bg_machine *m = open_fixture(FIXTURE("hybrid"), FIXTURE("hybrid") "/topology.xml");
@@ -145,13 +150,14 @@ static void test_json(void **state)
     (void)state;
     kinds = json_object_get(cpu, "core_kinds");
     assert_int_equal(json_array_size(kinds), 2);
-    assert_string_equal(json_string_value(json_object_get(json_array_get(kinds, 1), "type")), "IntelCore");
-    assert_int_equal(json_integer_value(json_object_get(json_array_get(kinds, 1), "cores")), 8);
-    assert_int_equal(json_integer_value(json_object_get(json_array_get(kinds, 1), "max_mhz")), 4700);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(kinds, 1), "type")),
+                        "IntelCore");
+    assert_int_equal(number_at(kinds, 1, "cores"), 8);
+    assert_int_equal(number_at(kinds, 1, "max_mhz"), 4700);
     caches = json_object_get(cpu, "caches");
     assert_int_equal(json_array_size(caches), 3);
-    assert_int_equal(json_integer_value(json_object_get(json_array_get(caches, 0), "count")), 16);
-    assert_int_equal(json_integer_value(json_object_get(json_array_get(caches, 1), "shared_by")), 4);
+    assert_int_equal(number_at(caches, 0, "count"), 16);
+    assert_int_equal(number_at(caches, 1, "shared_by"), 4);
     limits = json_object_get(root, "limits");
     assert_true(json_is_null(json_object_get(limits, "cpu_quota")));
     assert_true(json_is_null(json_object_get(limits, "memory_limit")));
@@ -167,7 +173,8 @@ static void test_json(void **state)
     assert_int_equal(json_integer_value(json_object_get(cpu, "packages")), 2);
     assert_int_equal(json_integer_value(json_object_get(cpu, "numa_nodes")), 2);
     assert_int_equal(json_integer_value(json_object_get(cpu, "threads")), 32);
-    assert_true(json_number_value(json_object_get(json_object_get(root, "limits"), "cpu_quota")) == 6.5);
+    limits = json_object_get(root, "limits");
+    assert_true(json_number_value(json_object_get(limits, "cpu_quota")) == 6.5);
     json_decref(root);
     bg_machine_close(&m);
 }
@@ -288,7 +295,8 @@ static void test_isas(void **state)
     for (size_t i = 0; bg_isa_probes[i].name; i++)
         assert_true(m->isas[i].usable != (m->isas[i].reason[0] != 0));
 #if defined(__x86_64__)
-    assert_int_equal(m->isas[1].usable, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"));
+    assert_int_equal(m->isas[1].usable,
+                     __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"));
 #endif
     bg_machine_close(&m);
 }
