@@ -58,19 +58,20 @@ typedef struct papi {
 static void load_machine(void)
 {
     enum { BYTES = 16 << 20, STRIDE = 4096 + 64 };
-    static volatile uint64_t sink;
+    uint64_t sum = 0;
     char *buffer = bg_alloc_large(BYTES);
     bg_rng rng;
     bg_rng_seed(&rng, 1);
     for (int i = 0; i < 20000; i++)
-        if (bg_rng_u64(&rng) & 1) sink += 1;
+        if (bg_rng_u64(&rng) & 1) __asm__ volatile("" : "+r"(sum)); /* keeps the branch */
     if (!buffer) return;
     for (size_t i = 0; i < BYTES; i += STRIDE) buffer[i] = 1;
 #if defined(__x86_64__)
     for (size_t i = 0; i < BYTES; i += STRIDE) _mm_clflush(buffer + i);
     _mm_mfence();
 #endif
-    for (size_t i = 0; i < BYTES; i += STRIDE) sink += (uint64_t)buffer[i];
+    for (size_t i = 0; i < BYTES; i += STRIDE) sum += (uint64_t)buffer[i];
+    __asm__ volatile("" : : "r"(sum)); /* and the loads */
     bg_free_large(buffer, BYTES);
 }
 

@@ -17,7 +17,7 @@
 /* Eight accumulators; a step reads eight vectors. AHEAD: bytes to prefetch ahead, 0 for none.
  * Sanitizers would measure themselves, so they are kept out. */
 #define READ_LOOP(NAME, ISA, BYTES, AHEAD)                                                    \
-    TARGET(ISA) __attribute__((no_sanitize_address, no_sanitize_thread, no_sanitize_undefined)) \
+    TARGET(ISA) __attribute__((no_sanitize_address, no_sanitize_thread))                      \
     static uint64_t NAME(const void *from, size_t n)                                          \
     {                                                                                         \
         typedef uint64_t vec __attribute__((vector_size(BYTES), may_alias));                  \
