@@ -57,7 +57,7 @@ grep -q 'Q8_0, 8.74 MB, 8.51 bits per weight (Q8_0), .* s with 2 threads' "$dir/
 "$BITGAUGE" quantize "$model" "$dir/f16.gguf" F16 --threads 1 --json >"$dir/json"
 grep -q '"file_bytes": 16361248' "$dir/json" || fail "JSON: $(cat "$dir/json")"
 cmp "$model" "$dir/f16.gguf" || fail "F16 to F16 is not the same file"
-"$BITGAUGE" quantize "$dir/q8.gguf" "$dir/again.gguf" Q4_0 >/dev/null 2>"$dir/stderr"
+"$BITGAUGE" quantize "$dir/q8.gguf" "$dir/again.gguf" BF16 >/dev/null 2>"$dir/stderr"
 grep -q 'quantized already' "$dir/stderr" || fail "no warning about a quantized source"
 
 "$BITGAUGE" info "$dir/q8.gguf" --tensors >"$dir/info"
