@@ -112,8 +112,8 @@ bg_status bg_quantize_rows(const bg_format_info *from, const void *src, const bg
     if (!rows || !n) return BG_OK;
     if (!job.src_row || !job.dst_row)
         return bg_fail(err, BG_ERR_INPUT, NULL,
-                       "rows of %zu weights are no whole number of %s blocks of %u; choose a format "
-                       "with smaller blocks", n, job.src_row ? to->name : from->name,
+                       "rows of %zu weights are no whole number of %s blocks of %u; choose a "
+                       "format with smaller blocks", n, job.src_row ? to->name : from->name,
                        (job.src_row ? to : from)->block_weights);
     if (from == to) {
         memcpy(dst, src, rows * job.src_row);

@@ -9,8 +9,8 @@
 
 /* GCC makes these loops once more for wider vectors, to be chosen when the program is loaded,
  * which is too early for sanitizers. */
-#if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)                \
-    && !defined(__SANITIZE_THREAD__)
+#if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) &&              \
+    !defined(__SANITIZE_THREAD__)
 #define WIDE __attribute__((target_clones("avx2", "default")))
 #else
 #define WIDE
@@ -18,8 +18,8 @@
 
 /* Without importance, weights with heavier tails than a normal distribution (kurtosis over 3) have
  * columns that matter more than others, and large weights are a sign of them: errors then count
- * in proportion to 1 + strength * x^2 / mean(x^2). Measured on the outputs of whole matrices with
- * real activations, this beats uniform weights where there are outliers and equals them elsewhere. */
+ * in proportion to 1 + strength * x^2 / mean(x^2). On the outputs of whole matrices with real
+ * activations, this beats uniform weights where there are outliers and equals them elsewhere. */
 static double tail_strength(const float *x, size_t n, double *square)
 {
     double second = 0, fourth = 0;
@@ -50,7 +50,9 @@ void bg_target_load(bg_target *t, const float *in, const float *importance, size
             most = BG_MAX(most, t->w[i]);
         }
     }
-    for (size_t i = 0; i < n; i++) t->w[i] = most > 0 ? t->w[i] / most : 1.0f;
+    /* What has no importance still comes out near, as long as that costs the rest nothing. */
+    for (size_t i = 0; i < n; i++)
+        t->w[i] = most > 0 ? BG_MAX(t->w[i] / most, 1e-5f) : 1.0f;
 }
 
 /* The levels nearest to n weights. `table` is known to the compiler. */
@@ -106,8 +108,17 @@ INLINE void sums_of(const bg_grid *g, bool table, int n, const float *x, const f
 }
 
 /* One copy of the loops for each kind of sub-block: 16 or 32 integer levels, 32 from a table. */
-#define COPIES(suffix, table, n)                                                                     __attribute__((noinline)) WIDE static float error_##suffix(                                          const bg_grid *g, const float *x, const float *w, float scale, float min)                    {                                                                                                    return error_of(g, table, n, x, w, scale, min);                                              }                                                                                                __attribute__((noinline)) WIDE static void sums_##suffix(                                            const bg_grid *g, const float *x, const float *w, float scale, float min, bg_sums *sums) \
-    {                                                                                                    sums_of(g, table, n, x, w, scale, min, sums);                                                }
+#define COPIES(suffix, table, n)                                                                  \
+    __attribute__((noinline)) WIDE static float error_##suffix(                                   \
+        const bg_grid *g, const float *x, const float *w, float scale, float min)                 \
+    {                                                                                             \
+        return error_of(g, table, n, x, w, scale, min);                                           \
+    }                                                                                             \
+    __attribute__((noinline)) WIDE static void sums_##suffix(                                     \
+        const bg_grid *g, const float *x, const float *w, float scale, float min, bg_sums *sums)  \
+    {                                                                                             \
+        sums_of(g, table, n, x, w, scale, min, sums);                                             \
+    }
 COPIES(16, false, 16)
 COPIES(32, false, 32)
 COPIES(table, true, 32)

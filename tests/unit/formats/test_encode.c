@@ -168,7 +168,12 @@ static double least_error(const float *x, int n, int low, int high, bool affine)
  * sub-scales is small. */
 static void near_the_best(void **state)
 {
-    static const struct { const char *name; int sub, low, high; bool affine; double most; } cases[] = {
+    static const struct {
+        const char *name;
+        int sub, low, high;
+        bool affine;
+        double most;
+    } cases[] = {
         {"Q4_0", 32, -8, 7, false, 1.003}, {"Q5_0", 32, -16, 15, false, 1.004},
         {"Q4_1", 32, 0, 15, true, 1.02},   {"Q5_1", 32, 0, 31, true, 1.06},
         {"TQ2_0", 256, -1, 1, false, 1.002}, {"TQ1_0", 256, -1, 1, false, 1.002},
@@ -221,7 +226,8 @@ static void importance_counts(void **state)
         for (int i = 0; i < N; i++)
             blind += (double)importance[i] * (double)(x[i] - y[i]) * (double)(x[i] - y[i]);
         double ratio = error_of(f, x, importance, N) / blind;
-        if (ratio > (f->level > 2 ? 0.9 : 0.96)) fail_msg("%s: importance leaves %.3f of the error", f->name, ratio);
+        if (ratio > (f->level > 2 ? 0.9 : 0.96))
+            fail_msg("%s: importance leaves %.3f of the error", f->name, ratio);
     }
 }
 
