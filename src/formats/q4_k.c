@@ -26,7 +26,7 @@ void bg_q4_k_decode(const void *blocks, float *out, size_t n)
 
 static const bg_grid grid = {
     .subs = 8, .size = 32, .low = 0, .high = 15, .scale_low = 0, .scale_high = 63, .min_low = 0,
-    .min_high = 63, .reach = 2,
+    .min_high = 63, .reach = 3,
 };
 
 void bg_q4_k_encode(const float *in, const float *importance, void *blocks, size_t n)
