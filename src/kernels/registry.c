@@ -10,15 +10,15 @@ const bg_isa_code *const bg_isa_codes[BG_ISA_COUNT] = {
 #include "bitgauge/isas.def"
 };
 
-/* As long as the largest format id asks for. */
-#define BG_FORMAT(NAME, name, id, weights, bytes, activation, level) [id] = 1,
-static const char known_formats[] = {
+/* One more than the largest format id. */
+#define BG_FORMAT(NAME, name, id, weights, bytes, activation, level) char NAME[id + 1];
+enum { FORMAT_LIMIT = sizeof(union {
 #include "bitgauge/formats.def"
-};
+}) };
 
 /* Indexed by isa: its own kernels over those of the sets it implies. A later row of a table wins
  * over an earlier one, so a table lists its best kernel of a format last. */
-static const bg_kernel *best[BG_ISA_COUNT][sizeof known_formats][BG_OP_COUNT];
+static const bg_kernel *best[BG_ISA_COUNT][FORMAT_LIMIT][BG_OP_COUNT];
 static bg_encode_fn *encode_q8_0[BG_ISA_COUNT], *encode_q8_k[BG_ISA_COUNT];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -48,7 +48,7 @@ const bg_kernel *bg_kernel_at(size_t i)
 
 const bg_kernel *bg_kernel_find(bg_format format, bg_op op, bg_isa isa)
 {
-    if ((size_t)format >= sizeof known_formats) return NULL;
+    if ((size_t)format >= FORMAT_LIMIT) return NULL;
     pthread_once(&once, find_best);
     return best[isa][format][op];
 }

@@ -219,6 +219,7 @@ BG_INLINE void super_tile(const super_panel *p, const uint8_t *first, size_t x_s
 {
     const bg_block_q8_k *x[SUPER_COLS];
     vint acc[PANEL_VECTORS][SUPER_COLS], low[PANEL_VECTORS][SUPER_COLS];
+    BG_UNROLL
     for (int c = 0; c < cols; c++) {
         x[c] = (const bg_block_q8_k *)(first + (size_t)c * x_stride);
         BG_UNROLL
