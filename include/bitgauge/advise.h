@@ -33,6 +33,9 @@ typedef struct bg_advise_options {
 #define BG_ADVISE_FELT_KLD 0.01    /* nats; differences far below it are not felt */
 #define BG_ADVISE_USELESS_KLD 1.0  /* nats; no longer the same model: only --max-kld lets it in */
 
+/* Relative half-width that a speed without an interval (too few repetitions) is taken to have. */
+#define BG_ADVISE_UNKNOWN_NOISE 0.05
+
 /* What the quality loss of the candidates rests on; the first that the results have. */
 typedef enum bg_loss_basis {
     BG_LOSS_KLD,      /* measured KL divergence */

@@ -113,6 +113,23 @@ static const bg_candidate *unquantized(const bg_advice *a, const bg_candidate *c
     return found == c ? NULL : found;
 }
 
+/* "read L3" -> "reading from L3" */
+static void say_roof(const char *roof, bg_text *t)
+{
+    static const struct { const char *kind, *before, *after; } kinds[] = {
+        {"read ", "reading from ", ""},
+        {"flop ", "", " float arithmetic"},
+        {"int8op ", "", " integer arithmetic"},
+    };
+    for (size_t i = 0; i < BG_COUNT(kinds); i++) {
+        size_t n = strlen(kinds[i].kind);
+        if (strncmp(roof, kinds[i].kind, n)) continue;
+        bg_text_printf(t, "%s%s%s", kinds[i].before, roof + n, kinds[i].after);
+        return;
+    }
+    bg_text_puts(t, roof);
+}
+
 static void say_speed(const bg_advice *a, const bg_candidate *c, bg_text *t)
 {
     const bg_candidate *full = unquantized(a, c);
@@ -126,10 +143,16 @@ static void say_speed(const bg_advice *a, const bg_candidate *c, bg_text *t)
             bg_text_printf(t, " (95 %% interval %s to %s)",
                            bg_advise_number(low, sizeof low, c->tg_low),
                            bg_advise_number(high, sizeof high, c->tg_high));
+        else
+            bg_text_puts(t, " (too few repetitions for an interval)");
         if (full)
             bg_text_printf(t, ", %.*f times as fast as %s", c->tg_tps / full->tg_tps < 1.1 ? 2 : 1,
                            c->tg_tps / full->tg_tps, full->scheme);
-        if (roof && !isnan(share)) bg_text_printf(t, " and %.0f %% of its roof (%s)", share, roof);
+        if (roof && !isnan(share)) {
+            bg_text_printf(t, "%s %.0f %% of its roof (", full ? " and" : ",", share);
+            say_roof(roof, t);
+            bg_text_puts(t, ")");
+        }
         bg_text_puts(t, ", and ");
     }
     bg_text_printf(t, "needs %s of memory with the KV cache of %.0f tokens",

@@ -90,16 +90,22 @@ const char *bg_advise_lacks(const bg_advice *a, const bg_candidate *c, bg_object
     }
 }
 
+static double low_end(const bg_candidate *c)
+{
+    return isnan(c->tg_low) ? c->tg_tps * (1 - BG_ADVISE_UNKNOWN_NOISE) : c->tg_low;
+}
+
+static double high_end(const bg_candidate *c)
+{
+    return isnan(c->tg_high) ? c->tg_tps * (1 + BG_ADVISE_UNKNOWN_NOISE) : c->tg_high;
+}
+
 int bg_advise_compare_speed(const bg_candidate *a, const bg_candidate *b)
 {
-    double a_low = isnan(a->tg_low) ? a->tg_tps : a->tg_low;
-    double a_high = isnan(a->tg_high) ? a->tg_tps : a->tg_high;
-    double b_low = isnan(b->tg_low) ? b->tg_tps : b->tg_low;
-    double b_high = isnan(b->tg_high) ? b->tg_tps : b->tg_high;
     if (isnan(a->tg_tps) || isnan(b->tg_tps)) return isnan(b->tg_tps) - isnan(a->tg_tps);
     /* Both medians, so that one scheme with a wide interval does not equal everything. */
-    if (a->tg_tps > b->tg_tps) return a->tg_tps > b_high || b->tg_tps < a_low ? 1 : 0;
-    if (a->tg_tps < b->tg_tps) return a->tg_tps < b_low || b->tg_tps > a_high ? -1 : 0;
+    if (a->tg_tps > b->tg_tps) return a->tg_tps > high_end(b) || b->tg_tps < low_end(a) ? 1 : 0;
+    if (a->tg_tps < b->tg_tps) return a->tg_tps < low_end(b) || b->tg_tps > high_end(a) ? -1 : 0;
     return 0;
 }
 

@@ -167,6 +167,19 @@ static bg_status quality(void *user, const bg_cell *c, bg_quality *q, bg_error *
     return bg_quality_measure(rig->reference, rig->models[c->scheme], &o, q, err);
 }
 
+/* What decoding alone needs: the session of the sweep also has room for a prompt's batch. */
+static double decode_scratch(const bg_rig *rig, const bg_model *m, const bg_cell *c)
+{
+    bg_session_options o = {.n_ctx = 1, .n_batch = 1, .isa = c->isa,
+                            .team = rig->teams[thread_index(rig->plan, c->threads)]};
+    bg_session *s;
+    double bytes;
+    if (bg_session_open(&s, m, &o, NULL) != BG_OK) return NAN;
+    bytes = (double)bg_session_scratch_bytes(s);
+    bg_session_close(&s);
+    return bytes;
+}
+
 static void describe(void *user, const bg_cell *c, bg_row *row)
 {
     const bg_rig *rig = user;
@@ -174,6 +187,7 @@ static void describe(void *user, const bg_cell *c, bg_row *row)
     const bg_hparams *h = bg_model_hparams(rig->source);
     const bg_session *s = rig->sessions[c->scheme][variant(rig->plan, c)];
     char formats[128];
+    double scratch;
     bg_row_set_text(row, BG_COL_MODEL, h->name);
     bg_row_set_number(row, BG_COL_MODEL_PARAMS, (double)h->n_params);
     bg_row_set_number(row, BG_COL_KV_TOKEN, (double)bg_model_kv_bytes(h, 1024) / 1024);
@@ -190,10 +204,11 @@ static void describe(void *user, const bg_cell *c, bg_row *row)
                                                 c->isa)->tier));
     if (!s) return;
     bg_row_set_number(row, BG_COL_KV_BYTES, (double)bg_session_kv_bytes(s));
-    bg_row_set_number(row, BG_COL_SCRATCH, (double)bg_session_scratch_bytes(s));
-    bg_row_set_number(row, BG_COL_RSS_BYTES, (double)(bg_model_weight_bytes(m) +
-                                                      bg_session_kv_bytes(s) +
-                                                      bg_session_scratch_bytes(s)));
+    scratch = c->kind == BG_TEST_TG ? decode_scratch(rig, m, c)
+                                    : (double)bg_session_scratch_bytes(s);
+    bg_row_set_number(row, BG_COL_SCRATCH, scratch);
+    bg_row_set_number(row, BG_COL_RSS_BYTES,
+                      (double)(bg_model_weight_bytes(m) + bg_session_kv_bytes(s)) + scratch);
 }
 
 static void derive_energy(const bg_counters *counters, bg_row *row)

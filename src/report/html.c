@@ -44,9 +44,10 @@ static void put_element(bg_text *out, const char *open, const char *s, const cha
 
 static void put_table(bg_text *out, const doc_node *t)
 {
+    /* Outside of what scrolls, so that a narrow page does not cut it off. */
+    if (t->text[0]) put_element(out, "<p class=\"note\">", t->text, "</p>\n");
     bg_text_puts(out, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"table\">"
                       "<table>\n");
-    if (t->text[0]) put_element(out, "<caption>", t->text, "</caption>\n");
     bg_text_puts(out, "<thead><tr>");
     for (size_t c = 0; c < t->n_columns; c++) {
         put_element(out, t->columns[c].text ? "<th scope=\"col\" class=\"t\">" : "<th scope=\"col\">",

@@ -13,7 +13,11 @@ typedef struct bg_label {
     bool leader;              /* out: so far away that a line should join them */
 } bg_label;
 
+/* What else is drawn: dots along lines, that names had better not lie on. */
+typedef struct bg_obstacle { double x, y; } bg_obstacle;
+
 /* Greedy, deterministic: the most crowded points choose first. */
-void bg_place_labels(bg_label *labels, size_t n, double frame_width, double frame_height);
+void bg_place_labels(bg_label *labels, size_t n, const bg_obstacle *obstacles, size_t n_obstacles,
+                     double frame_width, double frame_height);
 
 #endif

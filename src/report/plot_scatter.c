@@ -106,17 +106,52 @@ static double back(double t, double low, double high, bool logarithmic)
     return logarithmic ? low * pow(high / low, t) : low + t * (high - low);
 }
 
+/* The next point of the front to the right of x; NULL at the end. */
+static const point *next_on_front(const scatter *s, double x)
+{
+    const point *next = NULL;
+    for (size_t i = 0; i < s->n; i++)
+        if (s->points[i].front && s->points[i].x > x && (!next || s->points[i].x < next->x))
+            next = &s->points[i];
+    return next;
+}
+
+static double pixel_x(const scatter *s, double x)
+{
+    return (WIDTH - LEFT - RIGHT) * along(x, s->x_min, s->x_max, s->x_log);
+}
+
+static double pixel_y(const scatter *s, double y)
+{
+    return (HEIGHT - TOP - BOTTOM) * along(y, s->y_min, s->y_max, true);
+}
+
+/* Dots along the front's line, a few pixels apart. */
+static size_t trace_front(const scatter *s, bg_obstacle *dots, size_t max)
+{
+    const point *a = next_on_front(s, -INFINITY), *b;
+    size_t n = 0;
+    for (; a && (b = next_on_front(s, a->x)); a = b) {
+        double x = pixel_x(s, a->x), y = pixel_y(s, a->y);
+        double dx = pixel_x(s, b->x) - x, dy = pixel_y(s, b->y) - y, length = hypot(dx, dy);
+        for (double t = 4; t < length && n < max; t += 4, n++)
+            dots[n] = (bg_obstacle){x + dx * t / length, y + dy * t / length};
+    }
+    return n;
+}
+
 static void place_names(const report *r, scatter *s)
 {
-    double w = WIDTH - LEFT - RIGHT, h = HEIGHT - TOP - BOTTOM;
+    bg_obstacle dots[512];
     for (size_t i = 0; i < s->n; i++) {
-        s->labels[i].x = w * along(s->points[i].x, s->x_min, s->x_max, s->x_log);
-        s->labels[i].y = h * along(s->points[i].y, s->y_min, s->y_max, true);
+        s->labels[i].x = pixel_x(s, s->points[i].x);
+        s->labels[i].y = pixel_y(s, s->points[i].y);
         s->labels[i].radius = s->points[i].c == bg_advice_pick(r->advice) ? 15 : 7;
         s->labels[i].width = 7.4 * (double)strlen(s->points[i].name);
         s->labels[i].height = 14;
     }
-    bg_place_labels(s->labels, s->n, w, h);
+    bg_place_labels(s->labels, s->n, dots, trace_front(s, dots, BG_COUNT(dots)),
+                    WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM);
 }
 
 /* x y level pick text-x text-y leader "name" */
@@ -135,24 +170,13 @@ static bool write_points(const report *r, const scatter *s, bg_gnuplot *g)
     return fclose(f) == 0;
 }
 
-/* The front as steps' corners, by x. */
-static bool write_front(scatter *s, bg_gnuplot *g)
+static bool write_front(const scatter *s, bg_gnuplot *g)
 {
     FILE *f = bg_gnuplot_data(g, "front.dat");
-    double last = -INFINITY;
-    size_t count = 0;
+    const point *p = next_on_front(s, -INFINITY);
     if (!f) return false;
-    for (;;) {
-        const point *next = NULL;
-        for (size_t i = 0; i < s->n; i++)
-            if (s->points[i].front && s->points[i].x > last && (!next || s->points[i].x < next->x))
-                next = &s->points[i];
-        if (!next) break;
-        last = next->x;
-        fprintf(f, "%.9g %.9g\n", next->x, next->y);
-        count++;
-    }
-    return fclose(f) == 0 && count > 0;
+    for (; p; p = next_on_front(s, p->x)) fprintf(f, "%.9g %.9g\n", p->x, p->y);
+    return fclose(f) == 0;
 }
 
 /* Round numbers for the logarithmic axis of sizes, which spans about a decade. */

@@ -1,6 +1,20 @@
 /* All schemes in one table, and the drawings that compare them. */
 #include "report/report.h"
 
+/* Which schemes the scatter plots leave out, and why. */
+static void put_left_out(const report *r, doc *d)
+{
+    bg_text names = {0};
+    for (size_t i = 0; i < r->n_schemes; i++)
+        if (r->schemes[i]->loss > BG_ADVISE_USELESS_KLD)
+            bg_text_printf(&names, "%s%s", names.length ? ", " : "", r->schemes[i]->scheme);
+    if (names.data)
+        bg_doc_text(d, "Left out of these two drawings, since they lose over %.0f nat and are no "
+                       "longer the same model: %s.", BG_ADVISE_USELESS_KLD, names.data);
+    d->failed |= names.failed;
+    bg_text_fini(&names);
+}
+
 void bg_section_results(const report *r, doc *d)
 {
     bg_doc_heading(d, 2, "All schemes");
@@ -28,6 +42,7 @@ void bg_section_results(const report *r, doc *d)
                      "with the Pareto front and the pick ringed",
                      "The same losses against the size of the weights. The front here counts size, "
                      "not speed.");
+    if (r->drawn[BG_PLOT_SIZE] || r->drawn[BG_PLOT_TRADE]) put_left_out(r, d);
     bg_report_figure(r, d, BG_PLOT_SPEED, "Bars of decode and prefill speed by scheme, with 95 % "
                      "intervals", "Decode speed (one token after the other) and prefill speed (a "
                      "whole prompt), the best instruction set and thread count of each.");

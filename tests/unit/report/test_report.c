@@ -91,7 +91,7 @@ static void places_names(void **state)
     for (int i = 0; i < 20; i++)
         l[i] = (bg_label){.x = 200 + 30 * (i % 5) + 3 * i, .y = 150 + 30 * (i / 5), .radius = 7,
                           .width = 45, .height = 13};
-    bg_place_labels(l, 20, 600, 400);
+    bg_place_labels(l, 20, NULL, 0, 600, 400);
     for (int i = 0; i < 20; i++) {
         assert_true(l[i].text_x > 22 && l[i].text_x < 578 && l[i].text_y > 6 && l[i].text_y < 394);
         for (int j = 0; j < i; j++)
