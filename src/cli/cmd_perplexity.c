@@ -8,6 +8,7 @@
 #include <string.h>
 
 enum { SELF_DOCUMENTS = 16 };            /* of one window each, when --chunks does not say */
+#define EMBEDDED_NAME "Codelet 8M"
 #define EMBEDDED_TEXT "models/codelet/codelet-eval.txt"
 #define TEXT_LIMIT ((size_t)500 << 20)
 
@@ -102,12 +103,14 @@ static bg_status write_text(run *r, bg_error *err)
     return bg_self_text(run_base(r) ? run_base(r) : r->model, &o, &r->tokens, &r->n_tokens, err);
 }
 
-/* A file, the model's own text, or the text that comes with the embedded model. */
+/* A file, the model's own text, or the text that comes with the embedded model, whose
+ * quantizations carry its name. */
 static bg_status get_tokens(run *r, bg_error *err)
 {
     const char *text = r->a->text;
+    bool embedded = strcmp(bg_model_hparams(r->model)->name, EMBEDDED_NAME) == 0;
     if (text && strcmp(text, "self") == 0) return write_text(r, err);
-    r->text_path = text ? bg_strdup(text) : r->a->model ? NULL : bg_data_path(EMBEDDED_TEXT);
+    r->text_path = text ? bg_strdup(text) : embedded ? bg_data_path(EMBEDDED_TEXT) : NULL;
     return r->text_path ? read_text(r, err) : write_text(r, err);
 }
 
@@ -204,7 +207,8 @@ int bg_cmd_perplexity(int argc, char **argv)
     const bg_opt options[] = {
         {BG_OPT_TEXT, "-m --model", "FILE", "the model; default: the embedded one", &a.model, NULL, 0, 0},
         {BG_OPT_TEXT, "-f --text --file", "FILE|self", "text to measure on; self: the model writes it. "
-         "Default: the embedded model's own, else self", &a.text, NULL, 0, 0},
+         "Default: self, but for the\n"
+         "                              embedded model and its quantizations the text it comes with", &a.text, NULL, 0, 0},
         {BG_OPT_TEXT, "--base", "FILE", "unquantized model to measure KL divergence from", &a.base, NULL, 0, 0},
         {BG_OPT_TEXT, "--scheme", "NAME", "quantize the model in memory first; it then is the base too",
          &a.scheme, NULL, 0, 0},

@@ -45,6 +45,10 @@ equals "$dir/same.json" kld_max 0.0
 equals "$dir/same.json" same_top_pct 100.0
 equals "$dir/same.json" rms_dp_pct 0.0
 
+# The embedded model comes with its text, also under another path.
+"$BITGAUGE" perplexity "$model" --ctx 64 --chunks 2 --json >"$dir/path.json"
+equals "$dir/path.json" ppl "$(value "$dir/embedded.json" ppl)"
+
 # Quantized in memory: worse, but not by much.
 "$BITGAUGE" perplexity --ctx 64 --chunks 2 --scheme q8_0 --json >"$dir/q8_0.json"
 awk -v k="$(value "$dir/q8_0.json" kld_mean)" 'BEGIN { exit !(k > 1e-5 && k < 2e-3) }' ||
@@ -54,9 +58,10 @@ for words in "as Q8_0" "1 window of 32 tokens, 15 scored" "KL divergence" "99.9 
     grep -qF "$words" "$dir/table" || fail "'$words' is not in the table: $(cat "$dir/table")"
 done
 
-# The model writes its own text where none is given: the same again, other with another seed.
+# A model of another name writes its own text: the same again, other with another seed.
+LC_ALL=C sed '0,/Codelet 8M/s/Codelet 8M/Codelet 9M/' "$model" >"$dir/named.gguf"
 for seed in 1 1 2; do
-    "$BITGAUGE" perplexity "$model" --ctx 16 --chunks 2 --seed $seed --json >"$dir/self-$seed.json.new"
+    "$BITGAUGE" perplexity "$dir/named.gguf" --ctx 16 --chunks 2 --seed $seed --json >"$dir/self-$seed.json.new"
     [ ! -e "$dir/self-$seed.json" ] ||
         equals "$dir/self-$seed.json.new" ppl "$(value "$dir/self-$seed.json" ppl)"
     mv "$dir/self-$seed.json.new" "$dir/self-$seed.json"
