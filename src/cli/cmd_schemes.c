@@ -9,10 +9,7 @@ typedef struct line { const bg_scheme *scheme; bg_quantize_plan plan; double bpw
 static void print_table(const bg_gguf *g, const line *lines, size_t n)
 {
     char size[32];
-    bg_gguf_string name = {bg_gguf_path(g), 0};
-    bg_gguf_get_string(g, "general.name", &name);
-    if (!name.length) printf("Schemes for %s:\n\n", bg_gguf_path(g));
-    else printf("Schemes for %.*s:\n\n", (int)BG_MIN(name.length, (size_t)60), name.data);
+    printf("Schemes for %s:\n\n", bg_gguf_path(g));
     printf("%-8s%-8s%8s%12s  %s\n", "scheme", "base", "bpw", "file", "formats");
     for (size_t i = 0; i < n; i++) {
         const bg_quantize_plan *p = &lines[i].plan;

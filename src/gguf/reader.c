@@ -243,7 +243,6 @@ static bg_status take_tensor(cursor *c, bg_tensor *t)
         return fail_at(c, start, BG_ERR_INPUT,
                        "%s has unknown type %u: the file is damaged, or newer than this bitgauge",
                        c->what, t->type_id);
-    if (offset > SIZE_MAX) return fail_truncated(c, offset);
     t->bytes = offset;
     return BG_OK;
 }

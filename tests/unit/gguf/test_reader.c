@@ -308,13 +308,17 @@ static void embedded_model(void **state)
     assert_int_equal(bg_gguf_file_bytes(g), 16361248);
     assert_true(bg_gguf_get_string(g, "general.architecture", &s));
     assert_memory_equal(s.data, "llama", 5);
-    assert_true(bg_gguf_get_u64(g, "llama.block_count", &n));
+    assert_true(bg_gguf_get_u64(g, "llama.block_count", &n) && n == 8);
+    assert_int_equal(bg_gguf_value_count(g), 26);
+    assert_int_equal(bg_gguf_tensor_count(g), 75);
+    assert_int_equal(bg_gguf_find(g, "tokenizer.ggml.tokens")->count, 4096);
+    assert_int_equal(bg_gguf_tensor_find(g, "blk.7.ffn_down.weight")->ne[0], 768);
     for (size_t i = 0; i < bg_gguf_tensor_count(g); i++) {
         const bg_tensor *t = bg_gguf_tensor_at(g, i);
         weights += t->ne[0] * t->ne[1];
         assert_ptr_equal(bg_gguf_tensor_find(g, t->name), t);
     }
-    assert_true(weights > 0);
+    assert_int_equal(weights, 8130816);
     bg_gguf_close(&g);
     assert_fails(bg_gguf_open(&g, "/nonexistent.gguf", &err), BG_ERR_IO, "check the path", &err);
     assert_fails(bg_gguf_open(&g, BG_SOURCE "/LICENSE", &err), BG_ERR_INPUT, "not a GGUF", &err);
