@@ -83,10 +83,32 @@ bg_status bg_rig_session(bg_rig *rig, const bg_model *m, bg_isa isa, size_t inde
     return bg_session_open(out, m, &o, err);
 }
 
+uint64_t bg_rig_scheme_bytes(const bg_rig *rig, size_t scheme)
+{
+    bg_scheme_model facts = bg_model_scheme_facts(rig->source);
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < bg_model_tensor_count(rig->source); i++) {
+        const bg_tensor *t = bg_model_tensor_at(rig->source, i);
+        bg_format f = bg_scheme_tensor_format(rig->plan->schemes[scheme], &facts, t->name,
+                                              t->n_dims, t->ne, NULL);
+        size_t rows = (size_t)(t->ne[1] * t->ne[2] * t->ne[3]);
+        bytes += bg_format_row_bytes(bg_format_get((int)f), t->ne[0]) * rows;
+    }
+    return bytes;
+}
+
 static bg_status load(void *user, size_t scheme, bg_error *err)
 {
     bg_rig *rig = user;
-    uint64_t start = bg_clock_ns();
+    uint64_t start = bg_clock_ns(), bytes = bg_rig_scheme_bytes(rig, scheme);
+    uint64_t available = bg_machine_memory_available(rig->machine);
+    char needs[32], has[32];
+    /* Linux promises memory that it does not have, and then kills. */
+    if (bytes > available)
+        return bg_fail(err, BG_ERR_NOMEM, NULL, "its weights take %s and %s are free: close other "
+                       "programs or leave the scheme out",
+                       bg_format_size(needs, sizeof needs, (double)bytes),
+                       bg_format_size(has, sizeof has, (double)available));
     BG_TRY(bg_model_quantize(&rig->models[scheme], rig->source, rig->plan->schemes[scheme],
                              rig->importance, rig->teams[rig->plan->n_threads - 1], NULL, NULL,
                              err));

@@ -31,6 +31,8 @@ typedef struct bg_rig {
 bg_status bg_rig_open(bg_rig *rig, bg_error *err);   /* teams, counters, scratch; the rest is set */
 void bg_rig_close(bg_rig *rig);
 bg_runner bg_rig_runner(bg_rig *rig);
+/* Bytes that the weights of a scheme of the plan take. */
+uint64_t bg_rig_scheme_bytes(const bg_rig *rig, size_t scheme);
 /* Session of any model with the sizes that the plan needs. */
 bg_status bg_rig_session(bg_rig *rig, const bg_model *m, bg_isa isa, size_t thread_index,
                          bg_session **out, bg_error *err);

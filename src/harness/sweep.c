@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 static const char embedded_model[] = "models/codelet/codelet-8m-f16.gguf";
 static const char embedded_text[] = "models/codelet/codelet-eval.txt";
@@ -104,19 +105,6 @@ static bg_status resume(bg_rig *rig, const json_t *identity, bg_results **r, bg_
     return BG_OK;
 }
 
-/* Bytes that a scheme's weights will take. */
-static uint64_t scheme_bytes(const bg_model *m, const bg_scheme *scheme)
-{
-    bg_scheme_model facts = bg_model_scheme_facts(m);
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < bg_model_tensor_count(m); i++) {
-        const bg_tensor *t = bg_model_tensor_at(m, i);
-        bg_format f = bg_scheme_tensor_format(scheme, &facts, t->name, t->n_dims, t->ne, NULL);
-        bytes += bg_format_row_bytes(bg_format_get((int)f), t->ne[0]) * t->ne[1];
-    }
-    return bytes;
-}
-
 /* Sizes what the plan left open, from one run of the source model: how many windows of quality fit
  * the time limit, and which schemes fit into memory together. */
 static bg_status calibrate(bg_rig *rig, bg_error *err)
@@ -136,7 +124,7 @@ static bg_status calibrate(bg_rig *rig, bg_error *err)
     status = bg_time_test(&t, &seconds, err);
     if (status == BG_OK) status = bg_time_test(&t, &seconds, err);
     for (size_t i = 0; i < p->n_schemes; i++)
-        bytes[i] = scheme_bytes(rig->source, p->schemes[i]) +
+        bytes[i] = bg_rig_scheme_bytes(rig, i) +
                    variants * (bg_session_kv_bytes(s) + bg_session_scratch_bytes(s));
     bg_session_close(&s);
     if (status != BG_OK) return status;
@@ -156,7 +144,13 @@ static bg_status read_tokens(bg_rig *rig, const char *text, bg_error *err)
                               .isa = rig->plan->isas[rig->plan->n_isas - 1],
                               .team = rig->teams[rig->plan->n_threads - 1],
                               .progress = bg_rig_alive, .user = rig};
-    if (text) return bg_tokens_read(&rig->tokens, rig->source, text, err);
+    if (text) {
+        BG_TRY(bg_tokens_read(&rig->tokens, rig->source, text, err));
+        if (rig->plan->quality == BG_QUALITY_OFF || rig->tokens.count >= BG_WINDOW) return BG_OK;
+        return bg_fail(err, BG_ERR_INPUT, text, "has %zu tokens and quality needs %d: give a "
+                       "longer text, or --text self, or --quality off", rig->tokens.count,
+                       BG_WINDOW);
+    }
     bg_rig_progress(rig, &p);
     return bg_tokens_self(&rig->tokens, rig->source, rig->options->out,
                           rig->windows ? rig->windows : SELF_WINDOWS_FULL, &o, err);
@@ -215,13 +209,14 @@ static bg_status prepare(bg_rig *rig, const char *text, bg_results **r, size_t *
 {
     json_t *identity = make_identity(rig, text);
     bg_status status = identity ? resume(rig, identity, r, err) : bg_fail_nomem(err, "the plan", 0);
-    bool resumed = *r != NULL;
+    bool resumed = *r != NULL, existed = bg_file_exists(rig->options->out);
     *left = resumed ? bg_engine_restore(rig->plan, *r) : rig->plan->n_cells;
     if (status == BG_OK) status = bg_dir_create(rig->options->out, err);
     if (status == BG_OK && *left) status = bg_rig_open(rig, err);
     if (status == BG_OK && *left && !resumed) status = calibrate(rig, err);
     if (status == BG_OK && *left) status = read_tokens(rig, text, err);
     if (status == BG_OK && !resumed) status = new_folder(rig, identity, r, err);
+    if (status != BG_OK && !existed) rmdir(rig->options->out); /* goes when it is empty */
     if (status == BG_OK && *left) status = measure_machine(rig, err);
     json_decref(identity);
     return status;

@@ -4,7 +4,7 @@ T=$(mktemp -d)
 trap 'rm -rf "$T"' EXIT
 cd "$T"
 fail() { echo "$*" >&2; exit 1; }
-tiny="--schemes Q4_0,Q4_K_M -p 16 -n 4 --reps 2 --quality off --time-limit 20 --no-report"
+tiny="--schemes Q8_0,F16 -p 16 -n 4 --reps 2 --quality off --time-limit 0 --no-report"
 
 # refuses ARGUMENTS... -- WORDS: exit 2, one line, that says this.
 refuses() {
@@ -31,10 +31,10 @@ ls r | grep -q tmp && fail "a temporary file is left"
 cp r/results.csv before
 "$BITGAUGE" sweep $tiny --out r >out 2>err || fail "again: $(cat err)"
 cmp -s before r/results.csv || fail "a finished sweep changed"
-refuses --schemes Q8_0 --out r -- "another plan"
+refuses --schemes F16 --out r -- "another plan"
 
 # Killed in the middle, it goes on to the same end.
-long="--schemes Q4_0,Q8_0 -p 16 -n 4 --reps 40 --quality off --no-report"
+long="--schemes Q8_0,BF16 -p 16 -n 4 --reps 15 --time-limit 0 --quality off --no-report"
 "$BITGAUGE" sweep $long --out k >out 2>err &
 pid=$!
 for i in $(seq 300); do [ -s k/plan.json ] && break; sleep 0.1; done
@@ -43,10 +43,10 @@ kill -9 $pid 2>/dev/null || true
 wait $pid 2>/dev/null || true
 "$BITGAUGE" sweep $long --out k >out 2>err || fail "resume: $(cat err)"
 [ "$(grep -c ',ok,' k/results.csv)" = 4 ] || fail "rows after resuming"
-[ "$(wc -l <k/samples.csv)" = 161 ] || fail "samples after resuming: $(wc -l <k/samples.csv)"
+[ "$(wc -l <k/samples.csv)" = 61 ] || fail "samples after resuming: $(wc -l <k/samples.csv)"
 
 # Without --out: results/latest.
-"$BITGAUGE" sweep --schemes Q4_0 -p 0 -n 2 --reps 1 --quality off --no-report >out 2>err ||
+"$BITGAUGE" sweep --schemes F16 -p 0 -n 2 --reps 1 --quality off --no-report >out 2>err ||
     fail "default folder: $(cat err)"
 [ -s results/latest/results.csv ] || fail "results/latest"
 
@@ -64,6 +64,8 @@ refuses --reps many --out n -- "--reps"
 refuses -m file --out n -- "file: "
 refuses -m missing.gguf --out n -- "check the path"
 refuses --text missing.txt --schemes Q4_0 --out n -- "check the path"
+printf 'too short' >short.txt
+refuses --text short.txt --schemes Q4_0 --out n -- "quality needs 512"
 refuses -p 0 -n 0 --quality off --out n -- "nothing to measure"
 refuses --schem Q4_0 --out n -- "did you mean --schemes"
-[ ! -e n/results.csv ] || fail "something half written is left"
+[ ! -e n ] || fail "something half written is left"
