@@ -58,7 +58,8 @@ static bg_status quantize(run *r, bg_error *err)
     const bg_scheme *scheme = bg_scheme_find(r->a->scheme);
     const char *near = scheme ? NULL : bg_scheme_nearest(r->a->scheme);
     if (!scheme)
-        return bg_fail(err, BG_ERR_INPUT, "--scheme", "'%s' is unknown%s%s%s; see `bitgauge schemes`",
+        return bg_fail(err, BG_ERR_INPUT, "--scheme",
+                       "'%s' is unknown%s%s%s; see `bitgauge schemes`",
                        r->a->scheme, near ? ": did you mean " : "", near ? near : "",
                        near ? "?" : "");
     if (r->a->imatrix) BG_TRY(bg_importance_open(&r->importance, r->a->imatrix, err));
@@ -205,28 +206,38 @@ int bg_cmd_perplexity(int argc, char **argv)
 {
     arguments a = {.isa = "native", .ctx = 512, .seed = 1};
     const bg_opt options[] = {
-        {BG_OPT_TEXT, "-m --model", "FILE", "the model; default: the embedded one", &a.model, NULL, 0, 0},
-        {BG_OPT_TEXT, "-f --text --file", "FILE|self", "text to measure on; self: the model writes it. "
-         "Default: self, but for the\n"
-         "                              embedded model and its quantizations the text it comes with", &a.text, NULL, 0, 0},
-        {BG_OPT_TEXT, "--base", "FILE", "unquantized model to measure KL divergence from", &a.base, NULL, 0, 0},
-        {BG_OPT_TEXT, "--scheme", "NAME", "quantize the model in memory first; it then is the base too",
-         &a.scheme, NULL, 0, 0},
-        {BG_OPT_TEXT, "--imatrix", "FILE", "importance matrix for --scheme", &a.imatrix, NULL, 0, 0},
-        {BG_OPT_INT, "-c --ctx --ctx-size", "N", "tokens of a window (512); its second half is scored",
-         &a.ctx, NULL, 4, 1 << 20},
-        {BG_OPT_INT, "--chunks", "N", "windows at most (0: the whole text)", &a.chunks, NULL, 0, 1 << 30},
-        {BG_OPT_INT, "-t --threads", "N", "threads (0: one a core)", &a.threads, NULL, 0, 4096},
-        {BG_OPT_TEXT, "--isa", "NAME", "best instruction set to use (native)", &a.isa, NULL, 0, 0},
-        {BG_OPT_INT, "-s --seed", "N", "of the text that the model writes (1)", &a.seed, NULL, 0, 0},
+        {BG_OPT_TEXT, "-m --model", "FILE", "the model; default: the embedded one", &a.model,
+         NULL, 0, 0},
+        {BG_OPT_TEXT, "-f --text --file", "FILE|self",
+         "text to measure on; self: the model writes it. Default: self,\n"
+         "                              but the embedded model comes with one", &a.text, NULL, 0,
+         0},
+        {BG_OPT_TEXT, "--base", "FILE", "unquantized model to measure KL divergence from",
+         &a.base, NULL, 0, 0},
+        {BG_OPT_TEXT, "--scheme", "NAME",
+         "quantize the model in memory first; it then is the base too", &a.scheme, NULL, 0, 0},
+        {BG_OPT_TEXT, "--imatrix", "FILE", "importance matrix for --scheme", &a.imatrix, NULL, 0,
+         0},
+        {BG_OPT_INT, "-c --ctx --ctx-size", "N",
+         "tokens of a window (512); its second half is scored", &a.ctx, NULL, 4, 1 << 20},
+        {BG_OPT_INT, "--chunks", "N", "windows at most (0: the whole text)", &a.chunks,
+         NULL, 0, 1 << 30},
+        {BG_OPT_INT, "-t --threads", "N", "threads (0: one a core)", &a.threads, NULL, 0,
+         4096},
+        {BG_OPT_TEXT, "--isa", "NAME", "best instruction set to use (native)", &a.isa, NULL, 0,
+         0},
+        {BG_OPT_INT, "-s --seed", "N", "of the text that the model writes (1)", &a.seed,
+         NULL, 0, 0},
         {BG_OPT_FLAG, "--json", NULL, "print JSON", &a.json, NULL, 0, 0},
     };
     const bg_opt_spec spec = {
         .command = "perplexity", .usage = "[MODEL] [options]",
-        .summary = "Measures how well a model predicts a text and, against a base, what quantization\n"
-                   "changed: perplexity and KL divergence by the conventions of llama-perplexity.",
+        .summary = "Measures how well a model predicts a text and, against a base, what\n"
+                   "quantization changed: perplexity and KL divergence by the conventions of\n"
+                   "llama-perplexity.",
         .examples = "  bitgauge perplexity --scheme Q4_K_M\n"
-                    "  bitgauge perplexity model-Q4_K_M.gguf --base model-F16.gguf -f wiki.test.raw\n",
+                    "  bitgauge perplexity model-Q4_K_M.gguf --base model-F16.gguf "
+                    "-f wiki.test.raw\n",
         .options = options, .n_options = BG_COUNT(options), .max_words = 1,
     };
     const char *word = NULL;

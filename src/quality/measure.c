@@ -62,8 +62,8 @@ bg_status bg_reference_open(bg_reference **out, const bg_model *base, const int3
     bg_reference *r;
     *out = NULL;
     if (n_ctx < MIN_CTX)
-        return bg_fail(err, BG_ERR_INPUT, NULL, "a window of %u tokens is too short: use at least %d",
-                       n_ctx, MIN_CTX);
+        return bg_fail(err, BG_ERR_INPUT, NULL,
+                       "a window of %u tokens is too short: use at least %d", n_ctx, MIN_CTX);
     if (count == 0)
         return bg_fail(err, BG_ERR_INPUT, NULL,
                        "the text has %zu tokens, but a window needs %u: give a longer text or a "
@@ -140,13 +140,14 @@ static bg_status check_model(const bg_reference *r, const bg_model *model, bg_er
                        "has another vocabulary than the base %s: take the unquantized file of the "
                        "same model as base", bg_gguf_path(bg_model_gguf(r->base)));
     if (r->windows.n_ctx > bg_model_hparams(model)->n_ctx_train)
-        bg_log(BG_LOG_WARN, "windows of %u tokens are longer than the %u that %s was trained on: its "
-               "perplexity will suffer", r->windows.n_ctx, bg_model_hparams(model)->n_ctx_train, path);
+        bg_log(BG_LOG_WARN, "windows of %u tokens are longer than the %u that %s was trained on: "
+               "its perplexity will suffer", r->windows.n_ctx, bg_model_hparams(model)->n_ctx_train,
+               path);
     for (uint64_t i = 0; i < r->windows.count * r->windows.n_ctx; i++)
         if (r->windows.tokens[i] < 0 || (uint32_t)r->windows.tokens[i] >= n_vocab)
             return bg_fail(err, BG_ERR_INPUT, path,
-                           "has %u tokens, but the text holds token %d: tokenize it with this model",
-                           n_vocab, r->windows.tokens[i]);
+                           "has %u tokens, but the text holds token %d: tokenize it with this "
+                           "model", n_vocab, r->windows.tokens[i]);
     return BG_OK;
 }
 

@@ -11,7 +11,8 @@ enum { LANES = 16 };
 
 /* exp(x) for x <= 0, within 2 units in the last place; at least exp(-87), NaN for NaN. Cody-Waite
  * reduction to [-ln 2 / 2, ln 2 / 2] and a Taylor polynomial of degree 7. Adding 1.5 * 2^23 rounds
- * to an integer and leaves it in the low bits, whence it moves into the exponent of a power of 2. */
+ * to an integer and leaves it in the low bits, whence it moves into the exponent of a power of
+ * 2. */
 static inline float exp_negative(float x)
 {
     const float magic = 12582912.0f;

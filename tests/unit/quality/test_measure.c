@@ -150,8 +150,8 @@ static void test_refusals(void **state)
     o.n_ctx = 257;
     o.progress = stop;
     o.max_windows = 2;
-    assert_fails(bg_reference_open(&r, model, text, n_text, &o, &err), BG_ERR_INTERRUPTED, "stopped",
-                 &err);
+    assert_fails(bg_reference_open(&r, model, text, n_text, &o, &err), BG_ERR_INTERRUPTED,
+                 "stopped", &err);
 }
 
 static void write_text(size_t docs, uint32_t parallel, uint64_t seed, bg_team *team, int32_t **out)

@@ -115,7 +115,8 @@ static void test_summary(void **state)
     assert_near(q.ppl_se, exp(2), 1e-12); /* variance 1 over n - 1 = 1 */
     /* Divergences 0 to 1000 in a scrambled order; one p in four falls from 1 to 1/2. */
     for (int i = 0; i < N; i++)
-        s[i] = (bg_token_score){.nll = i % 4 ? 0 : log(2), .kld = i * 8 % N, .same_top = i % 10 == 0};
+        s[i] = (bg_token_score){.nll = i % 4 ? 0 : log(2), .kld = i * 8 % N,
+                                .same_top = i % 10 == 0};
     bg_score_summary(s, N, true, scratch, &q);
     assert_true(q.has_base);
     assert_near(q.kld_mean, 500, 1e-9);
