@@ -1,5 +1,6 @@
-/* Any bytes as a GGUF file: read, looked at in every way, planned for quantization, opened as a
- * model, and as an importance matrix. */
+/* Any bytes as a GGUF file: read, looked at in every way, planned for quantization, opened and run
+ * as a model, and opened as an importance matrix. */
+#include "base/base.h"
 #include "model/model.h"
 
 #include <stdlib.h>
@@ -50,6 +51,29 @@ static void look_at_all(const bg_gguf *g)
     (void)kept;
 }
 
+/* Three tokens through whatever the weights are. */
+static void run(const bg_model *m, bg_isa isa)
+{
+    bg_session_options o = {.n_ctx = 4, .n_batch = 2, .isa = isa};
+    uint32_t n_vocab = bg_model_hparams(m)->n_vocab;
+    int32_t tokens[] = {0, (int32_t)n_vocab - 1, 0};
+    float *logits = calloc(n_vocab, sizeof *logits);
+    bg_session *s;
+    bg_error err;
+    bg_rng rng;
+    bg_rng_seed(&rng, 1);
+    if (logits && bg_session_open(&s, m, &o, &err) == BG_OK) {
+        bg_batch two = {.n = 2, .tokens = tokens}, one = {.n = 1, .tokens = tokens + 2};
+        int32_t next;
+        if (bg_session_eval(s, &two, logits, &err) != BG_OK) abort();
+        if (bg_session_eval(s, &one, logits, &err) != BG_OK) abort();
+        next = bg_sample_token(logits, n_vocab, 1, &rng);
+        if (next < 0 || (uint32_t)next >= n_vocab) abort();
+        bg_session_close(&s);
+    }
+    free(logits);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     bg_gguf *g;
@@ -64,6 +88,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bg_importance_close(&importance);
     /* The model takes the file. */
     if (g && (bg_model_open_gguf(&m, g, &err) == BG_OK) != (m != NULL)) abort();
+    if (m) {
+        run(m, BG_ISA_REF);
+        run(m, bg_isa_usable(BG_ISA_AVX2, NULL) ? BG_ISA_AVX2 : BG_ISA_REF);
+    }
     bg_model_close(&m);
     return 0;
 }
