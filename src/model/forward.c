@@ -13,20 +13,51 @@ static const bg_matrix *matrix(const bg_session *s, uint32_t layer, bg_matrix_id
     return &s->matrices[layer * BG_W_COUNT + (size_t)id];
 }
 
-static void embed(const bg_pass *p, int member, int size)
+/* What one member works with. A pass of one token has nothing to share out between matrix products:
+ * every member then does those steps whole, in memory of its own, which saves half the barriers. */
+typedef struct worker {
+    const bg_pass *p;
+    const bg_session *s;
+    int member, size;
+    bool lone;
+    float *x, *turn;
+    uint8_t *const *act;
+} worker;
+
+static worker make_worker(const bg_pass *p, int member, int size)
 {
     const bg_session *s = p->s;
-    const bg_tensor *t = s->model->token_embd;
+    const bg_member_scratch *own = &s->members[member];
+    if (p->n == 1 && size > 1)
+        return (worker){p, s, member, size, true, own->x, own->turn, own->act};
+    return (worker){p, s, member, size, false, s->x, s->turn, s->act};
+}
+
+static void share_columns(const worker *w, size_t n, size_t *begin, size_t *end)
+{
+    if (w->lone) *begin = 0, *end = n;
+    else bg_team_share(n, 1, w->member, w->size, begin, end);
+}
+
+/* After steps that are not shared out when there is one token. */
+static void column_barrier(const worker *w)
+{
+    if (!w->lone) bg_team_barrier(w->s->team);
+}
+
+static void embed(const worker *w)
+{
+    const bg_model *m = w->s->model;
+    const bg_tensor *t = m->token_embd;
     const bg_format_info *f = bg_format_get(t->format);
-    size_t row_bytes = bg_format_row_bytes(f, t->ne[0]), begin, end;
-    size_t rope_dim = s->model->h.rope_dim;
-    bg_team_share(p->n, 1, member, size, &begin, &end);
+    size_t row_bytes = bg_format_row_bytes(f, t->ne[0]), rope_dim = m->h.rope_dim, begin, end;
+    share_columns(w, w->p->n, &begin, &end);
     for (size_t i = begin; i < end; i++) {
-        float *turn = s->turn + i * rope_dim;
-        bg_format_decode(f, (const uint8_t *)t->data + (size_t)p->tokens[i] * row_bytes,
-                         s->x + i * t->ne[0], t->ne[0]);
+        float *turn = w->turn + i * rope_dim;
+        bg_format_decode(f, (const uint8_t *)t->data + (size_t)w->p->tokens[i] * row_bytes,
+                         w->x + i * t->ne[0], t->ne[0]);
         for (size_t j = 0; j < rope_dim / 2; j++) {
-            double angle = (double)s->pos[i] * s->model->rope_speed[j];
+            double angle = (double)w->s->pos[i] * m->rope_speed[j];
             turn[2 * j] = (float)cos(angle);
             turn[2 * j + 1] = (float)sin(angle);
         }
@@ -34,68 +65,68 @@ static void embed(const bg_pass *p, int member, int size)
 }
 
 /* Encodes column i of an input for each kernel format of the mask. */
-static void encode(const bg_session *s, unsigned slots, size_t i, const float *in, size_t k)
+static void encode(const worker *w, unsigned slots, size_t i, const float *in, size_t k)
 {
+    const bg_session *s = w->s;
     for (unsigned slot = 0; slot < s->n_slots; slot++)
         if (slots >> slot & 1)
             bg_activation_encode(s->slots[slot], s->isa, in,
-                                 s->act[slot] + i * bg_activation_bytes(s->slots[slot], k), k);
+                                 w->act[slot] + i * bg_activation_bytes(s->slots[slot], k), k);
 }
 
 /* Adds what the block before left in delta (when `add`), normalises, encodes. */
-static void normalise(const bg_session *s, const columns *c, const float *weight, bool add,
-                      unsigned slots, int member, int size)
+static void normalise(const worker *w, const columns *c, const float *weight, bool add,
+                      unsigned slots)
 {
+    const bg_session *s = w->s;
     size_t n = s->model->h.n_embd, begin, end;
-    float *row = s->members[member].row;
-    bg_team_share(c->n, 1, member, size, &begin, &end);
+    float *row = s->members[w->member].row;
+    share_columns(w, c->n, &begin, &end);
     for (size_t i = begin; i < end; i++) {
-        float *x = s->x + token_of(c, i) * n;
+        float *x = w->x + token_of(c, i) * n;
         if (add) s->vec->add(x, s->delta + i * n, n);
         s->vec->rmsnorm(x, weight, row, s->model->h.rms_eps, n);
-        encode(s, slots, i, row, n);
+        encode(w, slots, i, row, n);
     }
 }
 
-static void encode_columns(const bg_session *s, const columns *c, const float *in, size_t k,
-                           unsigned slots, int member, int size)
+static void encode_columns(const worker *w, const columns *c, const float *in, size_t k,
+                           unsigned slots)
 {
     size_t begin, end;
-    bg_team_share(c->n, 1, member, size, &begin, &end);
-    for (size_t i = begin; i < end; i++) encode(s, slots, i, in + token_of(c, i) * k, k);
+    share_columns(w, c->n, &begin, &end);
+    for (size_t i = begin; i < end; i++) encode(w, slots, i, in + token_of(c, i) * k, k);
 }
 
 /* Rows [begin, end) of a product with n encoded columns; y is row 0 of column 0. */
-static void multiply(const bg_session *s, const bg_matrix *w, size_t begin, size_t end, size_t n,
-                     float *y, size_t y_stride)
+static void multiply(const worker *w, const bg_matrix *a, size_t begin, size_t end, size_t n,
+                     float *y)
 {
     bg_matmul args = {
-        .w = w->data + begin * w->row_bytes, .w_stride = w->row_bytes,
-        .x = s->act[w->slot], .x_stride = bg_activation_bytes(s->slots[w->slot], w->k),
-        .y = y + begin, .y_stride = y_stride,
-        .k = w->k, .rows = end - begin, .cols = n,
+        .w = a->data + begin * a->row_bytes, .w_stride = a->row_bytes,
+        .x = w->act[a->slot], .x_stride = bg_activation_bytes(w->s->slots[a->slot], a->k),
+        .y = y + begin, .y_stride = a->rows,
+        .k = a->k, .rows = end - begin, .cols = n,
     };
     if (begin == end || n == 0) return;
-    if (n == 1) w->gemv(&args);
-    else w->gemm(&args);
+    if (n == 1) a->gemv(&args);
+    else a->gemm(&args);
 }
 
 /* This member's rows of a product. */
-static void multiply_share(const bg_session *s, const bg_matrix *w, size_t n, float *y, int member,
-                           int size)
+static void multiply_share(const worker *w, const bg_matrix *a, size_t n, float *y)
 {
     size_t begin, end;
-    bg_team_share(w->rows, BG_ROW_GRAIN, member, size, &begin, &end);
-    multiply(s, w, begin, end, n, y, w->rows);
+    bg_team_share(a->rows, BG_ROW_GRAIN, w->member, w->size, &begin, &end);
+    multiply(w, a, begin, end, n, y);
 }
 
-static void rotate(const bg_pass *p, float *y, size_t width, size_t begin, size_t end)
+static void rotate(const worker *w, float *y, size_t width, size_t begin, size_t end)
 {
-    const bg_session *s = p->s;
-    size_t rope_dim = s->model->h.rope_dim, head_dim = s->model->h.head_dim;
-    for (size_t i = 0; i < p->n; i++)
+    size_t rope_dim = w->s->model->h.rope_dim, head_dim = w->s->model->h.head_dim;
+    for (size_t i = 0; i < w->p->n; i++)
         for (size_t head = begin; head < end; head++)
-            s->vec->rope(y + i * width + head * head_dim, s->turn + i * rope_dim, rope_dim);
+            w->s->vec->rope(y + i * width + head * head_dim, w->turn + i * rope_dim, rope_dim);
 }
 
 static void store_keys(const bg_pass *p, uint32_t layer, uint32_t begin, uint32_t end)
@@ -130,36 +161,37 @@ static void store_values(const bg_pass *p, uint32_t layer, uint32_t begin, uint3
 
 /* Queries, keys and values are one list of heads, so that each member ends with whole heads to
  * rotate and to store. */
-static void project(const bg_pass *p, uint32_t layer, int member, int size)
+static void project(const worker *w, uint32_t layer)
 {
-    const bg_session *s = p->s;
+    const bg_session *s = w->s;
     const bg_hparams *h = &s->model->h;
     const struct { bg_matrix_id id; float *y; uint32_t heads; } parts[] = {
         {BG_W_Q, s->q, h->n_head}, {BG_W_K, s->k, h->n_head_kv}, {BG_W_V, s->v, h->n_head_kv},
     };
     size_t begin, end, first = 0;
-    bg_team_share(h->n_head + 2 * (size_t)h->n_head_kv, 1, member, size, &begin, &end);
+    bg_team_share(h->n_head + 2 * (size_t)h->n_head_kv, 1, w->member, w->size, &begin, &end);
     for (size_t i = 0; i < BG_COUNT(parts); first += parts[i++].heads) {
         size_t b = BG_MAX(begin, first), e = BG_MIN(end, first + parts[i].heads);
-        const bg_matrix *w = matrix(s, layer, parts[i].id);
+        const bg_matrix *a = matrix(s, layer, parts[i].id);
         if (b >= e) continue;
         b -= first;
         e -= first;
-        multiply(s, w, b * h->head_dim, e * h->head_dim, p->n, parts[i].y, w->rows);
-        if (parts[i].id != BG_W_V) rotate(p, parts[i].y, w->rows, b, e);
-        if (parts[i].id == BG_W_K) store_keys(p, layer, (uint32_t)b, (uint32_t)e);
-        if (parts[i].id == BG_W_V) store_values(p, layer, (uint32_t)b, (uint32_t)e);
+        multiply(w, a, b * h->head_dim, e * h->head_dim, w->p->n, parts[i].y);
+        if (parts[i].id != BG_W_V) rotate(w, parts[i].y, a->rows, b, e);
+        if (parts[i].id == BG_W_K) store_keys(w->p, layer, (uint32_t)b, (uint32_t)e);
+        if (parts[i].id == BG_W_V) store_values(w->p, layer, (uint32_t)b, (uint32_t)e);
     }
 }
 
 /* The same rows of gate and up on one member, which can so combine them. */
-static void gate_and_up(const bg_session *s, uint32_t layer, size_t n, int member, int size)
+static void gate_and_up(const worker *w, uint32_t layer, size_t n)
 {
+    const bg_session *s = w->s;
     const bg_matrix *gate = matrix(s, layer, BG_W_GATE), *up = matrix(s, layer, BG_W_UP);
     size_t begin, end;
-    bg_team_share(gate->rows, BG_ROW_GRAIN, member, size, &begin, &end);
-    multiply(s, gate, begin, end, n, s->gate, gate->rows);
-    multiply(s, up, begin, end, n, s->up, up->rows);
+    bg_team_share(gate->rows, BG_ROW_GRAIN, w->member, w->size, &begin, &end);
+    multiply(w, gate, begin, end, n, s->gate);
+    multiply(w, up, begin, end, n, s->up);
     for (size_t i = 0; i < n && begin < end; i++)
         s->vec->silu_mul(s->gate + i * gate->rows + begin, s->up + i * up->rows + begin,
                          end - begin);
@@ -174,32 +206,32 @@ static unsigned slots_of(const bg_session *s, uint32_t layer, const bg_matrix_id
 
 /* One layer; *c shrinks to the wanted tokens once the last layer's keys and values are stored.
  * Returns with its last sum still in delta. */
-static void layer_run(const bg_pass *p, uint32_t layer, columns *c, int member, int size)
+static void layer_run(const worker *w, uint32_t layer, columns *c)
 {
     static const bg_matrix_id qkv[] = {BG_W_Q, BG_W_K, BG_W_V}, out[] = {BG_W_OUT},
                               ffn[] = {BG_W_GATE, BG_W_UP}, down[] = {BG_W_DOWN};
-    const bg_session *s = p->s;
+    const bg_session *s = w->s;
     const bg_layer *l = &s->model->layers[layer];
     columns rows;
-    normalise(s, c, l->attn_norm_f32, layer > 0, slots_of(s, layer, qkv, 3), member, size);
+    normalise(w, c, l->attn_norm_f32, layer > 0, slots_of(s, layer, qkv, 3));
+    column_barrier(w);
+    project(w, layer);
     bg_team_barrier(s->team);
-    project(p, layer, member, size);
+    bg_attention_run(w->p, layer, w->member, w->size);
     bg_team_barrier(s->team);
-    bg_attention_run(p, layer, member, size);
+    if (layer + 1 == s->model->h.n_layer) *c = (columns){w->p->n_out, s->out};
+    encode_columns(w, c, s->att, s->q_width, slots_of(s, layer, out, 1));
+    column_barrier(w);
+    multiply_share(w, matrix(s, layer, BG_W_OUT), c->n, s->delta);
     bg_team_barrier(s->team);
-    if (layer + 1 == s->model->h.n_layer) *c = (columns){p->n_out, s->out};
-    encode_columns(s, c, s->att, s->q_width, slots_of(s, layer, out, 1), member, size);
-    bg_team_barrier(s->team);
-    multiply_share(s, matrix(s, layer, BG_W_OUT), c->n, s->delta, member, size);
-    bg_team_barrier(s->team);
-    normalise(s, c, l->ffn_norm_f32, true, slots_of(s, layer, ffn, 2), member, size);
-    bg_team_barrier(s->team);
-    gate_and_up(s, layer, c->n, member, size);
+    normalise(w, c, l->ffn_norm_f32, true, slots_of(s, layer, ffn, 2));
+    column_barrier(w);
+    gate_and_up(w, layer, c->n);
     bg_team_barrier(s->team);
     rows = (columns){c->n, NULL};
-    encode_columns(s, &rows, s->gate, s->model->h.n_ff, slots_of(s, layer, down, 1), member, size);
-    bg_team_barrier(s->team);
-    multiply_share(s, matrix(s, layer, BG_W_DOWN), c->n, s->delta, member, size);
+    encode_columns(w, &rows, s->gate, s->model->h.n_ff, slots_of(s, layer, down, 1));
+    column_barrier(w);
+    multiply_share(w, matrix(s, layer, BG_W_DOWN), c->n, s->delta);
     bg_team_barrier(s->team);
 }
 
@@ -207,11 +239,11 @@ void bg_forward_run(void *user, int member, int size)
 {
     const bg_pass *p = user;
     const bg_session *s = p->s;
+    worker w = make_worker(p, member, size);
     columns c = {p->n, NULL};
-    embed(p, member, size);
-    for (uint32_t layer = 0; layer < s->model->h.n_layer; layer++)
-        layer_run(p, layer, &c, member, size);
-    normalise(s, &c, s->model->output_norm_f32, true, 1u << s->output.slot, member, size);
-    bg_team_barrier(s->team);
-    multiply_share(s, &s->output, c.n, p->logits, member, size);
+    embed(&w);
+    for (uint32_t layer = 0; layer < s->model->h.n_layer; layer++) layer_run(&w, layer, &c);
+    normalise(&w, &c, s->model->output_norm_f32, true, 1u << s->output.slot);
+    column_barrier(&w);
+    multiply_share(&w, &s->output, c.n, p->logits);
 }

@@ -77,6 +77,7 @@ static void lay_out(bg_session *s, cursor *c)
 {
     const bg_hparams *h = &s->model->h;
     size_t n = s->n_batch, attention, widest = BG_MAX(BG_MAX(h->n_embd, h->n_ff), s->q_width);
+    size_t bytes[BG_MAX_SLOTS];
     int members = bg_team_size(s->team);
     cursor other;
     s->x = take(c, n, h->n_embd * sizeof(float));
@@ -93,16 +94,19 @@ static void lay_out(bg_session *s, cursor *c)
     c->used = BG_MAX(attention, other.used);
     c->overflow |= other.overflow;
     for (unsigned i = 0; i < s->n_slots; i++) {
-        size_t bytes = bg_activation_bytes(s->slots[i], bg_round_up(widest, BG_FORMAT_MAX_BLOCK));
-        s->act[i] = take(c, n, bytes);
+        bytes[i] = bg_activation_bytes(s->slots[i], bg_round_up(widest, BG_FORMAT_MAX_BLOCK));
+        s->act[i] = take(c, n, bytes[i]);
     }
     s->pos = take(c, n, sizeof *s->pos);
     s->out = take(c, n, sizeof *s->out);
     s->spans = take(c, n, sizeof *s->spans);
     s->members = take(c, (size_t)members, sizeof *s->members);
     for (int i = 0; i < members; i++) {
-        bg_member_scratch own;
+        bg_member_scratch own = {0};
         own.row = take(c, h->n_embd, sizeof(float));
+        own.x = take(c, h->n_embd, sizeof(float));
+        own.turn = take(c, h->rope_dim, sizeof(float));
+        for (unsigned j = 0; j < s->n_slots; j++) own.act[j] = take(c, 1, bytes[j]);
         own.q = take(c, BG_ATT_ROWS, h->head_dim * sizeof(float));
         own.scores = take(c, BG_ATT_ROWS, BG_ATT_BLOCK * sizeof(float));
         own.out = take(c, BG_ATT_ROWS, s->value_width * sizeof(float));

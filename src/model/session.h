@@ -32,7 +32,9 @@ typedef struct bg_span { uint32_t first, count, seq, pos; } bg_span;
 
 /* One member's own memory. */
 typedef struct bg_member_scratch {
-    float *row;                      /* n_embd */
+    float *row;                      /* n_embd: a normalised token */
+    float *x, *turn;                 /* as in the session, of a pass of one token */
+    uint8_t *act[BG_MAX_SLOTS];
     float *q, *scores, *out;         /* BG_ATT_ROWS rows of head_dim, BG_ATT_BLOCK, value_width */
 } bg_member_scratch;
 
