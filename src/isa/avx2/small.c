@@ -28,10 +28,56 @@ BG_INLINE vint iq4_nl_group(const void *block)
     return iq4_values(nibbles(((const bg_block_q4_0 *)block)->qs));
 }
 
+BG_INLINE void q4_0_pair(const void *a, const void *b, vint *first, vint *second)
+{
+    nibbles_pair(((const bg_block_q4_0 *)a)->qs, ((const bg_block_q4_0 *)b)->qs, first, second);
+}
+
+BG_INLINE void q4_1_pair(const void *a, const void *b, vint *first, vint *second)
+{
+    nibbles_pair(((const bg_block_q4_1 *)a)->qs, ((const bg_block_q4_1 *)b)->qs, first, second);
+}
+
+BG_INLINE void fives_pair(const uint8_t *a, const uint8_t *a_high, const uint8_t *b,
+                          const uint8_t *b_high, vint *first, vint *second)
+{
+    vint first_bits, second_bits;
+    nibbles_pair(a, b, first, second);
+    fifth_bits_pair(a_high, b_high, &first_bits, &second_bits);
+    *first = v_or(*first, first_bits);
+    *second = v_or(*second, second_bits);
+}
+
+BG_INLINE void q5_0_pair(const void *a, const void *b, vint *first, vint *second)
+{
+    const bg_block_q5_0 *v = a, *w = b;
+    fives_pair(v->qs, v->qh, w->qs, w->qh, first, second);
+}
+
+BG_INLINE void q5_1_pair(const void *a, const void *b, vint *first, vint *second)
+{
+    const bg_block_q5_1 *v = a, *w = b;
+    fives_pair(v->qs, v->qh, w->qs, w->qh, first, second);
+}
+
+BG_INLINE void q8_0_pair(const void *a, const void *b, vint *first, vint *second)
+{
+    const bg_block_q8_0 *v = a, *w = b;
+    *first = v_load_two(v->qs, w->qs);
+    *second = v_load_two(v->qs + 16, w->qs + 16);
+}
+
+BG_INLINE void iq4_nl_pair(const void *a, const void *b, vint *first, vint *second)
+{
+    q4_0_pair(a, b, first, second);
+    *first = iq4_values(*first);
+    *second = iq4_values(*second);
+}
+
 /* depth: 127 times the largest q, twice, times the depth must stay below 2^15. */
 #define SMALL(name, type, is_signed, has_min, offset, depth)                            \
-    static const small_format name = {sizeof(bg_block_##type), name##_group, is_signed, \
-                                      has_min, offset, depth};                          \
+    static const small_format name = {sizeof(bg_block_##type), name##_group,            \
+                                      name##_pair, is_signed, has_min, offset, depth};  \
     static void name##_panel(const bg_matmul *a, const uint8_t **rows)                  \
     {                                                                                   \
         small_panel_run(a, rows, name);                                                 \

@@ -27,6 +27,11 @@ BG_INLINE vint v_load_same(const void *p) /* 16 bytes, twice */
 {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i_u *)p));
 }
+BG_INLINE vint v_load_two(const void *a, const void *b) /* 16 bytes of each */
+{
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i_u *)a)),
+                                   _mm_loadu_si128((const __m128i_u *)b), 1);
+}
 BG_INLINE vint v_spread(const void *p) /* 4 bytes into every lane */
 {
     int x;
@@ -35,7 +40,6 @@ BG_INLINE vint v_spread(const void *p) /* 4 bytes into every lane */
 }
 BG_INLINE void v_store(void *p, vint a) { _mm256_storeu_si256((__m256i_u *)p, a); }
 BG_INLINE void v_prefetch(const void *p) { _mm_prefetch((const char *)p, _MM_HINT_T0); }
-BG_INLINE vint v_first(int x) { return _mm256_zextsi128_si256(_mm_cvtsi32_si128(x)); }
 BG_INLINE vint v_zero(void) { return _mm256_setzero_si256(); }
 BG_INLINE vint v_all8(int x) { return _mm256_set1_epi8((char)x); }
 BG_INLINE vint v_all16(int x) { return _mm256_set1_epi16((short)x); }
@@ -91,6 +95,20 @@ BG_INLINE int v_sum_s8(vint a)
 }
 
 BG_INLINE float v_half(const uint8_t *p) { return _cvtsh_ss(bg_load_u16(p)); }
+
+/* Numbers of two blocks: the lower lanes are the first's, the upper lanes the second's. */
+BG_INLINE vint v_two_lanes(int a, int b) { return _mm256_setr_epi32(a, 0, 0, 0, b, 0, 0, 0); }
+BG_INLINE vflt v_two_floats(float a, float b) { return _mm256_setr_ps(a, a, a, a, b, b, b, b); }
+/* The half (at = 0) or the second half (at = 2) at the start of each block, of which there are four
+ * bytes. */
+BG_INLINE vflt v_two_halves(const uint8_t *a, const uint8_t *b, int at)
+{
+    __m128i both = _mm_blend_epi32(_mm_set1_epi32((int)bg_load_u32(a)),
+                                   _mm_set1_epi32((int)bg_load_u32(b)), 0xc);
+    const __m128i order = _mm_setr_epi16(0x0100, 0x0100, 0x0100, 0x0100, 0x0908, 0x0908, 0x0908,
+                                         0x0908);
+    return _mm256_cvtph_ps(_mm_shuffle_epi8(both, _mm_add_epi8(order, _mm_set1_epi8((char)at))));
+}
 
 /* Lane i of out[j] is lane j of rows[i]. */
 BG_INLINE void v_transpose(const vint rows[LANES], vint out[LANES])

@@ -1,7 +1,9 @@
 /* small.h: loops over formats with blocks of 32 weights and Q8_0 activations. Internal.
  *
  * Written in the words of the including file's vector.h. A format brings `group`, which gives the
- * weights of a block as unsigned (or signed: `offset` is 0) bytes. A block's dot product is
+ * weights of a block as unsigned (or signed: `offset` is 0) bytes, and `pair`, which gives those of
+ * two blocks: `first` gets the first halves of both, `second` their second halves. A block's dot
+ * product is
  *
  *     d dx (sum(q x) - offset sum(x))              the integer is exact
  *     d dx  sum(q x) + m (dx sum(x))               for formats with a min */
@@ -11,24 +13,116 @@
 #include "isa/template/panel.h"
 
 typedef vint small_group_fn(const void *block);
+typedef void small_pair_fn(const void *a, const void *b, vint *first, vint *second);
 
 /* All constants. The block starts with d and, if has_min, m. depth: quads that add up in 16 bits. */
 typedef struct small_format {
     size_t bytes;
     small_group_fn *group;
+    small_pair_fn *pair;
     bool is_signed, has_min;
     int offset, depth;
 } small_format;
 
 enum {
     SMALL_AHEAD = 1024,  /* bytes that GEMV asks for ahead of its use */
-    SMALL_STRIP = 128,   /* blocks of activations that GEMV prepares at a time */
+    SMALL_STRIP = 64,    /* pairs of blocks of activations that GEMV prepares at a time */
     SMALL_ROWS = 4,      /* rows that GEMV takes together */
     SMALL_GROUPS = 8,    /* blocks of a row that GEMM unpacks at a time */
     SMALL_COLS = 2,
 };
 
-/* What the rows share of a block of activations. */
+/* Two blocks of activations as all rows of GEMV use them. The lower lanes belong to the first block,
+ * the upper lanes to the second. */
+typedef struct small_activations {
+    vint first, second;  /* as small_pair_fn orders weights */
+    vint zero;           /* -offset sum(x), in one lane of each block */
+    vflt d, sum;         /* dx; dx sum(x), in one lane of each block */
+} small_activations;
+
+/* b is NULL behind the last block of an odd number. */
+BG_INLINE small_activations small_activations_of(const bg_block_q8_0 *a, const bg_block_q8_0 *b,
+                                                 small_format f)
+{
+    static const bg_block_q8_0 nothing = {.d = {0, 0}};
+    small_activations x;
+    float da = v_half(a->d), db = 0;
+    int sum_a = v_sum_s8(v_load(a->qs)), sum_b = 0;
+    if (b) {
+        db = v_half(b->d);
+        sum_b = v_sum_s8(v_load(b->qs));
+    } else {
+        b = &nothing;
+    }
+    x.first = v_load_two(a->qs, b->qs);
+    x.second = v_load_two(a->qs + 16, b->qs + 16);
+    x.zero = v_two_lanes(-f.offset * sum_a, -f.offset * sum_b);
+    x.d = v_two_floats(da, db);
+    x.sum = v_mul(x.d, v_float(v_two_lanes(sum_a, sum_b)));
+    return x;
+}
+
+/* One pair of blocks of one row. */
+BG_INLINE void small_pair(const uint8_t *a, const uint8_t *b, const small_activations *x,
+                          small_format f, vflt *acc, vflt *low)
+{
+    vint first, second, p;
+    f.pair(a, b, &first, &second);
+    if (f.is_signed) {
+        p = v_add32(v_dot_16(v_dot_s8(first, x->first), v_all16(1)),
+                    v_dot_16(v_dot_s8(second, x->second), v_all16(1)));
+    } else {
+        p = v_add16(v_dot_u8(first, x->first), v_dot_u8(second, x->second));
+        p = v_dot_16(p, v_all16(1));
+        if (f.offset) p = v_add32(p, x->zero);
+    }
+    if (f.has_min) *low = v_fma(v_two_halves(a, b, 2), x->sum, *low);
+    *acc = v_fma(v_mul(v_two_halves(a, b, 0), x->d), v_float(p), *acc);
+}
+
+BG_INLINE void small_gemv_rows(const bg_matmul *a, size_t r, size_t first, size_t n, int rows,
+                               const small_activations *x, small_format f)
+{
+    const uint8_t *w[SMALL_ROWS];
+    vflt acc[SMALL_ROWS], low[SMALL_ROWS];
+    BG_UNROLL
+    for (int i = 0; i < rows; i++) {
+        w[i] = (const uint8_t *)a->w + (r + (size_t)i) * a->w_stride + first * f.bytes;
+        acc[i] = low[i] = v_all(0);
+    }
+    for (size_t b = 0; b < n / 2; b++) {
+        BG_UNROLL
+        for (int i = 0; i < rows; i++) {
+            const uint8_t *block = w[i] + 2 * b * f.bytes;
+            small_pair(block, block + f.bytes, &x[b], f, &acc[i], &low[i]);
+            v_prefetch(block + SMALL_AHEAD);
+        }
+    }
+    BG_UNROLL
+    for (int i = 0; i < rows; i++) {
+        const uint8_t *last = w[i] + (n - 1) * f.bytes; /* its pair has no activations */
+        if (n % 2) small_pair(last, last, &x[n / 2], f, &acc[i], &low[i]);
+        a->y[r + (size_t)i] += v_sum(v_add(acc[i], low[i]));
+    }
+}
+
+BG_INLINE void small_gemv(const bg_matmul *a, small_format f)
+{
+    size_t blocks = a->k / 32;
+    memset(a->y, 0, a->rows * sizeof *a->y);
+    for (size_t first = 0; first < blocks; first += 2 * SMALL_STRIP) {
+        small_activations x[SMALL_STRIP];
+        const bg_block_q8_0 *from = (const bg_block_q8_0 *)a->x + first;
+        size_t n = BG_MIN(blocks - first, (size_t)2 * SMALL_STRIP), r = 0;
+        for (size_t b = 0; b < n; b += 2)
+            x[b / 2] = small_activations_of(from + b, b + 1 < n ? from + b + 1 : NULL, f);
+        for (; r + SMALL_ROWS <= a->rows; r += SMALL_ROWS)
+            small_gemv_rows(a, r, first, n, SMALL_ROWS, x, f);
+        for (; r < a->rows; r++) small_gemv_rows(a, r, first, n, 1, x, f);
+    }
+}
+
+/* What the rows of GEMM share of a block of activations. */
 typedef struct small_column {
     const int8_t *q;
     int32_t zero;    /* -offset sum(x) */
@@ -44,46 +138,6 @@ BG_INLINE small_column small_prepare(const bg_block_q8_0 *x, small_format f)
         column.sum = column.d * (float)sum;
     }
     return column;
-}
-
-BG_INLINE void small_gemv_rows(const bg_matmul *a, size_t r, size_t first, size_t n, int rows,
-                               const small_column *x, small_format f)
-{
-    const uint8_t *w[SMALL_ROWS];
-    vflt acc[SMALL_ROWS];
-    float low[SMALL_ROWS] = {0};
-    for (int i = 0; i < rows; i++) {
-        w[i] = (const uint8_t *)a->w + (r + (size_t)i) * a->w_stride + first * f.bytes;
-        acc[i] = v_all(0);
-    }
-    for (size_t b = 0; b < n; b++) {
-        vint v = v_load(x[b].q), zero = v_first(x[b].zero);
-        BG_UNROLL
-        for (int i = 0; i < rows; i++) {
-            const uint8_t *block = w[i] + b * f.bytes;
-            vint q = f.group(block);
-            vint p = v_dot_16(f.is_signed ? v_dot_s8(q, v) : v_dot_u8(q, v), v_all16(1));
-            if (f.offset) p = v_add32(p, zero);
-            acc[i] = v_fma(v_all(v_half(block) * x[b].d), v_float(p), acc[i]);
-            if (f.has_min) low[i] += v_half(block + 2) * x[b].sum;
-            v_prefetch(block + SMALL_AHEAD);
-        }
-    }
-    for (int i = 0; i < rows; i++) a->y[r + (size_t)i] += v_sum(acc[i]) + low[i];
-}
-
-BG_INLINE void small_gemv(const bg_matmul *a, small_format f)
-{
-    size_t blocks = a->k / 32;
-    memset(a->y, 0, a->rows * sizeof *a->y);
-    for (size_t first = 0; first < blocks; first += SMALL_STRIP) {
-        small_column x[SMALL_STRIP];
-        size_t n = BG_MIN(blocks - first, (size_t)SMALL_STRIP), r = 0;
-        for (size_t b = 0; b < n; b++) x[b] = small_prepare((const bg_block_q8_0 *)a->x + first + b, f);
-        for (; r + SMALL_ROWS <= a->rows; r += SMALL_ROWS)
-            small_gemv_rows(a, r, first, n, SMALL_ROWS, x, f);
-        for (; r < a->rows; r++) small_gemv_rows(a, r, first, n, 1, x, f);
-    }
 }
 
 /* Up to SMALL_GROUPS blocks of each row of a panel; a lane is a row. */
