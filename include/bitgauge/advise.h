@@ -44,7 +44,8 @@ typedef enum bg_loss_basis {
 } bg_loss_basis;
 
 /* One scheme as a candidate: its rows joined, for speed the fastest of each test over instruction
- * sets and threads. Unknown numbers are NaN, rows NULL. Borrowed from the results and the advice. */
+ * sets and threads. Unknown numbers are NaN, rows NULL. Borrowed from the results and the advice.
+ */
 typedef struct bg_candidate {
     const char *scheme;
     const bg_row *any, *tg, *pp, *quality; /* any: the first row, also of a failed scheme */

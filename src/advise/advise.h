@@ -6,6 +6,7 @@
 #include "bitgauge/advise.h"
 
 #define BG_UNQUANTIZED_BPW 15.5 /* F16 and BF16 */
+#define BG_HEAVY_LOSS 0.1       /* nats: readers notice */
 
 /* Constraints are lines of bg_limits in judge.c. */
 enum { BG_LIMIT_MEMORY, BG_LIMIT_TPS, BG_LIMIT_KLD, BG_LIMIT_PPL, BG_LIMIT_COUNT };

@@ -95,7 +95,8 @@ static char *compare_words(const bg_advice *a, const bg_candidate *c, const bg_c
     compare_speed(c, pick, &good, &bad, &same_speed);
     compare_loss(a, c, pick, &good, &bad);
     compare_memory(c, pick, &good, &bad);
-    if (same_speed) bg_text_puts(&t, good.n || bad.n ? "as fast within noise; " : "as fast within noise");
+    if (same_speed)
+        bg_text_puts(&t, good.n || bad.n ? "as fast within noise; " : "as fast within noise");
     join_phrases(&t, &good);
     if (good.n && bad.n) bg_text_puts(&t, ", but ");
     join_phrases(&t, &bad);
@@ -108,7 +109,8 @@ static const bg_candidate *unquantized(const bg_advice *a, const bg_candidate *c
 {
     const bg_candidate *found = NULL;
     for (size_t i = 0; i < a->n; i++)
-        if (a->c[i].bpw >= BG_UNQUANTIZED_BPW && a->c[i].tg && (!found || strcmp(a->c[i].scheme, "F16") == 0))
+        if (a->c[i].bpw >= BG_UNQUANTIZED_BPW && a->c[i].tg &&
+            (!found || strcmp(a->c[i].scheme, "F16") == 0))
             found = &a->c[i];
     return found == c ? NULL : found;
 }
@@ -179,6 +181,9 @@ static void say_loss(const bg_advice *a, const bg_candidate *c, bg_text *t)
     }
     bg_advise_number(percent, sizeof percent, fabs(c->ppl_loss_pct));
     if (isnan(c->ppl_loss_pct)) bg_text_puts(t, "Its");
+    else if (fabs(c->ppl_loss_pct) < 0.01)
+        bg_text_printf(t, "Its perplexity is the source's;%s",
+                       a->basis == BG_LOSS_KLD ? " its" : "");
     else bg_text_printf(t, "It %s %s %% of perplexity;%s", c->ppl_loss_pct < 0 ? "gains" : "costs",
                         percent, a->basis == BG_LOSS_KLD ? " its" : "");
     if (a->basis == BG_LOSS_KLD) {
@@ -191,6 +196,15 @@ static void say_loss(const bg_advice *a, const bg_candidate *c, bg_text *t)
         bg_text_puts(t, " KL divergence was not measured");
     }
     bg_text_puts(t, ".");
+}
+
+/* The best under tight limits can still be bad: say so, and what would be better. */
+static void say_warning(const bg_advice *a, const bg_candidate *c, bg_text *t)
+{
+    if (a->basis == BG_LOSS_BPW || !(c->loss > BG_HEAVY_LOSS)) return;
+    bg_text_printf(t, "That is a heavy loss%s: a smaller model with more bits per weight is likely "
+                   "to be better.", a->query.objective == BG_OBJECTIVE_BALANCED
+                   ? ", but all that the limits allow" : "");
 }
 
 /* The next point of the front on one side of the pick. */
@@ -214,8 +228,11 @@ static void say_knee(const bg_advice *a, const bg_candidate *pick, bg_text *t)
         const bg_candidate *c = neighbour(a, pick, faster);
         char *words = c ? compare_words(a, c, pick) : NULL;
         if (!words) continue;
-        bg_text_printf(t, "%s the next %s choice, %s (%s), %s %s", said ? "; and" : "It is the knee "
-                       "of quality against speed:", faster ? "faster" : "better", c->scheme, words,
+        bg_text_printf(t, "%s the next %s choice, %s (%s), %s %s",
+                       said ? "; and"
+                            : "It is the knee "
+                              "of quality against speed:",
+                       faster ? "faster" : "better", c->scheme, words,
                        said ? "gives up" : "would give up", price[faster]);
         bg_free(words);
         said = true;
@@ -316,6 +333,8 @@ static bg_status make_reasons(bg_advice *a, bg_error *err)
     if ((status = add_reason(a, &t, err)) != BG_OK) goto cleanup;
     say_loss(a, pick, &t);
     if ((status = add_reason(a, &t, err)) != BG_OK || !a->feasible) goto cleanup;
+    say_warning(a, pick, &t);
+    if ((status = add_reason(a, &t, err)) != BG_OK) goto cleanup;
     say_objective(a, pick, &t);
     if ((status = add_reason(a, &t, err)) != BG_OK) goto cleanup;
     say_removed(a, &t);

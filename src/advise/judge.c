@@ -62,7 +62,8 @@ double bg_advise_memory(const bg_candidate *c, double ctx)
 {
     double kv = bg_row_number(c->any, BG_COL_KV_TOKEN) * ctx;
     if (isnan(kv)) kv = bg_row_number(c->any, BG_COL_KV_BYTES);
-    return c->weight_bytes + (isnan(kv) ? 0 : kv) + (isnan(c->scratch_bytes) ? 0 : c->scratch_bytes);
+    return c->weight_bytes + (isnan(kv) ? 0 : kv) +
+           (isnan(c->scratch_bytes) ? 0 : c->scratch_bytes);
 }
 
 bool bg_limit_holds(size_t limit, const bg_candidate *c, const query *q)
@@ -218,7 +219,8 @@ void bg_advise_judge(const bg_advice *a, const query *q, verdict *v)
     for (size_t i = 0; i < a->n; i++) {
         size_t j = v->n;
         if (!v->kept[i]) continue;
-        for (; j > 0 && compare(a, v, q, i, v->order[j - 1]) < 0; j--) v->order[j] = v->order[j - 1];
+        for (; j > 0 && compare(a, v, q, i, v->order[j - 1]) < 0; j--)
+            v->order[j] = v->order[j - 1];
         v->order[j] = i;
         v->n++;
     }

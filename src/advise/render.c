@@ -29,13 +29,15 @@ char *bg_advise_energy_reason(const bg_results *r)
             bg_text_fini(&t);
             break;
         }
-        if (!t.length && reason) bg_text_printf(&t, "no energy source on this machine (%s)", reason);
+        if (!t.length && reason)
+            bg_text_printf(&t, "no energy source on this machine (%s)", reason);
     }
     json_decref(machine);
     return t.data;
 }
 
-/* Appends `text` wrapped to width; the first line starts with `lead`, others with as many blanks. */
+/* Appends `text` wrapped to width; the first line starts with `lead`, others with as many blanks.
+ */
 static void wrap(bg_text *t, const char *lead, const char *text, int width)
 {
     size_t indent = strlen(lead), column = indent, limit = width > 20 ? (size_t)width : 80;
@@ -172,7 +174,8 @@ static void print_conclusion(const bg_advice *a, bg_text *t)
                    bg_format_size(y, sizeof y, c->memory_bytes));
     if (!isnan(c->tg_tps))
         bg_text_printf(t, ", %s tokens/s", bg_advise_number(x, sizeof x, c->tg_tps));
-    if (!isnan(c->ppl_loss_pct)) bg_text_printf(t, ", perplexity %+.2f %%", c->ppl_loss_pct);
+    if (!isnan(c->ppl_loss_pct)) /* adding 0 makes -0 a 0 */
+        bg_text_printf(t, ", perplexity %+.2f %%", round(100 * c->ppl_loss_pct) / 100 + 0.0);
     if (a->basis == BG_LOSS_KLD && !isnan(c->kld))
         bg_text_printf(t, ", KL divergence %s", bg_advise_number(x, sizeof x, c->kld));
     if (a->basis == BG_LOSS_BPW) bg_text_puts(t, ", quality estimated");

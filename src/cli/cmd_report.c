@@ -14,11 +14,15 @@ int bg_cmd_report(int argc, char **argv)
         BG_CLI_ADVISE_OPTIONS(ask),
     };
     const bg_opt_spec spec = {
-        .command = "report", .usage = "[DIR] [options]",
+        .command = "report",
+        .usage = "[DIR] [options]",
         .summary = "Writes report.md, report.html (self-contained) and plots/*.svg and *.png from "
                    "the results\nof a sweep (DIR; default results/latest). Measures nothing.",
-        .examples = "  bitgauge report\n  bitgauge report results/laptop --out report --memory 8GB\n",
-        .options = options, .n_options = BG_COUNT(options), .max_words = 1,
+        .examples =
+            "  bitgauge report\n  bitgauge report results/laptop --out report --memory 8GB\n",
+        .options = options,
+        .n_options = BG_COUNT(options),
+        .max_words = 1,
     };
     const char *dir = NULL;
     size_t words = 0;

@@ -50,7 +50,8 @@ static void put_table(bg_text *out, const doc_node *t)
                       "<table>\n");
     bg_text_puts(out, "<thead><tr>");
     for (size_t c = 0; c < t->n_columns; c++) {
-        put_element(out, t->columns[c].text ? "<th scope=\"col\" class=\"t\">" : "<th scope=\"col\">",
+        put_element(out,
+                    t->columns[c].text ? "<th scope=\"col\" class=\"t\">" : "<th scope=\"col\">",
                     t->columns[c].title, "");
         if (t->columns[c].unit[0]) put_element(out, "<small>", t->columns[c].unit, "</small>");
         bg_text_puts(out, "</th>");

@@ -36,10 +36,11 @@ static double cost(const scene *s, size_t k, double x, double y, double distance
     if (x - l->width / 2 < 2 || x + l->width / 2 > s->width - 2) sum += 5000;
     if (y - l->height / 2 < 2 || y + l->height / 2 > s->height - 2) sum += 5000;
     for (size_t i = 0; i < n; i++) {
-        sum += 12 * overlap(x, y, l->width, l->height, labels[i].x, labels[i].y, 2 * labels[i].radius,
-                            2 * labels[i].radius);
+        sum += 12 * overlap(x, y, l->width, l->height, labels[i].x, labels[i].y,
+                            2 * labels[i].radius, 2 * labels[i].radius);
         /* A name nearer to another point than to its own misleads. */
-        if (i != k && hypot(x - labels[i].x, (y - labels[i].y) * 2) < distance + l->radius + l->width / 2)
+        if (i != k &&
+            hypot(x - labels[i].x, (y - labels[i].y) * 2) < distance + l->radius + l->width / 2)
             sum += 25;
         if (s->placed[i])
             sum += 20 * overlap(x, y, l->width + 4, l->height + 1, labels[i].text_x,

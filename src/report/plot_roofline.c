@@ -102,7 +102,8 @@ static void write_roofs(const report *r, const roof *roofs, size_t n, const rang
             if (end <= begin) continue;
             x = begin * exp(span * (0.01 + 0.05 * (double)(reads++ % 3)));
             y = x * f->value;
-            fprintf(lines, "%.9g %.9g\n%.9g %.9g\n\n", begin, begin * f->value, end, end * f->value);
+            fprintf(lines, "%.9g %.9g\n%.9g %.9g\n\n", begin, begin * f->value, end,
+                    end * f->value);
         } else {
             x = range->x_max * exp(-span * (0.005 + 0.22 * (double)(ceilings++ % 3)));
             y = f->value;

@@ -164,7 +164,8 @@ static bool write_points(const report *r, const scatter *s, bg_gnuplot *g)
         const point *p = &s->points[i];
         const bg_label *l = &s->labels[i];
         fprintf(f, "%.9g %.9g %d %d %.9g %.9g %d \"%s\"\n", p->x, p->y, bg_report_level(p->c),
-                p->c == bg_advice_pick(r->advice), back(l->text_x / w, s->x_min, s->x_max, s->x_log),
+                p->c == bg_advice_pick(r->advice),
+                back(l->text_x / w, s->x_min, s->x_max, s->x_log),
                 back(l->text_y / h, s->y_min, s->y_max, true), l->leader, p->name);
     }
     return fclose(f) == 0;

@@ -52,7 +52,8 @@ static void tell_levels(const report *r, bg_gnuplot *g)
     for (size_t l = 0; l < BG_COUNT(levels); l++) {
         char name[16];
         bool has = false;
-        for (size_t i = 0; i < r->n_schemes; i++) has |= bg_report_level(r->schemes[i]) == levels[l];
+        for (size_t i = 0; i < r->n_schemes; i++)
+            has |= bg_report_level(r->schemes[i]) == levels[l];
         snprintf(name, sizeof name, "HAS%d", levels[l]);
         bg_gnuplot_number(g, name, has);
     }

@@ -22,7 +22,8 @@ static void put_unavailable(const report *r, doc *d, const char *key, const char
             if (k < i) first = false;
             bg_text_printf(&names, "%s%s", names.length ? ", " : "", name);
         }
-        if (first && names.data) bg_doc_item(d, "%s unavailable: %s (%s)", what, reason, names.data);
+        if (first && names.data)
+            bg_doc_item(d, "%s unavailable: %s (%s)", what, reason, names.data);
         d->failed |= names.failed;
         bg_text_fini(&names);
     }
@@ -70,7 +71,8 @@ static void put_missing(const report *r, doc *d)
 void bg_section_counters(const report *r, doc *d)
 {
     bg_doc_heading(d, 2, "Counters and what could not be measured");
-    bg_report_figure(r, d, BG_PLOT_COUNTERS, "Bars of hardware counters per decoded token by scheme",
+    bg_report_figure(r, d, BG_PLOT_COUNTERS,
+                     "Bars of hardware counters per decoded token by scheme",
                      "Counters per decoded token, at the fastest setting of each scheme.");
     put_unavailable(r, d, "counters", "Hardware counters");
     put_unavailable(r, d, "energy", "Energy");

@@ -17,7 +17,8 @@ void bg_section_failures(const report *r, doc *d)
             bg_doc_heading(d, 2, "Cells that failed");
             bg_doc_table(d, "");
             for (size_t c = 0; c < BG_COUNT(columns); c++)
-                bg_doc_column(d, bg_column_get(columns[c])->title, "", columns[c] != BG_COL_THREADS);
+                bg_doc_column(d, bg_column_get(columns[c])->title, "",
+                              columns[c] != BG_COL_THREADS);
             begun = true;
         }
         bg_doc_row(d, false);

@@ -26,7 +26,8 @@ static void put_facts(const report *r, doc *d)
     if (text_of(cpu, "model"))
         bg_doc_item(d, "Processor: %s, %.0f cores, %.0f hardware threads%s", text_of(cpu, "model"),
                     number_of(cpu, "cores"), number_of(cpu, "threads"),
-                    json_is_true(json_object_get(r->machine, "virtual")) ? ", virtual machine" : "");
+                    json_is_true(json_object_get(r->machine, "virtual")) ? ", virtual machine"
+                                                                         : "");
     json_array_foreach(json_object_get(r->machine, "isas"), i, one)
         if (json_is_true(json_object_get(one, "usable")) && text_of(one, "name"))
             bg_text_printf(&isas, "%s%s", isas.length ? ", " : "", text_of(one, "name"));
@@ -37,7 +38,8 @@ static void put_facts(const report *r, doc *d)
                     bg_format_size(total, sizeof total, number_of(memory, "total")),
                     bg_format_size(available, sizeof available, number_of(memory, "available")));
     if (!isnan(number_of(limits, "cpu_quota")))
-        bg_doc_item(d, "CPU quota of the control group: %.2f cores", number_of(limits, "cpu_quota"));
+        bg_doc_item(d, "CPU quota of the control group: %.2f cores",
+                    number_of(limits, "cpu_quota"));
     if (text_of(os, "name"))
         bg_doc_item(d, "Operating system: %s %s", text_of(os, "name"),
                     text_of(os, "release") ? text_of(os, "release") : "");
@@ -51,7 +53,8 @@ static const json_t *find_roof(const json_t *roofs, const json_t *like, json_int
     json_array_foreach(roofs, i, one) {
         bool same = json_integer_value(json_object_get(one, "threads")) == threads;
         for (size_t k = 0; k < BG_COUNT(keys); k++)
-            same = same && json_equal(json_object_get(one, keys[k]), json_object_get(like, keys[k]));
+            same =
+                same && json_equal(json_object_get(one, keys[k]), json_object_get(like, keys[k]));
         if (same) return one;
     }
     return NULL;
@@ -108,10 +111,12 @@ void bg_section_machine(const report *r, doc *d)
     }
     put_facts(r, d);
     put_roofs(r, d);
-    bg_report_figure(r, d, BG_PLOT_ROOFLINE, "Roofline: speed of every cell against its arithmetic "
-                     "intensity, below the measured roofs",
-                     "Every cell of the sweep. Decoding reads each weight once a token and hangs "
-                     "under the slopes of memory and caches; prefill shares each read among a batch "
-                     "and hangs under the ceilings of arithmetic. How far below a cell hangs is what "
-                     "better kernels could gain.");
+    bg_report_figure(
+        r, d, BG_PLOT_ROOFLINE,
+        "Roofline: speed of every cell against its arithmetic "
+        "intensity, below the measured roofs",
+        "Every cell of the sweep. Decoding reads each weight once a token and hangs "
+        "under the slopes of memory and caches; prefill shares each read among a batch "
+        "and hangs under the ceilings of arithmetic. How far below a cell hangs is what "
+        "better kernels could gain.");
 }

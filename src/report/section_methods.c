@@ -13,7 +13,8 @@ static double setting(const report *r, const char *key)
 static void put_model(const report *r, doc *d)
 {
     const json_t *settings = json_object_get(r->plan, "settings");
-    const json_t *model = json_object_get(settings, "model"), *text = json_object_get(settings, "text");
+    const json_t *model = json_object_get(settings, "model"),
+                 *text = json_object_get(settings, "text");
     const char *file = json_string_value(json_object_get(model, "file"));
     const char *text_file = json_string_value(json_is_object(text) ? json_object_get(text, "file")
                                                                    : NULL);
@@ -26,8 +27,9 @@ static void put_model(const report *r, doc *d)
                     " weights; quantized in memory from the file");
     if (text_file) bg_doc_item(d, "Text for quality: `%s`", text_file);
     else if (json_is_string(text))
-        bg_doc_item(d, "Text for quality: written by the model itself (temperature 1, no filters), "
-                       "so KL divergence samples what quantization changes in its own distribution");
+        bg_doc_item(d,
+                    "Text for quality: written by the model itself (temperature 1, no filters), "
+                    "so KL divergence samples what quantization changes in its own distribution");
     if (created)
         bg_doc_item(d, "Measured %s by bitgauge %s, profile %s", created, version ? version : "?",
                     profile ? profile : "?");
@@ -65,8 +67,10 @@ static void put_tests(const report *r, doc *d)
                        "Outliers are kept");
     }
     if (windows > 0)
-        bg_doc_item(d, "Quality: perplexity and KL divergence over %.0f windows, the second half of "
-                       "each scored, as llama.cpp's perplexity tool does it", windows);
+        bg_doc_item(d,
+                    "Quality: perplexity and KL divergence over %.0f windows, the second half of "
+                    "each scored, as llama.cpp's perplexity tool does it",
+                    windows);
 }
 
 void bg_section_methods(const report *r, doc *d)
@@ -74,11 +78,14 @@ void bg_section_methods(const report *r, doc *d)
     bg_doc_heading(d, 2, "How it was measured");
     put_model(r, d);
     put_tests(r, d);
-    bg_doc_item(d, "The balanced pick is the knee of the front of quality against speed: the scheme "
-                   "farthest above the chord from a lossless model to one %.0f times as fast that is "
-                   "useless, with speed v and KL divergence k scored as ln(v) / ln(%.0f) - "
-                   "ln(1 + k / %.2f) / ln(1 + %.0f / %.2f)", BG_ADVISE_SPEED_SPAN,
-                BG_ADVISE_SPEED_SPAN, BG_ADVISE_FELT_KLD, BG_ADVISE_USELESS_KLD, BG_ADVISE_FELT_KLD);
-    bg_doc_item(d, "Raw repetitions are in `samples.csv`, all columns in `results.csv`, the plan in "
-                   "`plan.json`, the machine in `machine.json`");
+    bg_doc_item(d,
+                "The balanced pick is the knee of the front of quality against speed: the scheme "
+                "farthest above the chord from a lossless model to one %.0f times as fast that is "
+                "useless, with speed v and KL divergence k scored as ln(v) / ln(%.0f) - "
+                "ln(1 + k / %.2f) / ln(1 + %.0f / %.2f)",
+                BG_ADVISE_SPEED_SPAN, BG_ADVISE_SPEED_SPAN, BG_ADVISE_FELT_KLD,
+                BG_ADVISE_USELESS_KLD, BG_ADVISE_FELT_KLD);
+    bg_doc_item(d,
+                "Raw repetitions are in `samples.csv`, all columns in `results.csv`, the plan in "
+                "`plan.json`, the machine in `machine.json`");
 }

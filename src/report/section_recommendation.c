@@ -19,11 +19,11 @@ static void put_lead(const report *r, doc *d)
             bg_text_printf(&t, "(95 %% interval %s to %s) ",
                            bg_report_number(low, sizeof low, c->tg_low),
                            bg_report_number(high, sizeof high, c->tg_high));
-        bg_text_printf(&t, "in %s of memory", bg_format_size(number, sizeof number, c->memory_bytes));
+        bg_text_printf(&t, "in %s of memory",
+                       bg_format_size(number, sizeof number, c->memory_bytes));
         if (bg_advice_basis(r->advice) == BG_LOSS_BPW) bg_text_puts(&t, ", its quality estimated");
         else if (!isnan(c->ppl_loss_pct))
-            bg_text_printf(&t, ", for %s %% of perplexity",
-                           bg_report_number(number, sizeof number, c->ppl_loss_pct));
+            bg_text_printf(&t, ", perplexity %+.2f %%", round(100 * c->ppl_loss_pct) / 100 + 0.0);
         bg_text_puts(&t, ".");
     }
     if (t.data) bg_doc_lead(d, "%s", t.data);
@@ -74,7 +74,8 @@ void bg_section_recommendation(const report *r, doc *d)
     const char *file = json_string_value(json_object_get(model, "file"));
     size_t changes = bg_advice_change_count(r->advice);
     if (!name || !*name) name = file;
-    bg_doc_heading(d, 1, name ? "Which quantization of %s to run" : "Which quantization to run", name);
+    bg_doc_heading(d, 1, name ? "Which quantization of %s to run" : "Which quantization to run",
+                   name);
     put_lead(r, d);
     for (size_t i = 0; i < bg_advice_reason_count(r->advice); i++)
         bg_doc_text(d, "%s", bg_advice_reason(r->advice, i));

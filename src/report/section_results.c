@@ -33,12 +33,15 @@ void bg_section_results(const report *r, doc *d)
             bg_doc_cell(d, "%s", buffer);
         }
     }
-    bg_report_figure(r, d, BG_PLOT_TRADE, "Scatter plot of quality loss against decode speed, with "
-                     "the Pareto front and the pick ringed",
-                     "Each point is a scheme. Nothing is both faster and better than a point on the "
-                     "dashed front; the pick is where the front bends. Losses under 0.0001 lie on "
-                     "the lowest line, with their value.");
-    bg_report_figure(r, d, BG_PLOT_SIZE, "Scatter plot of quality loss against size of the weights, "
+    bg_report_figure(
+        r, d, BG_PLOT_TRADE,
+        "Scatter plot of quality loss against decode speed, with "
+        "the Pareto front and the pick ringed",
+        "Each point is a scheme. Nothing is both faster and better than a point on the "
+        "dashed front; the pick is where the front bends. Losses under 0.0001 lie on "
+        "the lowest line, with their value.");
+    bg_report_figure(r, d, BG_PLOT_SIZE,
+                     "Scatter plot of quality loss against size of the weights, "
                      "with the Pareto front and the pick ringed",
                      "The same losses against the size of the weights. The front here counts size, "
                      "not speed.");

@@ -38,8 +38,10 @@ static void put_row(const report *r, doc *d, const bg_candidate *c, const bg_can
     bg_doc_cell(d, "%s", c->scheme);
     bg_doc_cell(d, "%s", bg_report_size(buffer, sizeof buffer, c->weight_bytes));
     put_change(d, c->weight_bytes, base->weight_bytes, c == base);
-    bg_doc_cell(d, "%s", bg_report_interval(buffer, sizeof buffer, c->tg_tps, c->tg_low, c->tg_high));
-    if (c != base && c->tg && base->tg && bg_advise_equal_speed(c, base)) bg_doc_cell(d, "0 (noise)");
+    bg_doc_cell(d, "%s",
+                bg_report_interval(buffer, sizeof buffer, c->tg_tps, c->tg_low, c->tg_high));
+    if (c != base && c->tg && base->tg && bg_advise_equal_speed(c, base))
+        bg_doc_cell(d, "0 (noise)");
     else put_change(d, c->tg_tps, base->tg_tps, c == base);
     bg_doc_cell(d, "%s", bg_report_fixed(buffer, sizeof buffer, c->ppl_loss_pct, 2));
     bg_doc_cell(d, "%s", bg_report_number(buffer, sizeof buffer, c->kld));

@@ -207,7 +207,8 @@ static void changes_hold(void **state)
         char option[32], scheme[32];
         double value;
         bg_advise_options changed = o;
-        if (sscanf(bg_advice_change(a, i), "with %31s %lf%*[MB]: %31s", option, &value, scheme) != 3 &&
+        if (sscanf(bg_advice_change(a, i), "with %31s %lf%*[MB]: %31s", option, &value, scheme) !=
+                3 &&
             sscanf(bg_advice_change(a, i), "with %31s %lf: %31s", option, &value, scheme) != 3)
             continue;
         if (!strcmp(option, "--memory")) changed.memory = (uint64_t)llround(value * 1e6);

@@ -55,7 +55,8 @@ static void renders_html(void **state)
     assert_non_null(strstr(t.data, "<h2>A &lt;b&gt; &amp; *c*</h2>"));
     assert_non_null(strstr(t.data, "<code>--x_y|z</code>"));
     assert_non_null(strstr(t.data, "<ul>\n<li>one</li>\n<li>two</li>\n</ul>"));
-    assert_non_null(strstr(t.data, "<tr class=\"pick\"><th scope=\"row\" class=\"t\">a|b</th><td>5</td>"));
+    assert_non_null(
+        strstr(t.data, "<tr class=\"pick\"><th scope=\"row\" class=\"t\">a|b</th><td>5</td>"));
     assert_null(strstr(t.data, "<figure>")); /* a drawing that is not there is left out */
     bg_text_fini(&t);
     bg_doc_fini(&d);
@@ -64,7 +65,8 @@ static void renders_html(void **state)
 static void inlines_svg(void **state)
 {
     static const char svg[] =
-        "<?xml version=\"1.0\"?>\n<!DOCTYPE svg>\n<svg width=\"8\" height=\"9\" viewBox=\"0 0 8 9\">"
+        "<?xml version=\"1.0\"?>\n<!DOCTYPE svg>\n<svg width=\"8\" height=\"9\" viewBox=\"0 0 8 "
+        "9\">"
         "<title>Gnuplot</title><desc>by it</desc><g id=\"a\"><use xlink:href='#b'/>"
         "<path style=\"fill:url(#c)\" width=\"1\"/><text>id=x</text></g></svg>";
     bg_text t = {0};
@@ -95,7 +97,8 @@ static void places_names(void **state)
     for (int i = 0; i < 20; i++) {
         assert_true(l[i].text_x > 22 && l[i].text_x < 578 && l[i].text_y > 6 && l[i].text_y < 394);
         for (int j = 0; j < i; j++)
-            assert_true(fabs(l[i].text_x - l[j].text_x) >= 44 || fabs(l[i].text_y - l[j].text_y) >= 12);
+            assert_true(fabs(l[i].text_x - l[j].text_x) >= 44 ||
+                        fabs(l[i].text_y - l[j].text_y) >= 12);
     }
 }
 
@@ -130,8 +133,9 @@ static void escapes_what_files_say(void **state)
     bg_report_options o = {.out = dir};
     (void)state;
     assert_non_null(mkdtemp(dir));
-    assert_ok(bg_results_new(&r, dir, "{\"settings\": {\"model\": {\"name\": \"<script>x</script>\"}}}",
-                             &err), &err);
+    assert_ok(bg_results_new(
+                  &r, dir, "{\"settings\": {\"model\": {\"name\": \"<script>x</script>\"}}}", &err),
+              &err);
     add(r, "<img src=x>", "tg1", 10, .1);
     add(r, "`|'\"; system('id')", "tg1", 20, .2);
     assert_ok(bg_report_write(r, &o, &err), &err);
