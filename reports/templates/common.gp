@@ -34,3 +34,7 @@ shape(level) = SHAPES[1 + (level < 0 || level > 16 ? 0 : int(level))]
 LEVELS = (HAS1 ? " 1" : "") . (HAS2 ? " 2" : "") . (HAS3 ? " 3" : "") . (HAS4 ? " 4" : "") \
     . (HAS5 ? " 5" : "") . (HAS6 ? " 6" : "") . (HAS8 ? " 8" : "") . (HAS16 ? " 16" : "")
 level_name(l) = l eq "16" ? "16 bit" : "Q" . l
+
+# A round step, 1, 2 or 5 times a power of ten, not above x.
+decade(x) = 10**floor(log10(x))
+step(x) = x > 0 ? decade(x) * (x/decade(x) >= 5 ? 5 : x/decade(x) >= 2 ? 2 : 1) : 1

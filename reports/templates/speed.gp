@@ -19,7 +19,7 @@ do for [panel=0:1] {
     set title (panel ? "prefill" : "decode") offset 0,-0.4
     set xlabel "tokens/s" offset 0,0.3
     set xrange [0:top*1.3]
-    set xtics top > 0 ? 10**floor(log10(top*0.65)) * (top*0.65/10**floor(log10(top*0.65)) >= 5 ? 5 : top*0.65/10**floor(log10(top*0.65)) >= 2 ? 2 : 1) : 1
+    set xtics step(top*0.65)
     plot "bars.dat" using (column(c+3) < top*1.3 ? column(c+3)/2 : top*0.65):1:(column(c+3) < top*1.3 ? column(c+3)/2 : top*0.65):(0.36):ytic(panel ? 5 : 2) with boxxyerror linecolor rgb "#ececec", \
          "bars.dat" using (column(c)/2):1:(column(c)/2):(0.36):(colour($3)) with boxxyerror linecolor rgb variable, \
          "bars.dat" using (column(4) > 0 ? column(c)/2 : NaN):1:(column(c)/2):(0.36) with boxxyerror fillstyle empty border linecolor rgb "#d00000" linecolor rgb "#d00000" linewidth 2, \

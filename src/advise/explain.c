@@ -279,9 +279,10 @@ static void say_infeasible(const bg_advice *a, const bg_candidate *c, bg_text *t
     const char *lacks = bg_advise_lacks(a, c, a->query.objective);
     bool any = false;
     if (lacks) {
-        bg_text_printf(t, "No scheme can be recommended for %s: %s. Under the other limits %s "
-                       "would be the balanced choice.", bg_objective_name(a->query.objective),
-                       lacks, c->scheme);
+        bg_text_printf(t, "No scheme can be recommended for %s: %s.",
+                       bg_objective_name(a->query.objective), lacks);
+        if (a->query.objective != BG_OBJECTIVE_BALANCED)
+            bg_text_printf(t, " %s comes nearest otherwise.", c->scheme);
         return;
     }
     bg_text_printf(t, "No scheme meets the limits. %s comes nearest, but it ", c->scheme);
