@@ -205,21 +205,14 @@ BG_INLINE void small_products(const small_panel *p, size_t g, const small_column
 }
 
 /* The same for signed weights, which the panel holds in 16 bits. */
-BG_INLINE void small_products_signed(const small_panel *p, size_t g, const small_column *x, int cols,
-                                     vint acc[PANEL_VECTORS][SMALL_COLS])
+BG_INLINE void small_products_signed(const small_panel *p, size_t g, int16_t (*wide)[SMALL_GROUPS][32],
+                                     int cols, vint acc[PANEL_VECTORS][SMALL_COLS])
 {
-    _Alignas(32) int16_t wide[SMALL_COLS][32];
-    BG_UNROLL
-    for (int c = 0; c < cols; c++) {
-        vint bytes = v_load(x[c].q);
-        v_store(wide[c], v_widen_low(bytes));
-        v_store(wide[c] + 16, v_widen_high(bytes));
-    }
     BG_UNROLL
     for (int i = 0; i < 16; i++) {
         BG_UNROLL
         for (int c = 0; c < cols; c++) {
-            vint pair = v_spread(wide[c] + 2 * i);
+            vint pair = v_spread(wide[c][g] + 2 * i);
             BG_UNROLL
             for (int v = 0; v < PANEL_VECTORS; v++)
                 acc[v][c] = v_add32(acc[v][c], v_dot_16(p->q[16 * g + (size_t)i][v], pair));
@@ -227,12 +220,25 @@ BG_INLINE void small_products_signed(const small_panel *p, size_t g, const small
     }
 }
 
+/* Activations in 16 bits, for signed weights. */
+BG_INLINE void small_widen(const uint8_t *x, size_t n, int16_t wide[SMALL_GROUPS][32])
+{
+    const bg_block_q8_0 *b = (const bg_block_q8_0 *)x;
+    for (size_t g = 0; g < n; g++) {
+        vint bytes = v_load(b[g].qs);
+        v_store(wide[g], v_widen_low(bytes));
+        v_store(wide[g] + 16, v_widen_high(bytes));
+    }
+}
+
 BG_INLINE void small_tile(const small_panel *p, size_t n, const uint8_t *first, size_t x_stride,
                           int cols, float *y, size_t y_stride, small_format f)
 {
+    _Alignas(32) int16_t wide[SMALL_COLS][SMALL_GROUPS][32];
     vflt sum[PANEL_VECTORS][SMALL_COLS];
     BG_UNROLL
     for (int c = 0; c < cols; c++) {
+        if (f.is_signed) small_widen(first + (size_t)c * x_stride, n, wide[c]);
         BG_UNROLL
         for (int v = 0; v < PANEL_VECTORS; v++)
             sum[v][c] = v_load_floats(y + (size_t)c * y_stride + v * LANES);
@@ -247,7 +253,7 @@ BG_INLINE void small_tile(const small_panel *p, size_t n, const uint8_t *first, 
             for (int v = 0; v < PANEL_VECTORS; v++) acc[v][c] = v_spread(&x[c].zero);
         }
         if (f.is_signed)
-            small_products_signed(p, g, x, cols, acc);
+            small_products_signed(p, g, wide, cols, acc);
         else
             small_products(p, g, x, cols, acc, f);
         BG_UNROLL
