@@ -376,7 +376,7 @@ static bg_status read_header(cursor *c, uint64_t *n_tensors, uint64_t *n_values)
 static bg_status parse(bg_gguf *g, bg_error *err)
 {
     cursor c = {.g = g, .err = err};
-    uint64_t n_tensors, n_values;
+    uint64_t n_tensors = 0, n_values = 0;
     BG_TRY(read_header(&c, &n_tensors, &n_values));
     BG_TRY(read_values(&c, n_values));
     BG_TRY(index_values(&c));
