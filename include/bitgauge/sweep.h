@@ -10,7 +10,9 @@
 extern "C" {
 #endif
 
-typedef enum bg_sweep_quality { BG_QUALITY_OFF, BG_QUALITY_QUICK, BG_QUALITY_FULL } bg_sweep_quality;
+typedef enum bg_sweep_quality {
+    BG_QUALITY_OFF, BG_QUALITY_QUICK, BG_QUALITY_FULL
+} bg_sweep_quality;
 
 typedef struct bg_sweep_progress {
     const char *what;        /* "quantizing Q4_K_M", "Q4_K_M tg64" */
@@ -26,7 +28,8 @@ typedef struct bg_sweep_options {
     const char *schemes;     /* "all", "levels", or a list */
     const char *isas;        /* list; "native" */
     const char *threads;     /* list or "auto" */
-    const char *text;        /* file, or "self"; NULL: the embedded model's own text, else "self" */
+    const char *text;        /* file, or "self"; NULL: for the embedded model the text that
+                                comes with it, else "self" */
     const char *imatrix;
     int n_prompt, n_gen, depth;   /* -1: the profile's; 0 leaves the test out */
     int reps;                /* 0: until the interval is narrow */

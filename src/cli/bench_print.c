@@ -86,7 +86,8 @@ static bool add_samples(json_t *o, const bg_bench_line *l)
 static bool add_extras(json_t *o, const bg_bench_line *l)
 {
     const bg_bench_result *r = l->result;
-    return json_object_set_new(o, "scheme", l->scheme ? json_string(l->scheme) : json_null()) == 0 &&
+    json_t *scheme = l->scheme ? json_string(l->scheme) : json_null();
+    return json_object_set_new(o, "scheme", scheme) == 0 &&
            json_object_set_new(o, "isa", json_string(bg_isa_name(l->test->isa))) == 0 &&
            json_object_set_new(o, "tier", json_string(r->tier)) == 0 &&
            json_object_set_new(o, "roof", *r->roof ? json_string(r->roof) : json_null()) == 0 &&
@@ -186,7 +187,8 @@ static bool md_line(const bg_bench_line *l, size_t index)
     snprintf(test, sizeof test, "%s%u%s", l->test->n_prompt ? "pp" : "tg", n, depth);
     if (isnan(r->stddev_ts)) snprintf(speed, sizeof speed, "%.2f", r->avg_ts);
     else snprintf(speed, sizeof speed, "%.2f \xc2\xb1 %.2f", r->avg_ts, r->stddev_ts);
-    if (!isnan(r->roof_tps)) snprintf(share, sizeof share, "%.0f %%", 100 * r->avg_ts / r->roof_tps);
+    if (!isnan(r->roof_tps))
+        snprintf(share, sizeof share, "%.0f %%", 100 * r->avg_ts / r->roof_tps);
     /* The plus-minus sign is two bytes and one column. */
     printf("| %-30s | %10s | %10s | %-10s | %7d | %15s | %*s | %14s | %5s |\n", l->model_type,
            size, params, "CPU", l->threads, test, isnan(r->stddev_ts) ? 20 : 21, speed, r->roof,

@@ -32,7 +32,7 @@ static void default_folder(char *dir, size_t size, const char *model)
     gmtime_r(&now, &utc);
     strftime(dir, size, "results/%Y%m%d-%H%M%S-", &utc);
     n = strlen(dir);
-    snprintf(dir + n, size - n, "%.*s", (int)BG_MIN(strcspn(name, ""), 40), name);
+    snprintf(dir + n, size - n, "%.64s", name);
     for (char *p = dir + n; *p; p++)
         if (!isalnum((unsigned char)*p) && !strchr("-_.", *p)) *p = '-';
     n = strlen(dir);
@@ -86,16 +86,41 @@ static int quality_of(const char *name)
                                         : BG_QUALITY_FULL;
 }
 
+static bg_status read_reps(const char *text, int *reps, bg_error *err)
+{
+    char *end;
+    long value = text && strcmp(text, "auto") != 0 ? strtol(text, &end, 10) : 0;
+    *reps = (int)value;
+    if (!text || strcmp(text, "auto") == 0) return BG_OK;
+    if (!*end && value >= 1 && value <= 100000) return BG_OK;
+    return bg_fail(err, BG_ERR_INPUT, "--reps", "wants auto or a number from 1 to 100000, not '%s'",
+                   text);
+}
+
+static bg_status run(bg_sweep_options *o, bool report, bg_error *err)
+{
+    bg_cli_progress line = {0};
+    char dir[512];
+    bool unnamed = !o->out;
+    bg_status status;
+    default_folder(dir, sizeof dir, o->model);
+    if (unnamed) o->out = dir;
+    o->progress = show_progress;
+    o->user = &line;
+    bg_cli_catch_interrupt();
+    status = bg_sweep_run(o, err);
+    bg_cli_progress_end(&line);
+    if (unnamed && (status == BG_OK || status == BG_ERR_INTERRUPTED)) link_latest(dir);
+    return status == BG_OK ? show_results(o->out, report, err) : status;
+}
+
 int bg_cmd_sweep(int argc, char **argv)
 {
     bg_sweep_options o;
     const char *reps = NULL, *quality = NULL;
-    char dir[512], *end;
-    int seed = 1;
+    int seed = 1, parsed;
     bool no_report = false;
-    bg_cli_progress line = {0};
     bg_error err = {.status = BG_OK};
-    bg_status status;
     const bg_opt options[] = {
         {BG_OPT_TEXT, "-m --model", "FILE", "GGUF model; default: the embedded one", &o.model, NULL,
          0, 0},
@@ -108,7 +133,8 @@ int bg_cmd_sweep(int argc, char **argv)
          0},
         {BG_OPT_TEXT, "--isa", "LIST", "instruction sets: ref, avx2, ..., native", &o.isas, NULL, 0,
          0},
-        {BG_OPT_TEXT, "-t --threads", "LIST", "numbers of threads, or auto", &o.threads, NULL, 0, 0},
+        {BG_OPT_TEXT, "-t --threads", "LIST", "numbers of threads, or auto", &o.threads, NULL, 0,
+         0},
         {BG_OPT_INT, "-p --n-prompt", "N", "tokens of the prompt test; 0: none", &o.n_prompt, NULL,
          0, 1 << 24},
         {BG_OPT_INT, "-n --n-gen", "N", "tokens of the generation test; 0: none", &o.n_gen, NULL, 0,
@@ -141,33 +167,12 @@ int bg_cmd_sweep(int argc, char **argv)
                     "  bitgauge sweep --profile full --out results/full\n",
         .options = options, .n_options = BG_COUNT(options),
     };
-    int parsed;
-    long n_reps;
     bg_sweep_options_init(&o);
     parsed = bg_opt_parse(&spec, argc, argv, NULL, NULL);
     if (parsed >= 0) return parsed;
-    if (reps && strcmp(reps, "auto") != 0) {
-        n_reps = strtol(reps, &end, 10);
-        if (*end || n_reps < 1 || n_reps > 100000) {
-            bg_fail(&err, BG_ERR_INPUT, "--reps", "wants auto or a number from 1, not '%s'", reps);
-            return bg_cli_fail(&err);
-        }
-        o.reps = (int)n_reps;
-    }
     o.quality = quality_of(quality);
     o.seed = (uint64_t)seed;
-    default_folder(dir, sizeof dir, o.model);
-    if (o.out) snprintf(dir, sizeof dir, "%s", o.out);
-    o.progress = show_progress;
-    o.user = &line;
-    bg_cli_catch_interrupt();
-    {
-        bool own = !o.out;
-        o.out = dir;
-        status = bg_sweep_run(&o, &err);
-        bg_cli_progress_end(&line);
-        if (own && (status == BG_OK || status == BG_ERR_INTERRUPTED)) link_latest(dir);
-    }
-    if (status == BG_OK) status = show_results(dir, !no_report, &err);
-    return status == BG_OK ? BG_EXIT_OK : bg_cli_fail(&err);
+    if (read_reps(reps, &o.reps, &err) != BG_OK || run(&o, !no_report, &err) != BG_OK)
+        return bg_cli_fail(&err);
+    return BG_EXIT_OK;
 }
