@@ -35,17 +35,21 @@ typedef struct bg_block_q5_k { uint8_t d[2], dmin[2], scales[12], qh[32], qs[128
 /* Q6_K, half h of 128 weights, l < 32: ql[64h + l] holds the low nibbles of weights 128h + l (low)
  *   and 128h + 64 + l (high), ql[64h + 32 + l] those of 128h + 32 + l and 128h + 96 + l;
  *   qh[32h + l] holds at bits 2s.. the high two bits of weight 128h + 32s + l. */
-typedef struct bg_block_q6_k { uint8_t ql[128], qh[64]; int8_t scales[16]; uint8_t d[2]; } bg_block_q6_k;
+typedef struct bg_block_q6_k {
+    uint8_t ql[128], qh[64];
+    int8_t scales[16];
+    uint8_t d[2];
+} bg_block_q6_k;
 /* IQ4_XS: group g in qs[16g..] as in Q4_0. Scales of 6 bits, offset 32: low nibble at bits
  *   4(g%2).. of scales_l[g/2], high two bits at bits 2g.. of scales_h. */
 typedef struct bg_block_iq4_xs { uint8_t d[2], scales_h[2], scales_l[4], qs[128]; } bg_block_iq4_xs;
 /* TQ1_0: five ternary digits a byte, as the fraction byte/256 in base 3, first digit first: byte
- *   l < 32 of qs has weights 32n + l, byte 32 + l of qs has weights 160 + 16n + l (n < 5), byte l of
- *   qh has weights 240 + 4n + l (n < 4). */
+ *   l < 32 of qs has weights 32n + l, byte 32 + l of qs has weights 160 + 16n + l (n < 5), byte l
+ *   of qh has weights 240 + 4n + l (n < 4). */
 typedef struct bg_block_tq1_0 { uint8_t qs[48], qh[4], d[2]; } bg_block_tq1_0;
 typedef struct bg_block_tq2_0 { uint8_t qs[64], d[2]; } bg_block_tq2_0;
 
-/* Activations. bsums[s] (int16) is the sum of qs[16s..16s+15]. Q8_0's are the same as the weights'. */
+/* Activations: Q8_0 as for weights, and this. bsums[s] (int16) is the sum of qs[16s..16s+15]. */
 typedef struct bg_block_q8_k { uint8_t d[4]; int8_t qs[256]; uint8_t bsums[32]; } bg_block_q8_k;
 
 /* The values of IQ4_NL and IQ4_XS. */

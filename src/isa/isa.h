@@ -11,7 +11,7 @@
 /* One column of k floats into Q8_0 or Q8_K blocks. Every set's code gives the same bytes:
  *   scale d = max|x| / 127 (Q8_0 stores it as f16), q = x * (127 / max|x|) rounded to nearest even;
  *   a block whose max|x| is below BG_ENCODE_TINY is all zero, d too;
- *   a block with a value that is not finite has d = NaN and q = 0, so that it shows in the result. */
+ *   a block with a value that is not finite has d = NaN and q = 0, so that the result shows it. */
 typedef void bg_encode_fn(const float *in, void *out, size_t k);
 #define BG_ENCODE_TINY 0x1p-100f
 

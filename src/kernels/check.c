@@ -112,7 +112,8 @@ static void find_truth(check *c, const bg_matmul *inputs)
     }
 }
 
-/* Compares results with the truth from column `first` on and looks whether the gaps between columns were left alone. */
+/* Compares results with the truth from column `first` on, and looks whether the gaps between columns
+ * were left alone. */
 static void compare(check *c, const bg_matmul *a, size_t first, float untouched)
 {
     /* Each block adds a handful of roundings of at most half an ulp of the sum so far, and the
@@ -128,9 +129,9 @@ static void compare(check *c, const bg_matmul *a, size_t first, float untouched)
                 bound = 0x1p-24 * steps * (double)magnitude[col * MAX_ROWS + r] + tiny;
             if (fabs((double)got - (double)want) <= bound) continue;
             c->result->count.failed++;
-            fail(c, a, r < a->rows ? "row %zu of column %zu is %.9g, not %.9g"
-                                   : "memory behind row %zu of column %zu was overwritten (%.9g, was %.9g)",
-                 r, col, (double)got, (double)want);
+            fail(c, a, "%s %zu of column %zu is %.9g, not %.9g",
+                 r < a->rows ? "row" : "overwritten: what lies behind the rows, at", r, col,
+                 (double)got, (double)want);
             return;
         }
     }
@@ -215,7 +216,8 @@ static bool open_buffers(check *c)
     c->magnitude = bg_alloc(c->max_cols * MAX_ROWS, sizeof(float));
     c->row = bg_alloc(LARGEST_K, sizeof(float));
     c->column = bg_alloc(LARGEST_K, sizeof(float));
-    c->result = mmap(NULL, sizeof *c->result, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    c->result = mmap(NULL, sizeof *c->result, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                     -1, 0);
     if (c->result == MAP_FAILED) c->result = NULL;
     return c->truth && c->magnitude && c->row && c->column && c->result &&
            arena_open(&c->w, MAX_ROWS * (LARGEST_K * 2 + 8)) &&

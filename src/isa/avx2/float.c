@@ -6,7 +6,10 @@
 #include "isa/avx2/avx2.h"
 #include "isa/template/float.h"
 
-BG_INLINE vflt f32_load(const uint8_t *w) { return _mm256_loadu_ps((const float *)(const void *)w); }
+BG_INLINE vflt f32_load(const uint8_t *w)
+{
+    return _mm256_loadu_ps((const float *)(const void *)w);
+}
 BG_INLINE float f32_load_one(const uint8_t *w) { return bg_load_f32(w); }
 
 BG_INLINE vflt f16_load(const uint8_t *w)

@@ -43,7 +43,8 @@ BG_INLINE super_scales q3_k_scales(const void *block)
     __m128i nibble = _mm_loadl_epi64((const __m128i_u *)(const void *)w->scales);
     __m128i high = _mm_set1_epi32((int)bg_load_u32(w->scales + 8));
     __m128i bytes;
-    nibble = _mm_and_si128(_mm_unpacklo_epi64(nibble, _mm_srli_epi16(nibble, 4)), _mm_set1_epi8(15));
+    nibble = _mm_unpacklo_epi64(nibble, _mm_srli_epi16(nibble, 4));
+    nibble = _mm_and_si128(nibble, _mm_set1_epi8(15));
     high = _mm_srlv_epi32(high, _mm_setr_epi32(0, 2, 4, 6));
     high = _mm_slli_epi16(_mm_and_si128(high, _mm_set1_epi8(3)), 4);
     bytes = _mm_sub_epi8(_mm_or_si128(nibble, high), _mm_set1_epi8(32));
@@ -112,7 +113,8 @@ BG_INLINE vint iq4_xs_group(const void *block, int g)
 BG_INLINE super_scales iq4_xs_scales(const void *block)
 {
     const bg_block_iq4_xs *w = block;
-    vint low = _mm256_srlv_epi32(v_spread(w->scales_l), _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28));
+    vint low = _mm256_srlv_epi32(v_spread(w->scales_l),
+                                 _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28));
     vint high = _mm256_srlv_epi32(_mm256_set1_epi32(bg_load_u16(w->scales_h)),
                                   _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14));
     low = v_and(low, _mm256_set1_epi32(15));
@@ -135,7 +137,8 @@ BG_INLINE vint times_3(vint a) { return _mm256_add_epi8(_mm256_add_epi8(a, a), a
 BG_INLINE vint first_digit(vint a)
 {
     vint b = _mm256_xor_si256(a, v_all8(-128));
-    vint ones = _mm256_cmpgt_epi8(b, v_all8(85 - 128)), twos = _mm256_cmpgt_epi8(b, v_all8(170 - 128));
+    vint ones = _mm256_cmpgt_epi8(b, v_all8(85 - 128));
+    vint twos = _mm256_cmpgt_epi8(b, v_all8(170 - 128));
     return _mm256_sub_epi8(v_zero(), _mm256_add_epi8(ones, twos));
 }
 

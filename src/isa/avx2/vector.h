@@ -49,7 +49,7 @@ BG_INLINE vint v_add16(vint a, vint b) { return _mm256_add_epi16(a, b); }
 BG_INLINE vint v_add32(vint a, vint b) { return _mm256_add_epi32(a, b); }
 BG_INLINE vint v_sub32(vint a, vint b) { return _mm256_sub_epi32(a, b); }
 BG_INLINE vint v_mul16(vint a, vint b) { return _mm256_mullo_epi16(a, b); }
-/* Every byte's bits moved up by n (down if negative); the caller masks what came from neighbours. */
+/* Every byte's bits moved up by n (down if negative); the caller masks what neighbours lent. */
 BG_INLINE vint v_shift(vint a, int n)
 {
     return n < 0 ? _mm256_srli_epi16(a, -n) : _mm256_slli_epi16(a, n);

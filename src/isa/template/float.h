@@ -48,7 +48,8 @@ BG_INLINE void float_gemv(const bg_matmul *a, float_format f)
     }
 }
 
-typedef struct float_panel { vflt w[FLOAT_STRIP][PANEL_VECTORS]; } float_panel; /* a lane is a row */
+/* A lane is a row. */
+typedef struct float_panel { vflt w[FLOAT_STRIP][PANEL_VECTORS]; } float_panel;
 
 BG_INLINE void float_unpack(float_panel *p, const uint8_t *const *rows, size_t n, float_format f)
 {

@@ -1,4 +1,4 @@
-/* panel.h: how GEMM walks a matrix: panels of rows, unpacked once and used by all columns. Internal. */
+/* panel.h: how GEMM walks a matrix: panels of rows, unpacked once for all columns. Internal. */
 #ifndef BG_TEMPLATE_PANEL_H
 #define BG_TEMPLATE_PANEL_H
 
@@ -19,7 +19,8 @@ static inline void panel_zero(const bg_matmul *a)
 
 /* The last panel may be short: its last row stands in for those that are missing, and the results
  * go through a buffer. */
-static inline void panel_tail(const bg_matmul *a, const uint8_t *const *rows, size_t n, panel_fn *run)
+static inline void panel_tail(const bg_matmul *a, const uint8_t *const *rows, size_t n,
+                              panel_fn *run)
 {
     float y[PANEL_TAIL_COLS * PANEL_ROWS];
     for (size_t c0 = 0; c0 < a->cols; c0 += PANEL_TAIL_COLS) {

@@ -15,7 +15,7 @@
 typedef vint small_group_fn(const void *block);
 typedef void small_pair_fn(const void *a, const void *b, vint *first, vint *second);
 
-/* All constants. The block starts with d and, if has_min, m. depth: quads that add up in 16 bits. */
+/* All constants. A block starts with d and, if has_min, m. depth: quads that add up in 16 bits. */
 typedef struct small_format {
     size_t bytes;
     small_group_fn *group;
@@ -32,8 +32,8 @@ enum {
     SMALL_COLS = 2,
 };
 
-/* Two blocks of activations as all rows of GEMV use them. The lower lanes belong to the first block,
- * the upper lanes to the second. */
+/* Two blocks of activations as all rows of GEMV use them. The lower lanes belong to the first
+ * block, the upper lanes to the second. */
 typedef struct small_activations {
     vint first, second;  /* as small_pair_fn orders weights */
     vint zero;           /* -offset sum(x), in one lane of each block */
@@ -205,8 +205,9 @@ BG_INLINE void small_products(const small_panel *p, size_t g, const small_column
 }
 
 /* The same for signed weights, which the panel holds in 16 bits. */
-BG_INLINE void small_products_signed(const small_panel *p, size_t g, int16_t (*wide)[SMALL_GROUPS][32],
-                                     int cols, vint acc[PANEL_VECTORS][SMALL_COLS])
+BG_INLINE void small_products_signed(const small_panel *p, size_t g,
+                                     int16_t (*wide)[SMALL_GROUPS][32], int cols,
+                                     vint acc[PANEL_VECTORS][SMALL_COLS])
 {
     BG_UNROLL
     for (int i = 0; i < 16; i++) {
@@ -263,7 +264,8 @@ BG_INLINE void small_tile(const small_panel *p, size_t n, const uint8_t *first, 
             for (int c = 0; c < cols; c++) {
                 sum[v][c] = v_fma(v_mul(d, v_all(x[c].d)), v_float(acc[v][c]), sum[v][c]);
                 if (f.has_min)
-                    sum[v][c] = v_fma(v_load_floats(p->m[g] + v * LANES), v_all(x[c].sum), sum[v][c]);
+                    sum[v][c] = v_fma(v_load_floats(p->m[g] + v * LANES), v_all(x[c].sum),
+                                      sum[v][c]);
             }
         }
     }

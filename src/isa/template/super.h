@@ -78,7 +78,7 @@ BG_INLINE void super_gemv(const bg_matmul *a, super_format f)
 enum { SUPER_COLS = 2 };
 
 typedef struct super_panel {
-    vint q[128][PANEL_VECTORS];     /* 64 quads of bytes; or (signed) 128 pairs, times their scale */
+    vint q[128][PANEL_VECTORS];     /* 64 quads of bytes; or (signed) 128 pairs times their scale */
     vint scale[16][PANEL_VECTORS];  /* pairs */
     vint min[8][PANEL_VECTORS];     /* pairs, as in bsums */
     _Alignas(32) float d[PANEL_ROWS], dmin[PANEL_ROWS];

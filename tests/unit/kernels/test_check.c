@@ -62,7 +62,7 @@ static volatile uint8_t sink;
 static void reads_behind(const bg_matmul *a)
 {
     right(BG_FORMAT_Q4_0)(a);
-    sink = *(const volatile uint8_t *)((const uint8_t *)a->w + (a->rows - 1) * a->w_stride + a->k / 32 * 18);
+    sink = ((const volatile uint8_t *)a->w)[(a->rows - 1) * a->w_stride + a->k / 32 * 18];
 }
 
 /* Sums of two products kept in 16 bits, saturated, as an instruction with unsigned weights does it. */
@@ -76,7 +76,8 @@ static void saturates(const bg_matmul *a)
             for (size_t b = 0; b < a->k / 32; b++, w += 34, x += 34) {
                 int sum = 0, bias = 0;
                 for (int i = 2; i < 34; i += 2) {
-                    int pair = ((int8_t)w[i] + 128) * (int8_t)x[i] + ((int8_t)w[i + 1] + 128) * (int8_t)x[i + 1];
+                    int pair = ((int8_t)w[i] + 128) * (int8_t)x[i] +
+                               ((int8_t)w[i + 1] + 128) * (int8_t)x[i + 1];
                     sum += pair > 32767 ? 32767 : pair < -32768 ? -32768 : pair;
                     bias += 128 * ((int8_t)x[i] + (int8_t)x[i + 1]);
                 }
