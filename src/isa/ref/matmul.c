@@ -101,8 +101,8 @@ static void matmul_float(const bg_matmul *a, widen_fn *widen, size_t bytes, bool
                 float strip[STRIP];
                 for (size_t i = 0; i < n; i++) strip[i] = widen(w + (k0 + i) * bytes);
                 for (size_t c = 0; c < cols; c++) {
-                    const uint8_t *column = (const uint8_t *)a->x + (c0 + c) * a->x_stride;
-                    const float *x = (const float *)(const void *)column;
+                    const uint8_t *at = (const uint8_t *)a->x + (c0 + c) * a->x_stride;
+                    const float *x = (const float *)(const void *)at;
                     for (size_t i = 0; i < n; i++) {
                         double product = (double)strip[i] * (double)x[k0 + i];
                         y[c] += magnitude ? fabs(product) : product;
