@@ -27,6 +27,7 @@ typedef struct bg_quality {
 typedef struct bg_quality_options {
     uint32_t n_ctx;        /* 0: 512; at least 4 */
     uint64_t max_windows;  /* 0: all that fit */
+    bool spread;           /* max_windows of them evenly over the text, not the first ones */
     bg_isa isa;
     struct bg_team *team;  /* results do not depend on its size */
     size_t cache_bytes;    /* memory for the base's predictions; 0: 1 GiB. For a single
@@ -53,6 +54,10 @@ uint64_t bg_reference_windows(const bg_reference *r);
  * BG_ERR_INPUT when its vocabulary is not the base's, or its logits are not finite. */
 bg_status bg_quality_measure(const bg_reference *r, const bg_model *model,
                              const bg_quality_options *o, bg_quality *q, bg_error *err);
+
+/* The path of the evaluation text that is installed for this model (the embedded one has such), or
+ * NULL: then let the model write its own. Free with bg_free_text. */
+char *bg_quality_text(const bg_model *m);
 
 /* Text that the model writes itself: n_docs documents of doc_tokens tokens, sampled at
  * `temperature` without filters, `parallel` at a time. *tokens (bg_tokens_free) is the

@@ -8,8 +8,6 @@
 #include <string.h>
 
 enum { SELF_DOCUMENTS = 16 };            /* of one window each, when --chunks does not say */
-#define EMBEDDED_NAME "Codelet 8M"
-#define EMBEDDED_TEXT "models/codelet/codelet-eval.txt"
 #define TEXT_LIMIT ((size_t)500 << 20)
 
 typedef struct arguments {
@@ -109,9 +107,8 @@ static bg_status write_text(run *r, bg_error *err)
 static bg_status get_tokens(run *r, bg_error *err)
 {
     const char *text = r->a->text;
-    bool embedded = strcmp(bg_model_hparams(r->model)->name, EMBEDDED_NAME) == 0;
     if (text && strcmp(text, "self") == 0) return write_text(r, err);
-    r->text_path = text ? bg_strdup(text) : embedded ? bg_data_path(EMBEDDED_TEXT) : NULL;
+    r->text_path = text ? bg_strdup(text) : bg_quality_text(r->model);
     return r->text_path ? read_text(r, err) : write_text(r, err);
 }
 

@@ -10,8 +10,6 @@
 #include <unistd.h>
 
 static const char embedded_model[] = "models/codelet/codelet-8m-f16.gguf";
-static const char embedded_name[] = "Codelet 8M"; /* its quantizations carry it too */
-static const char embedded_text[] = "models/codelet/codelet-eval.txt";
 
 /* Shares of the time limit and of free memory that are planned with. */
 static const double QUALITY_SHARE = 0.3, MEMORY_SHARE = 0.6;
@@ -56,18 +54,12 @@ static json_t *make_identity(const bg_rig *rig, const char *text)
     return identity;
 }
 
-/* The text to use: NULL means what the model writes. Free with bg_free. */
-static bg_status find_text(const bg_rig *rig, char **text, bg_error *err)
+/* The text to use: NULL means the model's own. Free with bg_free. */
+static char *find_text(const bg_rig *rig)
 {
-    const char *given = rig->options->text;
-    *text = NULL;
-    if (given && strcmp(given, "self") == 0) return BG_OK;
-    if (!given && strcmp(bg_model_hparams(rig->source)->name, embedded_name) != 0) return BG_OK;
-    *text = given ? bg_strdup(given) : bg_data_path(embedded_text);
-    if (!*text)
-        return bg_fail(err, BG_ERR_IO, embedded_text, "the embedded text is not installed: give "
-                       "--text, or set BITGAUGE_DATA");
-    return BG_OK;
+    const char *text = rig->options->text;
+    if (text && strcmp(text, "self") == 0) return NULL;
+    return text ? bg_strdup(text) : bg_quality_text(rig->source);
 }
 
 /* Takes up a folder of an earlier run: *r stays NULL when there is none. */
@@ -237,7 +229,7 @@ static bg_status open_inputs(bg_rig *rig, char **text, bg_error *err)
     bg_free(path);
     if (status == BG_OK && o->imatrix) status = bg_importance_open(&rig->importance, o->imatrix,
                                                                    err);
-    if (status == BG_OK) status = find_text(rig, text, err);
+    if (status == BG_OK) *text = find_text(rig);
     if (status == BG_OK) status = bg_machine_open(&rig->machine, &machine, err);
     if (status == BG_OK)
         rig->cache_bytes = (size_t)BG_MIN((uint64_t)1 << 30,

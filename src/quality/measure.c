@@ -57,7 +57,7 @@ bg_status bg_reference_open(bg_reference **out, const bg_model *base, const int3
                             size_t n_tokens, const bg_quality_options *o, bg_error *err)
 {
     uint32_t n_ctx = o->n_ctx ? o->n_ctx : DEFAULT_CTX;
-    uint64_t count = n_tokens / n_ctx;
+    uint64_t count = n_tokens / n_ctx, step = 1;
     bg_status status = BG_OK;
     bg_reference *r;
     *out = NULL;
@@ -68,14 +68,19 @@ bg_status bg_reference_open(bg_reference **out, const bg_model *base, const int3
         return bg_fail(err, BG_ERR_INPUT, NULL,
                        "the text has %zu tokens, but a window needs %u: give a longer text or a "
                        "smaller --ctx", n_tokens, n_ctx);
-    if (o->max_windows && count > o->max_windows) count = o->max_windows;
+    if (o->max_windows && count > o->max_windows) {
+        step = o->spread ? count / o->max_windows : 1;
+        count = o->max_windows;
+    }
     r = bg_alloc(1, sizeof *r);
     if (!r) return bg_fail_nomem(err, "the reference", sizeof *r);
     r->base = base;
     r->windows = (bg_windows){.count = count, .n_ctx = n_ctx, .scored = n_ctx - 1 - n_ctx / 2};
     r->windows.tokens = bg_alloc(count * n_ctx, sizeof *tokens);
-    if (r->windows.tokens) memcpy(r->windows.tokens, tokens, count * n_ctx * sizeof *tokens);
-    else status = bg_fail_nomem(err, "the text", count * n_ctx * sizeof *tokens);
+    for (uint64_t w = 0; r->windows.tokens && w < count; w++)
+        memcpy(r->windows.tokens + w * n_ctx, tokens + w * step * n_ctx, n_ctx * sizeof *tokens);
+    if (!r->windows.tokens)
+        status = bg_fail_nomem(err, "the text", count * n_ctx * sizeof *tokens);
     if (status == BG_OK && base) status = fill_cache(r, o, err);
     if (status == BG_OK) *out = r;
     else bg_reference_close(&r);

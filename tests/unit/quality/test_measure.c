@@ -74,6 +74,26 @@ static void test_perplexity(void **state)
     assert_close(q.ppl, 7.539948, 1e-3);
 }
 
+/* Two windows spread over a text of five are its first and its third. */
+static void test_spread(void **state)
+{
+    bg_quality_options o = {.n_ctx = 32, .max_windows = 2, .spread = true, .isa = isa};
+    int32_t *all = text, pair[64];
+    size_t n = n_text;
+    bg_quality spread, joined;
+    (void)state;
+    n_text = 5 * 32 + 7;
+    spread = measure(NULL, &o);
+    memcpy(pair, text, 32 * sizeof *text);
+    memcpy(pair + 32, text + 64, 32 * sizeof *text);
+    text = pair;
+    n_text = 64;
+    joined = measure(NULL, &o);
+    text = all;
+    n_text = n;
+    assert_true(spread.ppl == joined.ppl && spread.windows == 2);
+}
+
 static void test_base_is_model(void **state)
 {
     bg_quality_options o = {.n_ctx = 32, .max_windows = 3, .isa = isa, .cache_bytes = 1};
@@ -189,7 +209,8 @@ static void test_self_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_perplexity), cmocka_unit_test(test_base_is_model),
+        cmocka_unit_test(test_perplexity), cmocka_unit_test(test_spread),
+        cmocka_unit_test(test_base_is_model),
         cmocka_unit_test(test_threads_change_nothing), cmocka_unit_test(test_steps),
         cmocka_unit_test(test_refusals), cmocka_unit_test(test_self_text),
     };
