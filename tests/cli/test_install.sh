@@ -30,5 +30,5 @@ C
 pc=$(dirname "$(find "$tmp/usr" -name bitgauge.pc)")
 export PKG_CONFIG_PATH=$pc
 # shellcheck disable=SC2046
-gcc -std=c11 user.c $(pkg-config --define-variable=prefix="$tmp/usr" --cflags --libs --static bitgauge) -o user
+gcc -std=c11 user.c $(pkg-config --define-variable=prefix="$tmp/usr" --cflags --libs bitgauge) -o user
 ./user "$tmp/usr/share/bitgauge/models/codelet/codelet-8m-f16.gguf" | grep -q '8 layers'
