@@ -29,7 +29,8 @@ typedef struct bg_hparams {
 } bg_hparams;
 
 /* Loads and checks: architecture, every tensor present with the right shape and a known format.
- * The file stays mapped. */
+ * A tensor that a plain llama model does not have is refused, for leaving it out would change what
+ * the model computes. The file stays mapped. */
 bg_status bg_model_open(bg_model **m, const char *path, bg_error *err);
 /* A copy of `source` with every tensor re-encoded for the scheme, in memory, threaded. The
  * metadata and tokenizer are shared with the source, which must outlive it. `progress` (may be
@@ -129,7 +130,10 @@ size_t bg_session_scratch_bytes(const bg_session *s);
 /* One forward pass over n <= n_batch tokens. Token i belongs to sequence seq[i] (NULL: 0) and
  * takes that sequence's next position; it attends to all earlier ones of its sequence. Logits of
  * the tokens with want[i] (NULL: only the last) are written one after another, n_vocab floats
- * each. Repeatable: same tokens, same isa, same batch split give the same bits. */
+ * each. Repeatable: the same batches with the same isa give the same bits, whatever the team's
+ * size. Other batches of the same tokens agree within rounding only: kernels for one column and
+ * for several add in different orders. BG_ERR_INPUT, with nothing changed, for a token that is not
+ * in the vocabulary, a sequence that the session has not, or a context that is full. */
 typedef struct bg_batch {
     size_t n;
     const int32_t *tokens;

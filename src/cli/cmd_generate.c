@@ -93,12 +93,27 @@ static bg_status read_prompt(job *j, bg_error *err)
     return BG_OK;
 }
 
+/* The cache is taken from the system as it fills: better to say so now than to be killed then. */
+static bg_status check_memory(const job *j, bg_error *err)
+{
+    uint64_t available = bg_machine_memory_available(j->machine);
+    double bytes = (double)bg_model_kv_bytes(bg_model_hparams(j->model), j->n_ctx) * j->o.parallel;
+    char need[32], have[32];
+    if (!available || bytes <= (double)available) return BG_OK;
+    return bg_fail(err, BG_ERR_NOMEM, NULL,
+                   "the KV cache of a context of %u takes %s, %s are free: use a smaller --ctx%s",
+                   j->n_ctx, bg_format_size(need, sizeof need, bytes),
+                   bg_format_size(have, sizeof have, (double)available),
+                   j->o.parallel > 1 ? " or --parallel" : "");
+}
+
 static bg_status open_session(job *j, bg_error *err)
 {
     bg_session_options so = {.team = j->team};
     size_t n = (size_t)j->o.parallel;
     uint32_t trained = bg_model_hparams(j->model)->n_ctx_train;
     j->n_ctx = j->o.ctx ? (uint32_t)j->o.ctx : trained;
+    BG_TRY(check_memory(j, err));
     if (j->n_ctx > trained)
         fprintf(stderr, "bitgauge: the model was trained on %u positions; beyond them expect "
                 "nonsense\n", trained);

@@ -46,3 +46,4 @@ refuse 'nowhere.gguf' "$dir/nowhere.gguf"
 refuse 'parallel' --paralel 3
 refuse 'UTF-8' -p "$(printf 'caf\351')" -n 1 --json
 refuse 'avx2' --isa avx3
+refuse 'smaller --ctx' --ctx 1000000000
