@@ -4,7 +4,8 @@ T=$(mktemp -d)
 trap 'rm -rf "$T"' EXIT
 cd "$T"
 fail() { echo "$*" >&2; exit 1; }
-tiny="--schemes Q8_0,F16 -p 16 -n 4 --reps 2 --quality off --time-limit 0 --no-report"
+TINY="$SOURCE/tests/fuzz/corpus/gguf/ok-model-runs" # a few thousand weights
+tiny="-m $TINY --schemes Q8_0,F16 -p 16 -n 4 --reps 2 --quality off --time-limit 0 --no-report"
 
 # refuses ARGUMENTS... -- WORDS: exit 2, one line, that says this.
 refuses() {
@@ -31,7 +32,7 @@ ls r | grep -q tmp && fail "a temporary file is left"
 cp r/results.csv before
 "$BITGAUGE" sweep $tiny --out r >out 2>err || fail "again: $(cat err)"
 cmp -s before r/results.csv || fail "a finished sweep changed"
-refuses --schemes F16 --out r -- "another plan"
+refuses -m $TINY --schemes F16 --out r -- "another plan"
 
 # Killed in the middle, it goes on to the same end.
 long="--schemes Q8_0,BF16 -p 16 -n 4 --reps 15 --time-limit 0 --quality off --no-report"
@@ -49,6 +50,12 @@ wait $pid 2>/dev/null || true
 "$BITGAUGE" sweep --schemes F16 -p 0 -n 2 --reps 1 --quality off --no-report >out 2>err ||
     fail "default folder: $(cat err)"
 [ -s results/latest/results.csv ] || fail "results/latest"
+
+# A model without a text writes its own.
+self="-m $TINY --schemes Q4_0,F16 -p 8 -n 2 --reps 3 --time-limit 0 --no-report"
+"$BITGAUGE" sweep $self --out s >out 2>err || fail "self: $(cat err)"
+[ -s s/self-tokens.txt ] || fail "no self-tokens.txt"
+[ "$(grep -c ',quality,.*,ok,' s/results.csv)" = 2 ] || fail "quality: $(cat s/results.csv)"
 
 touch file
 mkdir odd
