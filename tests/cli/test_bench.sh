@@ -10,6 +10,7 @@ keys="cpu_info gpu_info backends n_gpu_layers tensor_buft_overrides model_filena
 n_batch n_ubatch embeddings cpu_mask cpu_strict poll n_threads type_k type_v use_mmap no_kv_offload
 split_mode main_gpu tensor_split flash_attn n_prompt n_gen n_depth build_commit test_time avg_ts
 build_number model_size model_n_params avg_ns stddev_ns stddev_ts no_op_offload
+n_cpu_moe devices load_mode no_host repack fit_target fit_min_ctx
 scheme isa tier roof roof_ts roof_share"
 
 # A model of a few thousand weights, which quantizes in no time.
