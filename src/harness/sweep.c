@@ -232,7 +232,7 @@ static bg_status open_inputs(bg_rig *rig, char **text, bg_error *err)
     if (status == BG_OK) *text = find_text(rig);
     if (status == BG_OK) status = bg_machine_open(&rig->machine, &machine, err);
     if (status == BG_OK)
-        rig->cache_bytes = (size_t)BG_MIN((uint64_t)1 << 30,
+        rig->cache_bytes = (size_t)BG_MIN((uint64_t)4 << 30,
                                           bg_machine_memory_available(rig->machine) / 4);
     return status;
 }
