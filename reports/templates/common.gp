@@ -30,9 +30,13 @@ COLOURS[9] = 0xcc79a7; SHAPES[9] = 15
 COLOURS[17] = 0x000000; SHAPES[17] = 6
 colour(level) = COLOURS[1 + (level < 0 || level > 16 ? 0 : int(level))]
 shape(level) = SHAPES[1 + (level < 0 || level > 16 ? 0 : int(level))]
-# The levels that this sweep has: the program defines HAS2 = 1 and so on.
-LEVELS = (HAS1 ? " 1" : "") . (HAS2 ? " 2" : "") . (HAS3 ? " 3" : "") . (HAS4 ? " 4" : "") \
-    . (HAS5 ? " 5" : "") . (HAS6 ? " 6" : "") . (HAS8 ? " 8" : "") . (HAS16 ? " 16" : "")
+# The levels that a legend names: drawings that have one define LEVEL_BITS, bit n for level n.
+LEVELS = ""
+if (exists("LEVEL_BITS")) {
+    do for [l in "1 2 3 4 5 6 8 16"] {
+        if (int(LEVEL_BITS) & (1 << int(l))) { LEVELS = LEVELS . " " . l }
+    }
+}
 level_name(l) = l eq "16" ? "16 bit" : "Q" . l
 
 # A round step, 1, 2 or 5 times a power of ten, not above x.

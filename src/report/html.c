@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { SVG_LIMIT = 8 << 20 };
+enum { SVG_LIMIT = 8 << 20, LONG_TEXT = 32 };
 
 void bg_html_escape(bg_text *out, const char *s)
 {
@@ -42,6 +42,14 @@ static void put_element(bg_text *out, const char *open, const char *s, const cha
     bg_text_puts(out, close);
 }
 
+/* Text of a sentence gets room. */
+static const char *cell_tag(const doc_column *column, size_t c, const char *text)
+{
+    if (c == 0) return "<th scope=\"row\" class=\"t\">";
+    if (!column->text) return "<td>";
+    return strlen(text) > LONG_TEXT ? "<td class=\"t long\">" : "<td class=\"t\">";
+}
+
 static void put_table(bg_text *out, const doc_node *t)
 {
     /* Outside of what scrolls, so that a narrow page does not cut it off. */
@@ -60,8 +68,7 @@ static void put_table(bg_text *out, const doc_node *t)
     for (size_t i = 0; i < t->n_cells; i++) {
         size_t c = i % t->n_columns;
         if (c == 0) bg_text_puts(out, t->marked[i / t->n_columns] ? "<tr class=\"pick\">" : "<tr>");
-        bg_text_puts(out, c == 0 ? "<th scope=\"row\" class=\"t\">"
-                          : t->columns[c].text ? "<td class=\"t\">" : "<td>");
+        bg_text_puts(out, cell_tag(&t->columns[c], c, t->cells[i]));
         put(out, t->cells[i]);
         bg_text_puts(out, c == 0 ? "</th>" : "</td>");
         if (c + 1 == t->n_columns) bg_text_puts(out, "</tr>\n");

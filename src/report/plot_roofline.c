@@ -56,8 +56,8 @@ static void widen(double *low, double *high, double v)
     *high = BG_MAX(*high, v);
 }
 
-/* intensity speed level decode? best?; one row a cell */
-static size_t write_cells(const report *r, FILE *f, ranges *range)
+/* intensity speed level decode? best?; one row a cell. Levels of the best are in colour. */
+static size_t write_cells(const report *r, FILE *f, ranges *range, unsigned *levels)
 {
     size_t count = 0;
     for (size_t i = 0; i < bg_results_row_count(r->results); i++) {
@@ -67,8 +67,11 @@ static size_t write_cells(const report *r, FILE *f, ranges *range)
         double level = bg_row_number(row, BG_COL_LEVEL);
         bool decode = test && strncmp(test, "tg", 2) == 0, best = false;
         if (!(gbps > 0) || !(gflops > 0) || !test) continue;
-        for (size_t k = 0; k < r->n_schemes; k++)
-            best |= r->schemes[k]->tg == row || r->schemes[k]->pp == row;
+        for (size_t k = 0; k < r->n_schemes; k++) {
+            if (r->schemes[k]->tg != row && r->schemes[k]->pp != row) continue;
+            best = true;
+            *levels |= bg_report_level_bit(r->schemes[k]);
+        }
         fprintf(f, "%.9g %.9g %d %d %d\n", gflops / gbps, gflops, isnan(level) ? 0 : (int)level,
                 decode, best);
         widen(&range->x_min, &range->x_max, gflops / gbps);
@@ -131,11 +134,12 @@ bool bg_plot_roofline(const report *r, bg_gnuplot *g)
 {
     roof roofs[MAX_ROOFS];
     size_t n = find_roofs(r, roofs), cells = 0;
+    unsigned levels = 0;
     ranges range = {INFINITY, 0, INFINITY, 0};
     FILE *points = bg_gnuplot_data(g, "cells.dat"), *lines = bg_gnuplot_data(g, "roofs.dat"),
          *names = bg_gnuplot_data(g, "names.dat");
     bool written = points && lines && names;
-    if (written) cells = write_cells(r, points, &range);
+    if (written) cells = write_cells(r, points, &range, &levels);
     if (cells && n) {
         choose_ranges(r, roofs, n, &range);
         write_roofs(r, roofs, n, &range, lines, names);
@@ -155,6 +159,7 @@ bool bg_plot_roofline(const report *r, bg_gnuplot *g)
     bg_gnuplot_number(g, "YMIN", range.y_min);
     bg_gnuplot_number(g, "YMAX", range.y_max);
     bg_gnuplot_number(g, "THREADS", roofs[0].threads);
+    bg_gnuplot_number(g, "LEVEL_BITS", levels);
     /* Lines of constant bandwidth rise one decade a decade: their angle on paper. */
     bg_gnuplot_number(g, "ANGLE",
                       atan2((HEIGHT - TOP - BOTTOM) / log(range.y_max / range.y_min),

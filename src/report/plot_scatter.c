@@ -158,6 +158,7 @@ static void place_names(const report *r, scatter *s)
 static bool write_points(const report *r, const scatter *s, bg_gnuplot *g)
 {
     double w = WIDTH - LEFT - RIGHT, h = HEIGHT - TOP - BOTTOM;
+    unsigned levels = 0;
     FILE *f = bg_gnuplot_data(g, "points.dat");
     if (!f) return false;
     for (size_t i = 0; i < s->n; i++) {
@@ -167,7 +168,9 @@ static bool write_points(const report *r, const scatter *s, bg_gnuplot *g)
                 p->c == bg_advice_pick(r->advice),
                 back(l->text_x / w, s->x_min, s->x_max, s->x_log),
                 back(l->text_y / h, s->y_min, s->y_max, true), l->leader, p->name);
+        levels |= bg_report_level_bit(p->c);
     }
+    bg_gnuplot_number(g, "LEVEL_BITS", levels);
     return fclose(f) == 0;
 }
 

@@ -45,20 +45,6 @@ static const struct { const char *name, *script; bg_plot_fn *data; } plots[] = {
 #include "report/plots.def"
 };
 
-/* Which levels of precision a legend has to name. */
-static void tell_levels(const report *r, bg_gnuplot *g)
-{
-    static const int levels[] = {1, 2, 3, 4, 5, 6, 8, 16};
-    for (size_t l = 0; l < BG_COUNT(levels); l++) {
-        char name[16];
-        bool has = false;
-        for (size_t i = 0; i < r->n_schemes; i++)
-            has |= bg_report_level(r->schemes[i]) == levels[l];
-        snprintf(name, sizeof name, "HAS%d", levels[l]);
-        bg_gnuplot_number(g, name, has);
-    }
-}
-
 void bg_report_draw(report *r, const char *dir)
 {
     bg_gnuplot *g = NULL;
@@ -75,7 +61,6 @@ void bg_report_draw(report *r, const char *dir)
             bg_free(path);
         }
         if (!g || status == BG_ERR_UNSUPPORTED || !plots[i].data(r, g)) continue;
-        tell_levels(r, g);
         status = bg_gnuplot_run(g, plots[i].script, plots[i].script, &err);
         r->drawn[i] = status == BG_OK;
         if (status != BG_OK && first.status == BG_OK) first = err;

@@ -49,6 +49,7 @@ const char *bg_report_size(char *buffer, size_t n, double bytes);
 const char *bg_report_interval(char *buffer, size_t n, double value, double low, double high);
 const char *bg_report_loss_name(const report *r);                     /* "KL divergence" */
 int bg_report_level(const bg_candidate *c);                           /* nominal bits */
+unsigned bg_report_level_bit(const bg_candidate *c);                  /* of LEVEL_BITS; 0: none */
 
 /* Columns of the summary, for the page and for the terminal. */
 typedef struct summary_column {

@@ -44,6 +44,11 @@ if command -v xmllint >/dev/null; then
     { echo '<all>'; cat "$work/svgs"; echo '</all>'; } | xmllint --noout - || fail "inline SVG"
 fi
 
+# The legends name the levels that are drawn: ternary schemes are useless here, and left out.
+grep -q '^TQ1_0,1,' "$R/results.csv" || fail "the fixture has no ternary scheme"
+grep -q '>Q4<' "$work/results/plots/quality-size.svg" || fail "no legend"
+if grep -q '>Q1<' "$work/results/plots/quality-size.svg"; then fail "a level that is not drawn"; fi
+
 # Counters where there are any; and whatever rows there are, every drawing that is tried works.
 column=$(head -n 1 "$R/results.csv" | tr ',' '\n' | grep -n '^cycles_per_token$' | cut -d : -f 1)
 awk -F, -v OFS=, -v c="$column" 'NR > 1 && /tg64/ && $0 !~ /failed/ { $c = 1000 + NR } { print }' \

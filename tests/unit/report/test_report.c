@@ -50,6 +50,15 @@ static void renders_html(void **state)
     doc d = sample();
     bg_text t = {0};
     (void)state;
+    bg_doc_table(&d, "");
+    bg_doc_column(&d, "Name", "", true);
+    bg_doc_column(&d, "What", "", true);
+    bg_doc_row(&d, false);
+    bg_doc_cell(&d, "a");
+    bg_doc_cell(&d, "short");
+    bg_doc_row(&d, false);
+    bg_doc_cell(&d, "b");
+    bg_doc_cell(&d, "a sentence of more than thirty-two letters");
     bg_doc_html(&d, "T & <script>", "/nonexistent", &t);
     assert_non_null(strstr(t.data, "<title>T &amp; &lt;script&gt;</title>"));
     assert_non_null(strstr(t.data, "<h2>A &lt;b&gt; &amp; *c*</h2>"));
@@ -57,6 +66,8 @@ static void renders_html(void **state)
     assert_non_null(strstr(t.data, "<ul>\n<li>one</li>\n<li>two</li>\n</ul>"));
     assert_non_null(
         strstr(t.data, "<tr class=\"pick\"><th scope=\"row\" class=\"t\">a|b</th><td>5</td>"));
+    assert_non_null(strstr(t.data, "<td class=\"t\">short</td>"));
+    assert_non_null(strstr(t.data, "<td class=\"t long\">a sentence of more than"));
     assert_null(strstr(t.data, "<figure>")); /* a drawing that is not there is left out */
     bg_text_fini(&t);
     bg_doc_fini(&d);
