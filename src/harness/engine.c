@@ -102,17 +102,24 @@ static bg_status update_cell(engine *e, bg_cell *c, bool last, bg_error *err)
     return status;
 }
 
-/* Place of a row's cell in the plan. */
+static bool row_says(const bg_row *row, bg_column column, const char *text)
+{
+    const char *has = bg_row_text(row, column);
+    return has && strcmp(has, text) == 0;
+}
+
+/* Place of a row's cell in the plan; last for one that is not of the plan, which a folder that
+ * was edited may hold. */
 static size_t rank(void *user, const bg_row *row)
 {
     const engine *e = user;
     size_t i = 0;
     for (; i < e->plan->n_cells; i++) {
         const bg_cell *c = &e->plan->cells[i];
-        if (strcmp(bg_row_text(row, BG_COL_SCHEME), scheme_name(e, c->scheme)) == 0 &&
-            strcmp(bg_row_text(row, BG_COL_TEST), c->test) == 0 &&
+        if (row_says(row, BG_COL_SCHEME, scheme_name(e, c->scheme)) &&
+            row_says(row, BG_COL_TEST, c->test) &&
             bg_row_number(row, BG_COL_THREADS) == c->threads &&
-            strcmp(bg_row_text(row, BG_COL_ISA), bg_isa_name(c->isa)) == 0)
+            row_says(row, BG_COL_ISA, bg_isa_name(c->isa)))
             break;
     }
     return i;

@@ -99,7 +99,6 @@ static bg_status write_pages(report *r, const char *dir, bg_error *err)
     char *drawings = bg_path_join(dir, "plots");
     doc d = {0};
     bg_text markdown = {0}, html = {0};
-    const char *model = json_string_value(json_object_get(r->plan, "model"));
     bg_status status = drawings ? bg_dir_create(drawings, err)
                                 : bg_fail_nomem(err, "the report", strlen(dir));
     if (status != BG_OK) goto cleanup;
@@ -110,7 +109,7 @@ static bg_status write_pages(report *r, const char *dir, bg_error *err)
         goto cleanup;
     }
     bg_doc_markdown(&d, &markdown);
-    bg_doc_html(&d, model ? model : "bitgauge report", drawings, &html);
+    bg_doc_html(&d, d.nodes[0].text, drawings, &html); /* the title is the first heading */
     status = write_text(dir, "report.md", &markdown, err);
     if (status == BG_OK) status = write_text(dir, "report.html", &html, err);
 cleanup:

@@ -24,6 +24,8 @@ done
 grep -q 'no performance monitoring unit' "$page" || fail "no reason for missing counters"
 grep -q 'differs from the reference' "$page" || fail "no reason of a failed cell"
 
+grep -q '<title>Which quantization of .* to run</title>' "$page" || fail "title: $(grep '<title>' "$page")"
+
 # Self-contained: nothing is fetched.
 if grep -Eiq '(src|href)=["'\'']?(https?:)?//|url\(["'\'']?(https?:)?//|@import|<link|<script|<img' "$page"; then
     fail "the page refers to something outside"
