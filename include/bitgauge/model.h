@@ -64,7 +64,7 @@ bg_scheme_model bg_scheme_facts(const bg_gguf *g);
 void bg_model_close(bg_model **m);
 
 const bg_hparams *bg_model_hparams(const bg_model *m);
-const bg_tokenizer *bg_model_tokenizer(const bg_model *m);
+const bg_tokenizer *bg_model_tokenizer(const bg_model *m);     /* NULL: the file has none */
 const bg_gguf *bg_model_gguf(const bg_model *m);               /* of the source file */
 size_t bg_model_tensor_count(const bg_model *m);
 const bg_tensor *bg_model_tensor_at(const bg_model *m, size_t i);
@@ -94,6 +94,7 @@ void bg_importance_close(bg_importance **i);
 
 /* ---- tokenizer -------------------------------------------------------------------------- */
 
+/* A NULL tokenizer is one of no tokens: bg_tokenize refuses it (BG_ERR_INPUT), the getters say so. */
 bg_status bg_tokenizer_open(bg_tokenizer **t, const bg_gguf *g, bg_error *err);
 void bg_tokenizer_close(bg_tokenizer **t);
 uint32_t bg_tokenizer_size(const bg_tokenizer *t);

@@ -250,15 +250,15 @@ void bg_tokenizer_close(bg_tokenizer **tokenizer)
     *tokenizer = NULL;
 }
 
-uint32_t bg_tokenizer_size(const bg_tokenizer *t) { return t->size; }
-int32_t bg_tokenizer_bos(const bg_tokenizer *t) { return t->bos; }
-int32_t bg_tokenizer_eos(const bg_tokenizer *t) { return t->eos; }
-bool bg_tokenizer_adds_bos(const bg_tokenizer *t) { return t->add_bos && t->bos >= 0; }
+uint32_t bg_tokenizer_size(const bg_tokenizer *t) { return t ? t->size : 0; }
+int32_t bg_tokenizer_bos(const bg_tokenizer *t) { return t ? t->bos : -1; }
+int32_t bg_tokenizer_eos(const bg_tokenizer *t) { return t ? t->eos : -1; }
+bool bg_tokenizer_adds_bos(const bg_tokenizer *t) { return t && t->add_bos && t->bos >= 0; }
 
 bool bg_tokenizer_equal(const bg_tokenizer *a, const bg_tokenizer *b)
 {
     if (a == b) return true;
-    if (a->size != b->size) return false;
+    if (!a || !b || a->size != b->size) return false;
     for (uint32_t i = 0; i < a->size; i++) {
         const bg_piece *p = &a->pieces[i], *q = &b->pieces[i];
         if (p->length != q->length || p->type != q->type ||
@@ -273,7 +273,7 @@ size_t bg_token_bytes(const bg_tokenizer *t, int32_t token, char *buffer, size_t
     const bg_piece *p;
     const char *text;
     size_t n = 0;
-    if (token < 0 || (uint32_t)token >= t->size) return 0;
+    if (token < 0 || (uint32_t)token >= bg_tokenizer_size(t)) return 0;
     p = &t->pieces[token];
     text = t->pool + p->offset;
     if (p->type == BG_PIECE_CONTROL || p->type == BG_PIECE_UNKNOWN) return 0;

@@ -241,6 +241,9 @@ bg_status bg_tokenize(const bg_tokenizer *t, const char *text, size_t n, bool ad
     bool ok;
     *tokens = NULL;
     *count = 0;
+    if (!t)
+        return bg_fail(err, BG_ERR_INPUT, NULL,
+                       "the model has no tokenizer: convert it again with its vocabulary");
     /* Symbols are counted in 31 bits, and a space grows to three bytes. */
     if (n > INT32_MAX / 4)
         return bg_fail(err, BG_ERR_INPUT, NULL,

@@ -152,6 +152,9 @@ static void counts(void **state)
     /* By hand: a layer has two norms, q and output of 64 x 64, k and v of 32, three of 96. */
     uint64_t layer = 2 * 64 + 2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 96;
     uint64_t matrices = 2 * (layer - 128) + 48 * 64;
+    int32_t *tokens;
+    size_t count;
+    bg_error err;
     (void)state;
     assert_int_equal(h->n_params, 2 * layer + 64 + 2 * 48 * 64);
     assert_int_equal(bg_model_weight_bytes(m), 4 * h->n_params);
@@ -163,6 +166,12 @@ static void counts(void **state)
     assert_false(h->tied_embeddings);
     assert_string_equal(h->name, "tiny.gguf");
     assert_null(bg_model_tokenizer(m));
+    assert_fails(bg_tokenize(NULL, "a", 1, true, true, &tokens, &count, &err), BG_ERR_INPUT,
+                 "no tokenizer", &err);
+    assert_true(bg_tokenizer_size(NULL) == 0 && !bg_tokenizer_adds_bos(NULL));
+    assert_true(bg_tokenizer_bos(NULL) == -1 && bg_tokenizer_eos(NULL) == -1);
+    assert_int_equal(bg_token_bytes(NULL, 0, NULL, 0), 0);
+    assert_true(bg_tokenizer_equal(NULL, NULL));
     assert_null(bg_model_tensor_at(m, bg_model_tensor_count(m)));
     bg_model_close(&m);
     assert_null(m);
