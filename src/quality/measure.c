@@ -217,10 +217,12 @@ bg_status bg_quality_measure(const bg_reference *r, const bg_model *model,
             status = fail_interrupted(err);
     }
     if (status == BG_OK) {
-        *q = (bg_quality){.windows = r->windows.count};
-        bg_score_summary(m.scores, m.n_scores, r->base != NULL, m.scratch, q);
-        q->seconds = (double)(bg_clock_ns() - start) * 1e-9;
-        if (!isfinite(q->ppl) || (r->base && !isfinite(q->kld_mean)))
+        bg_quality result = {.windows = r->windows.count};
+        bg_score_summary(m.scores, m.n_scores, r->base != NULL, m.scratch, &result);
+        result.seconds = (double)(bg_clock_ns() - start) * 1e-9;
+        if (isfinite(result.ppl) && (!r->base || isfinite(result.kld_mean)))
+            *q = result;
+        else
             status = bg_fail(err, BG_ERR_INPUT, bg_gguf_path(bg_model_gguf(model)),
                              "predictions are not finite numbers: the weights of it or of the base "
                              "are damaged, get the file again");

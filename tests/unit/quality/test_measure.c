@@ -7,6 +7,7 @@
 #include "base/team.h"
 #include "bitgauge/quality.h"
 #include "quality/windows.h"
+#include "unit/model/tiny.h"
 
 #include <math.h>
 
@@ -174,6 +175,34 @@ static void test_refusals(void **state)
                  "stopped", &err);
 }
 
+/* A model without a tokenizer is measured as it is; one whose logits are no numbers is refused, and
+ * the result left alone. */
+static void test_bare_and_damaged(void **state)
+{
+    static const int32_t tokens[8] = {3, 1, 4, 1, 5, 9, 2, 6};
+    bg_quality_options o = {.n_ctx = 8, .isa = isa};
+    (void)state;
+    for (int damaged = 0; damaged < 2; damaged++) {
+        tiny t = tiny_default;
+        bg_quality q = {.windows = 77};
+        bg_reference *r;
+        bg_model *m;
+        bg_text file;
+        if (damaged) t.linear = 1e-44f; /* angles of positions are infinite */
+        file = tiny_file(&t);
+        m = tiny_open(&file);
+        assert_ok(bg_reference_open(&r, NULL, tokens, 8, &o, &err), &err);
+        if (damaged)
+            assert_fails(bg_quality_measure(r, m, &o, &q, &err), BG_ERR_INPUT, "not finite", &err);
+        else
+            assert_ok(bg_quality_measure(r, m, &o, &q, &err), &err);
+        assert_int_equal(q.windows, damaged ? 77 : 1);
+        bg_reference_close(&r);
+        bg_model_close(&m);
+        bg_text_fini(&file);
+    }
+}
+
 static void write_text(size_t docs, uint32_t parallel, uint64_t seed, bg_team *team, int32_t **out)
 {
     bg_self_text_options o = {.n_docs = docs, .doc_tokens = 12, .parallel = parallel,
@@ -212,7 +241,8 @@ int main(void)
         cmocka_unit_test(test_perplexity), cmocka_unit_test(test_spread),
         cmocka_unit_test(test_base_is_model),
         cmocka_unit_test(test_threads_change_nothing), cmocka_unit_test(test_steps),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_self_text),
+        cmocka_unit_test(test_refusals), cmocka_unit_test(test_bare_and_damaged),
+        cmocka_unit_test(test_self_text),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
