@@ -176,7 +176,7 @@ static bg_status read_dat_entry(bg_importance *i, cursor *c, bg_error *err)
         return fail_dat(i, c, err);
     name = (const char *)c->data + c->pos;
     for (int32_t k = 0; k < length; k++)
-        if (name[k] < 0x20 || name[k] == 0x7f) return fail_dat(i, c, err);
+        if ((unsigned char)name[k] < 0x20 || name[k] == 0x7f) return fail_dat(i, c, err);
     c->pos += (size_t)length;
     if (!take_i32(c, &calls) || !take_i32(c, &n) || calls < 0 || n < 1 ||
         (size_t)n > (c->size - c->pos) / sizeof(float))

@@ -39,13 +39,15 @@ static void older_files(void **state)
     bg_text t = {0};
     bg_importance *i;
     (void)state;
-    put_i32(&t, 2);
+    put_i32(&t, 3);
     put_entry(&t, "z.weight", 2, 3, a);
+    put_entry(&t, "\xc3\xa9.weight", 1, 2, b);
     put_entry(&t, "a.weight", 0, 2, b);
     put_i32(&t, 7); /* chunks and the data set's name follow */
     assert_ok(bg_importance_open_memory(&i, t.data, t.length, "imatrix.dat", &err), &err);
-    assert_int_equal(bg_importance_count(i), 2);
+    assert_int_equal(bg_importance_count(i), 3);
     assert_true(bg_importance_find(i, "z.weight", 3)[2] == 3);
+    assert_non_null(bg_importance_find(i, "\xc3\xa9.weight", 2));
     assert_true(bg_importance_find(i, "a.weight", 2)[0] == 1);
     assert_null(bg_importance_find(i, "z.weight", 2));
     assert_null(bg_importance_find(i, "y.weight", 3));
