@@ -13,7 +13,7 @@ static bg_status fail_errno(bg_error *err, const char *path, const char *what)
 {
     int e = errno;
     const char *remedy = e == ENOENT   ? ": check the path"
-                         : e == EACCES ? ": check the permissions"
+                         : e == EACCES || e == EPERM ? ": check the permissions"
                          : e == ENOSPC ? ": free some space or choose another folder"
                          : e == EROFS  ? ": choose a folder that can be written"
                                        : "";
@@ -24,7 +24,8 @@ bg_status bg_map_open(bg_map *map, const char *path, bg_error *err)
 {
     struct stat st;
     void *p = NULL;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* Without O_NONBLOCK a named pipe would wait here for its writer. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     map->data = NULL;
     map->size = 0;
     if (fd < 0) return fail_errno(err, path, "open");
@@ -182,20 +183,30 @@ bg_status bg_file_write(const char *path, const void *data, size_t n, bg_error *
     return bg_outfile_commit(&f, err);
 }
 
+/* Keeps the first reason why a folder could not be made: the later ones follow from it. */
+static void make_folder(const char *path, int *reason)
+{
+    if (mkdir(path, 0777) != 0 && errno != EEXIST && !*reason) *reason = errno;
+}
+
 bg_status bg_dir_create(const char *path, bg_error *err)
 {
     char *copy = bg_strdup(path);
     struct stat st;
+    int reason = 0;
     if (!copy) return bg_fail_nomem(err, path, strlen(path));
     for (char *p = copy + 1; *copy && *p; p++) {
         if (*p != '/') continue;
         *p = 0;
-        mkdir(copy, 0777);
+        make_folder(copy, &reason);
         *p = '/';
     }
-    mkdir(copy, 0777);
+    make_folder(copy, &reason);
     bg_free(copy);
-    if (stat(path, &st) != 0) return fail_errno(err, path, "create the folder");
+    if (stat(path, &st) != 0) {
+        if (reason) errno = reason;
+        return fail_errno(err, path, "create the folder");
+    }
     if (!S_ISDIR(st.st_mode))
         return bg_fail(err, BG_ERR_IO, path, "is a file: choose another name for the folder");
     if (access(path, W_OK) != 0) return fail_errno(err, path, "write to the folder");

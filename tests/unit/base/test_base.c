@@ -4,7 +4,11 @@
 #include "base/file.h"
 #include "base/team.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -86,13 +90,60 @@ static void files_are_atomic(void **state)
     bg_free(path);
 }
 
+/* A limit on the size of files stands in for a disk that fills up. */
 static void full_disk_is_seen(void **state)
 {
+    static const char data[100000];
+    char dir[] = "/tmp/bgtestXXXXXX", *path;
+    struct rlimit before, small;
+    bg_error err;
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    path = bg_path_join(dir, "a");
+    assert_ok(bg_file_write(path, "old", 3, &err), &err);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = (struct rlimit){4096, before.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    bg_status status = bg_file_write(path, data, sizeof data, &err);
+    setrlimit(RLIMIT_FSIZE, &before);
+    signal(SIGXFSZ, SIG_DFL);
+    assert_fails(status, BG_ERR_IO, "cannot write", &err);
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_size, 3); /* what was there stays */
+    unlink(path);
+    assert_int_equal(rmdir(dir), 0); /* no temporary is left */
+    bg_free(path);
+}
+
+static void only_files_are_mapped(void **state)
+{
+    char dir[] = "/tmp/bgtestXXXXXX", *path;
     bg_map map;
     bg_error err;
     (void)state;
     assert_fails(bg_map_open(&map, "/nonexistent", &err), BG_ERR_IO, "check the path", &err);
     assert_fails(bg_map_open(&map, "/", &err), BG_ERR_INPUT, "regular", &err);
+    assert_non_null(mkdtemp(dir));
+    path = bg_path_join(dir, "pipe");
+    assert_int_equal(mkfifo(path, 0600), 0);
+    alarm(20); /* instead of waiting for a writer for ever */
+    assert_fails(bg_map_open(&map, path, &err), BG_ERR_INPUT, "regular", &err);
+    alarm(0);
+    unlink(path);
+    rmdir(dir);
+    bg_free(path);
+}
+
+/* The reason is that of the first folder that could not be made, not that the last is missing. */
+static void folders_say_why(void **state)
+{
+    bg_error err;
+    (void)state;
+    if (!bg_file_exists("/sys/kernel")) skip();
+    assert_fails(bg_dir_create("/sys/bitgauge/x", &err), BG_ERR_IO, "create the folder", &err);
+    assert_null(strstr(err.message, strerror(ENOENT)));
 }
 
 enum { ROUNDS = 2000 };
@@ -156,7 +207,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes), cmocka_unit_test(nearest), cmocka_unit_test(random_is_fixed),
         cmocka_unit_test(memory_overflow), cmocka_unit_test(files_are_atomic),
-        cmocka_unit_test(full_disk_is_seen), cmocka_unit_test(team_runs_together),
+        cmocka_unit_test(full_disk_is_seen), cmocka_unit_test(only_files_are_mapped),
+        cmocka_unit_test(folders_say_why), cmocka_unit_test(team_runs_together),
         cmocka_unit_test(shares_cover), cmocka_unit_test(text_grows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
