@@ -78,10 +78,10 @@ typedef struct bg_kernel_check { size_t passed, failed; } bg_kernel_check;
 bg_status bg_kernel_check_all(bg_format format, int isa, size_t cols, FILE *out,
                               bg_kernel_check *result, bg_error *err);
 
-/* Times a kernel on random inputs on the calling thread: the median of at least five runs that
- * together take at least `seconds`. The matrix is repeated until it fills `footprint` bytes and each
- * run takes the next copy, so that a footprint of a few times the last cache reads from memory; 0
- * keeps one copy, which stays in cache if it fits. GEMV takes one column whatever cols says. */
+/* Times a kernel on random inputs on the calling thread: the median of 5 to 1000 runs, no more than
+ * it takes to fill `seconds`. The matrix is repeated until it fills `footprint` bytes and each run
+ * takes the next copy, so that a footprint of a few times the last cache reads from memory; 0 keeps
+ * one copy, which stays in cache if it fits. GEMV takes one column whatever cols says. */
 typedef struct bg_kernel_timing {
     double seconds;          /* of one run */
     double weight_gbs;       /* 1e9 bytes of weights read a second */

@@ -29,11 +29,10 @@ static void fill(const bg_format_info *f, bg_matmul *a, uint8_t *w, uint8_t *x, 
 static uint64_t median_run(const bg_kernel *kernel, bg_matmul *a, const uint8_t *w, size_t copies,
                            double seconds, size_t *runs)
 {
-    static const size_t limit = MAX_RUNS;
     uint64_t times[MAX_RUNS], spent = 0;
     size_t n = 0;
     kernel->run(a);
-    while (n < MIN_RUNS || (n < limit && (double)spent < seconds * 1e9)) {
+    while (n < MIN_RUNS || (n < MAX_RUNS && (double)spent < seconds * 1e9)) {
         uint64_t start;
         a->w = w + (n + 1) % copies * a->rows * a->w_stride;
         start = bg_clock_ns();
@@ -62,8 +61,9 @@ bg_status bg_kernel_time(const bg_kernel *kernel, size_t rows, size_t k, size_t 
     if (__builtin_mul_overflow(rows, a.w_stride, &matrix) || rows == 0 || a.cols == 0 ||
         __builtin_mul_overflow(a.cols, a.x_stride, &x_bytes) ||
         __builtin_mul_overflow(a.cols * sizeof(float), rows, &y_bytes))
-        return bg_fail(err, BG_ERR_INPUT, NULL, "%zu rows of %zu weights by %zu columns: give a size "
-                       "that fits in memory", rows, k, a.cols);
+        return bg_fail(err, BG_ERR_INPUT, NULL,
+                       "%zu rows of %zu weights by %zu columns: give a size that fits in memory",
+                       rows, k, a.cols);
     copies = footprint > matrix ? (footprint + matrix - 1) / matrix : 1;
     w = bg_alloc_large(copies * matrix);
     x = bg_alloc_large(x_bytes);
@@ -78,8 +78,8 @@ bg_status bg_kernel_time(const bg_kernel *kernel, size_t rows, size_t k, size_t 
         timing->weight_gbs = (double)matrix / (double)ns;
         timing->gflops = 2.0 * (double)rows * (double)k * (double)a.cols / (double)ns;
     }
-    if (w) bg_free_large(w, copies * matrix);
-    if (x) bg_free_large(x, x_bytes);
-    if (y) bg_free_large(y, y_bytes);
+    bg_free_large(w, copies * matrix);
+    bg_free_large(x, x_bytes);
+    bg_free_large(y, y_bytes);
     return w && x && y ? BG_OK : bg_fail_nomem(err, "timing a kernel", copies * matrix);
 }
