@@ -27,7 +27,7 @@ typedef struct bg_format_info {
     uint32_t block_weights;   /* 256 */
     uint32_t block_bytes;     /* 144 */
     bg_format activation;     /* what integer kernels multiply it with: F32, Q8_0 or Q8_K */
-    int level;                /* nominal bits a weight, 2 for Q2_K; 0 for an activation-only format */
+    int level;                /* nominal bits a weight, 2 for Q2_K; 0 if for activations only */
     void (*decode)(const void *blocks, float *out, size_t n);
     /* `importance` (n non-negative weights of the squared error) may be NULL. */
     void (*encode)(const float *in, const float *importance, void *blocks, size_t n);

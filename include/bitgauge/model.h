@@ -94,7 +94,7 @@ void bg_importance_close(bg_importance **i);
 
 /* ---- tokenizer -------------------------------------------------------------------------- */
 
-/* A NULL tokenizer is one of no tokens: bg_tokenize refuses it (BG_ERR_INPUT), the getters say so. */
+/* A NULL tokenizer has no tokens: bg_tokenize refuses it (BG_ERR_INPUT), the getters say so. */
 bg_status bg_tokenizer_open(bg_tokenizer **t, const bg_gguf *g, bg_error *err);
 void bg_tokenizer_close(bg_tokenizer **t);
 uint32_t bg_tokenizer_size(const bg_tokenizer *t);
@@ -145,7 +145,8 @@ bg_status bg_session_eval(bg_session *s, const bg_batch *b, float *logits, bg_er
 
 /* Samples from softmax(logits / temperature); temperature 0 takes the largest. */
 struct bg_rng;
-int32_t bg_sample_token(const float *logits, uint32_t n_vocab, double temperature, struct bg_rng *rng);
+int32_t bg_sample_token(const float *logits, uint32_t n_vocab, double temperature,
+                        struct bg_rng *rng);
 
 #ifdef __cplusplus
 }

@@ -63,9 +63,12 @@ bg_status bg_file_read(char **text, size_t *size, const char *path, size_t limit
     *text = NULL;
     if (fd < 0) return fail_errno(err, path, "open");
     for (;;) {
-        char *bigger = n + 1 >= capacity || !data ? bg_grow(data, data ? capacity *= 2 : capacity, 1)
-                                                  : data;
+        char *bigger = data;
         ssize_t got;
+        if (!data || n + 1 >= capacity) {
+            if (data) capacity *= 2;
+            bigger = bg_grow(data, capacity, 1);
+        }
         if (!bigger) {
             status = bg_fail_nomem(err, path, capacity);
             break;
@@ -80,8 +83,8 @@ bg_status bg_file_read(char **text, size_t *size, const char *path, size_t limit
         if (got == 0) break;
         n += (size_t)got;
         if (n > limit) {
-            status = bg_fail(err, BG_ERR_INPUT, path, "is larger than %zu bytes: is it the right file?",
-                             limit);
+            status = bg_fail(err, BG_ERR_INPUT, path,
+                             "is larger than %zu bytes: is it the right file?", limit);
             break;
         }
     }
@@ -156,8 +159,8 @@ bg_status bg_outfile_commit(bg_outfile **out, bg_error *err)
     if (s == BG_OK) {
         int closed = fclose(f->stream);
         f->stream = NULL;
-        if (closed != 0 || rename(f->temporary, f->path) != 0) s = fail_errno(err, f->path, "write");
-        else f->temporary[0] = 0;
+        if (closed == 0 && rename(f->temporary, f->path) == 0) f->temporary[0] = 0;
+        else s = fail_errno(err, f->path, "write");
     }
     bg_outfile_discard(out);
     return s;

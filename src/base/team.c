@@ -18,7 +18,7 @@ struct bg_team {
     bg_team_fn *fn;
     void *user;
     bool stop;
-    _Alignas(64) _Atomic uint32_t sleepers; /* members in a futex: only then is a wake worth a call */
+    _Alignas(64) _Atomic uint32_t sleepers; /* members in a futex: else no need to wake */
     _Alignas(64) _Atomic uint32_t epoch;   /* counts runs: members wait for it to change */
     _Alignas(64) _Atomic uint32_t busy;    /* members still inside the run */
     _Alignas(64) _Atomic uint32_t arrived; /* barrier: members that got there */
@@ -99,8 +99,9 @@ bg_status bg_team_open(bg_team **out, int size, bg_team_bind_fn *bind, void *use
             bg_free(start);
             t->size = i;
             bg_team_close(&t);
-            return bg_fail(err, BG_ERR_IO, NULL, "cannot start thread %d of %d (%s): use fewer threads",
-                           i + 1, size, strerror(e));
+            return bg_fail(err, BG_ERR_IO, NULL,
+                           "cannot start thread %d of %d (%s): use fewer threads", i + 1, size,
+                           strerror(e));
         }
     }
     if (bind) bind(user, 0);

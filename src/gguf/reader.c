@@ -115,8 +115,8 @@ static bg_status skip_elements(cursor *c, const bg_gguf_value *v, uint32_t type)
     /* Each string has a length of 8 bytes, so a lying count ends here, not in a long loop. */
     if (v->count > (c->g->size - c->pos) / 8)
         return fail_at(c, c->pos, BG_ERR_INPUT,
-                       "%s says it has %llu strings, more than the rest of the file can hold: it is "
-                       "truncated or damaged; fetch it again", c->what,
+                       "%s says it has %llu strings, more than the rest of the file can hold: it "
+                       "is truncated or damaged; fetch it again", c->what,
                        (unsigned long long)v->count);
     for (uint64_t i = 0; i < v->count; i++) BG_TRY(take_string(c, &s));
     return BG_OK;
@@ -344,7 +344,8 @@ static bg_status read_header(cursor *c, uint64_t *n_tensors, uint64_t *n_values)
     size_t rest;
     c->what = "the header";
     if (g->size == 0)
-        return bg_fail(c->err, BG_ERR_INPUT, g->path, "is empty: the download failed; fetch it again");
+        return bg_fail(c->err, BG_ERR_INPUT, g->path,
+                       "is empty: the download failed; fetch it again");
     if (memcmp(g->data, BG_GGUF_MAGIC, BG_MIN(g->size, (size_t)4)) != 0)
         return bg_fail(c->err, BG_ERR_INPUT, g->path,
                        "is not a GGUF file (it does not begin with 'GGUF'): give a model in GGUF "
@@ -360,15 +361,15 @@ static bg_status read_header(cursor *c, uint64_t *n_tensors, uint64_t *n_values)
                        "model again, or fetch a newer file");
     if (g->version != 2 && g->version != 3)
         return bg_fail(c->err, BG_ERR_UNSUPPORTED, g->path,
-                       "is GGUF version %u, but bitgauge %s reads 2 and 3: take a newer bitgauge, or "
-                       "fetch the file again if it may be damaged", g->version, bg_version());
+                       "is GGUF version %u, but bitgauge %s reads 2 and 3: take a newer bitgauge, "
+                       "or fetch the file again if it may be damaged", g->version, bg_version());
     BG_TRY(take_u64(c, n_tensors));
     BG_TRY(take_u64(c, n_values));
     rest = g->size - c->pos;
     if (*n_values > rest / MIN_VALUE_BYTES || *n_tensors > rest / MIN_TENSOR_BYTES)
         return bg_fail(c->err, BG_ERR_INPUT, g->path,
-                       "its header announces %llu tensors and %llu metadata keys, more than its %zu "
-                       "bytes can hold: it is truncated or damaged; fetch it again",
+                       "its header announces %llu tensors and %llu metadata keys, more than its "
+                       "%zu bytes can hold: it is truncated or damaged; fetch it again",
                        (unsigned long long)*n_tensors, (unsigned long long)*n_values, g->size);
     return BG_OK;
 }

@@ -152,7 +152,8 @@ bg_status bg_gguf_writer_bool(bg_gguf_writer *w, const char *key, bool value, bg
     return bg_gguf_writer_raw(w, key, BG_GGUF_BOOL, &raw, sizeof raw, err);
 }
 
-bg_status bg_gguf_writer_string(bg_gguf_writer *w, const char *key, const char *value, bg_error *err)
+bg_status bg_gguf_writer_string(bg_gguf_writer *w, const char *key, const char *value,
+                                bg_error *err)
 {
     size_t n = strlen(value);
     uint8_t *raw = bg_grow(NULL, n + 8, 1);
@@ -218,7 +219,8 @@ static size_t padded(const bg_gguf_writer *w, size_t n)
 static size_t header_bytes(const bg_gguf_writer *w)
 {
     size_t n = 4 + 4 + 8 + 8;
-    for (size_t i = 0; i < w->n_entries; i++) n += 8 + strlen(w->entries[i].key) + 4 + w->entries[i].bytes;
+    for (size_t i = 0; i < w->n_entries; i++)
+        n += 8 + strlen(w->entries[i].key) + 4 + w->entries[i].bytes;
     for (size_t i = 0; i < w->n_tensors; i++)
         n += 8 + strlen(w->tensors[i].name) + 4 + 8 * (size_t)w->tensors[i].n_dims + 4 + 8;
     return n;

@@ -112,8 +112,8 @@ static void find_truth(check *c, const bg_matmul *inputs)
     }
 }
 
-/* Compares results with the truth from column `first` on, and looks whether the gaps between columns
- * were left alone. */
+/* Compares results with the truth from column `first` on, and looks whether the gaps between
+ * columns were left alone. */
 static void compare(check *c, const bg_matmul *a, size_t first, float untouched)
 {
     /* Each block adds a handful of roundings of at most half an ulp of the sum so far, and the
@@ -147,7 +147,8 @@ static void check_inputs(check *c, size_t k, size_t rows, bg_rng *rng)
     uint8_t *w = arena_place(&c->w, a.w_stride * (rows - 1) + row_bytes, at_end);
     uint8_t *x = arena_place(&c->x, x_bytes * c->max_cols, at_end);
     for (size_t r = 0; r < rows; r++) bg_input_weights(c->f, c->input, rng, w + r * a.w_stride, k);
-    for (size_t i = 0; i < c->max_cols; i++) bg_input_column(c->f, c->input, rng, x + i * x_bytes, k);
+    for (size_t i = 0; i < c->max_cols; i++)
+        bg_input_column(c->f, c->input, rng, x + i * x_bytes, k);
     a.w = w;
     a.x = x;
     find_truth(c, &a);
@@ -195,15 +196,17 @@ static void check_encoder(check *c, size_t k, bg_rng *rng)
 static bool check_cases(const void *user)
 {
     check c = *(const check *)user;
-    const size_t *blocks = block_counts[c.f->block_weights == 1 ? 0 : c.f->block_weights == 32 ? 1 : 2];
+    uint32_t size = c.f->block_weights;
+    const size_t *blocks = block_counts[size == 1 ? 0 : size == 32 ? 1 : 2];
     bg_rng rng;
     bg_rng_seed(&rng, 20260101u + (uint64_t)c.f->format);
     for (int input = 0; input < BG_INPUT_COUNT; input++) {
         c.input = (bg_input)input;
         for (size_t i = 0; i < BG_COUNT(block_counts[0]); i++) {
-            size_t k = blocks[i] * c.f->block_weights;
+            size_t k = blocks[i] * size;
             check_encoder(&c, k, &rng);
-            for (size_t j = 0; j < BG_COUNT(row_counts); j++) check_inputs(&c, k, row_counts[j], &rng);
+            for (size_t j = 0; j < BG_COUNT(row_counts); j++)
+                check_inputs(&c, k, row_counts[j], &rng);
         }
     }
     return true;
@@ -244,7 +247,8 @@ bg_status bg_kernel_check_one(const bg_kernel *kernel, size_t cols, FILE *out,
                .max_cols = cols};
     const char *reason;
     if (cols > MAX_COLS)
-        return bg_fail(err, BG_ERR_INPUT, NULL, "%zu columns to check: give at most %d", cols, MAX_COLS);
+        return bg_fail(err, BG_ERR_INPUT, NULL, "%zu columns to check: give at most %d", cols,
+                       MAX_COLS);
     if (kernel->op == BG_OP_GEMV) {
         if (cols > 1) return BG_OK;
         c.cols = &one;

@@ -19,7 +19,10 @@ static const struct { bg_format format; int halves[2]; } places[] = { /* -1: the
     {BG_FORMAT_TQ1_0, {AT(tq1_0, d), -1}},    {BG_FORMAT_TQ2_0, {AT(tq2_0, d), -1}},
 };
 
-static float pick(bg_rng *rng, const float *values, size_t n) { return values[bg_rng_below(rng, n)]; }
+static float pick(bg_rng *rng, const float *values, size_t n)
+{
+    return values[bg_rng_below(rng, n)];
+}
 
 /* A scale, or a number of a float format. Every value is a half, also the denormal ones. */
 static float scale(bg_input kind, bg_rng *rng)
@@ -63,7 +66,8 @@ void bg_input_weights(const bg_format_info *f, bg_input kind, bg_rng *rng, uint8
     static const uint8_t patterns[] = {0xff, 0x00, 0x80, 0x7f, 0xf0, 0x0f};
     size_t place = 0;
     if (f->block_weights == 1) {
-        for (size_t i = 0; i < k; i++) store_float(f->format, row + i * f->block_bytes, number(kind, rng));
+        for (size_t i = 0; i < k; i++)
+            store_float(f->format, row + i * f->block_bytes, number(kind, rng));
         return;
     }
     while (places[place].format != f->format) place++;

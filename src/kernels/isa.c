@@ -1,5 +1,5 @@
-/* Which instruction sets work here: advertised by the CPU, and then tried, because a virtual machine
- * may advertise what it does not run. */
+/* Which instruction sets work here: advertised by the CPU, and then tried, because a virtual
+ * machine may advertise what it does not run. */
 #include "kernels/kernels.h"
 
 #include "base/base.h"
@@ -20,8 +20,8 @@ static const char *const names[BG_ISA_COUNT] = {
 
 const char *bg_isa_name(bg_isa isa) { return names[isa]; }
 
-/* The child must die of a fault, whatever handlers the host program (or a sanitizer) set up, leave no
- * core file, and not hang. */
+/* The child must die of a fault, whatever handlers the host program (or a sanitizer) set up, leave
+ * no core file, and not hang. */
 static _Noreturn void try_in_child(bool (*trial)(const void *user), const void *user, int answer)
 {
     static const int faults[] = {SIGILL, SIGSEGV, SIGBUS, SIGFPE, SIGTRAP, SIGALRM};
@@ -125,6 +125,7 @@ bg_status bg_isa_parse(const char *name, bg_isa *out, bg_error *err)
         return BG_OK;
     }
     near = bg_nearest(name, names, BG_ISA_COUNT);
-    return bg_fail(err, BG_ERR_INPUT, NULL, "unknown instruction set '%s'%s%s%s: see `bitgauge kernels`",
-                   name, near ? ", did you mean '" : "", near ? near : "", near ? "'" : "");
+    return bg_fail(err, BG_ERR_INPUT, NULL,
+                   "unknown instruction set '%s'%s%s%s: see `bitgauge kernels`", name,
+                   near ? ", did you mean '" : "", near ? near : "", near ? "'" : "");
 }

@@ -32,7 +32,8 @@ typedef enum bg_input {
 void bg_input_weights(const bg_format_info *f, bg_input kind, bg_rng *rng, uint8_t *row, size_t k);
 void bg_input_column(const bg_format_info *f, bg_input kind, bg_rng *rng, uint8_t *x, size_t k);
 
-/* Checks one kernel in a child process, so that a fault is a failed case; see bg_kernel_check_all. */
+/* Checks one kernel in a child process, so that a fault is a failed case; see
+ * bg_kernel_check_all. */
 bg_status bg_kernel_check_one(const bg_kernel *kernel, size_t cols, FILE *out,
                               bg_kernel_check *result, bg_error *err);
 

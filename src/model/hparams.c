@@ -87,7 +87,8 @@ static bg_status read_architecture(bg_hparams *h, const bg_gguf *g, bg_error *er
                        "architecture '%s' is not supported: give a model of the llama "
                        "architecture (Llama, Mistral, TinyLlama, SmolLM ...)", h->architecture);
     snprintf(h->name, sizeof h->name, "%s", slash ? slash + 1 : path);
-    if (bg_gguf_get_string(g, "general.name", &s) && s.length) copy_string(h->name, sizeof h->name, s);
+    if (bg_gguf_get_string(g, "general.name", &s) && s.length)
+        copy_string(h->name, sizeof h->name, s);
     return BG_OK;
 }
 

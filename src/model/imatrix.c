@@ -2,7 +2,8 @@
  *
  *   i32 entries | entries of: i32 length | name | i32 calls | i32 values | f32 values[]
  *
- * The values are sums over `calls`. What follows the entries (the data set's name) is not needed. */
+ * The values are sums over `calls`. What follows the entries (the data set's name) is not needed.
+ */
 #include "base/file.h"
 #include "model/model.h"
 
@@ -112,8 +113,8 @@ static bg_status read_sums(bg_importance *i, const bg_gguf *g, const bg_tensor *
                        "again", sums->name, name);
     if (sums->format != BG_FORMAT_F32 || counts->format != BG_FORMAT_F32 ||
         counts->bytes / sizeof(float) != matrices)
-        return bg_fail(err, BG_ERR_INPUT, i->path, "'%.120s' and its counts are not F32 of matching "
-                       "shapes: make the file again", sums->name);
+        return bg_fail(err, BG_ERR_INPUT, i->path, "'%.120s' and its counts are not F32 of "
+                       "matching shapes: make the file again", sums->name);
     BG_TRY(add(i, sums->name, length, columns * matrices, &e, err));
     for (uint64_t m = 0; m < matrices; m++) {
         float count;
@@ -142,8 +143,8 @@ static bg_status read_gguf(bg_importance *i, const void *data, size_t size, bg_e
             s = read_sums(i, g, sums, n - (sizeof suffix - 1), err);
     }
     if (s == BG_OK && i->n == 0)
-        s = bg_fail(err, BG_ERR_INPUT, i->path, "is a GGUF file but no importance matrix (no tensor "
-                    "named *.in_sum2): give the file that llama-imatrix made");
+        s = bg_fail(err, BG_ERR_INPUT, i->path, "is a GGUF file but no importance matrix (no "
+                    "tensor named *.in_sum2): give the file that llama-imatrix made");
     bg_gguf_close(&g);
     return s;
 }
@@ -156,7 +157,8 @@ static bool take_i32(cursor *c, int32_t *out)
 {
     const uint8_t *p = c->data + c->pos;
     if (c->size - c->pos < 4) return false;
-    *out = (int32_t)((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24);
+    *out = (int32_t)((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
+                     (uint32_t)p[3] << 24);
     c->pos += 4;
     return true;
 }
@@ -246,8 +248,8 @@ bg_status bg_importance_check(const bg_importance *i, const bg_gguf *g, bg_error
         if (!e) continue;
         found++;
         if (e->n != t->ne[0] * t->ne[2])
-            return bg_fail(err, BG_ERR_INPUT, i->path, "has %zu values for '%.120s' whose rows have "
-                           "%llu weights: it was made for another model", e->n, t->name,
+            return bg_fail(err, BG_ERR_INPUT, i->path, "has %zu values for '%.120s' whose rows "
+                           "have %llu weights: it was made for another model", e->n, t->name,
                            (unsigned long long)t->ne[0]);
     }
     if (found) return BG_OK;

@@ -41,7 +41,8 @@ static uint64_t weights_of(const bg_tensor *t) { return t->ne[0] * t->ne[1] * t-
 static bg_status target_of(const bg_gguf *g, const bg_scheme *scheme, const bg_scheme_model *facts,
                            const bg_tensor *from, bg_tensor *to, bool *fell_back, bg_error *err)
 {
-    bg_format f = bg_scheme_tensor_format(scheme, facts, from->name, from->n_dims, from->ne, fell_back);
+    bg_format f = bg_scheme_tensor_format(scheme, facts, from->name, from->n_dims, from->ne,
+                                          fell_back);
     *to = *from;
     if (f == BG_FORMAT_NONE || f == from->format) return BG_OK;
     if (from->format == BG_FORMAT_NONE) {
@@ -177,13 +178,13 @@ static bg_status write_matrix(job *j, const bg_tensor *from, const bg_tensor *to
 static bg_status write_tensor(job *j, const bg_tensor *from, const bg_tensor *to, bg_error *err)
 {
     uint64_t experts = from->ne[2], matrices = experts * from->ne[3];
-    const float *importance;
+    const float *importance = NULL;
     if (from->type_id == to->type_id) {
         BG_TRY(bg_gguf_writer_data(j->writer, from->data, from->bytes, err));
         return step(j, weights_of(from), err);
     }
-    importance = j->importance ? bg_importance_find(j->importance, from->name, from->ne[0] * experts)
-                               : NULL;
+    if (j->importance)
+        importance = bg_importance_find(j->importance, from->name, from->ne[0] * experts);
     for (uint64_t m = 0; m < matrices; m++)
         BG_TRY(write_matrix(j, from, to, (const uint8_t *)from->data + m * (from->bytes / matrices),
                             importance ? importance + m % experts * from->ne[0] : NULL, err));

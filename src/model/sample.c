@@ -19,7 +19,8 @@ int32_t bg_sample_token(const float *logits, uint32_t n_vocab, double temperatur
     float beta = (float)(1.0 / temperature), max = logits[top];
     double sums[GROUPS] = {0}, total = 0, target;
     if (!(temperature > 0)) return (int32_t)top;
-    for (uint32_t i = 0; i < n_vocab; i++) sums[i / width] += (double)expf((logits[i] - max) * beta);
+    for (uint32_t i = 0; i < n_vocab; i++)
+        sums[i / width] += (double)expf((logits[i] - max) * beta);
     for (uint32_t g = 0; g < GROUPS; g++) total += sums[g];
     target = bg_rng_unit(rng) * total;
     while (group < GROUPS - 1 && target >= sums[group]) target -= sums[group++];

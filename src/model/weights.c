@@ -196,7 +196,7 @@ bg_status bg_model_link(bg_model *m, bg_error *err)
 
 bg_status bg_model_open_gguf(bg_model **out, bg_gguf *g, bg_error *err)
 {
-    bg_status status = BG_ERR_NOMEM;
+    bg_status status;
     bg_model *m = bg_alloc(1, sizeof *m);
     *out = NULL;
     if (!m) {
@@ -303,6 +303,6 @@ size_t bg_model_kv_bytes(const bg_hparams *h, uint32_t n_ctx)
     size_t positions = bg_round_up(n_ctx, BG_KV_PANEL), bytes;
     size_t width = h->head_dim + bg_round_up(h->head_dim, BG_KV_PANEL);
     size_t heads = (size_t)h->n_layer * h->n_head_kv;
-    if (__builtin_mul_overflow(heads * width * sizeof(uint16_t), positions, &bytes)) return SIZE_MAX;
-    return bytes;
+    bool over = __builtin_mul_overflow(heads * width * sizeof(uint16_t), positions, &bytes);
+    return over ? SIZE_MAX : bytes;
 }

@@ -7,7 +7,8 @@
 #include <strings.h>
 
 typedef enum scheme_id {
-#define BG_SCHEME(NAME, base, level, suffix, type, token_embd, output, rules, sentence) SCHEME_##NAME,
+#define BG_SCHEME(NAME, base, level, suffix, type, token_embd, output, rules, sentence)           \
+    SCHEME_##NAME,
 #include "schemes/schemes.def"
     SCHEME_COUNT
 } scheme_id;
@@ -124,8 +125,8 @@ bg_status bg_scheme_parse(const char *name, const bg_scheme **out, bg_error *err
     *out = bg_scheme_find(name);
     if (*out) return BG_OK;
     near = bg_scheme_nearest(name);
-    return bg_fail(err, BG_ERR_INPUT, NULL, "unknown scheme '%.60s'%s%s%s; `bitgauge schemes` lists "
-                   "them", name, near ? ": did you mean " : "", near ? near : "",
+    return bg_fail(err, BG_ERR_INPUT, NULL, "unknown scheme '%.60s'%s%s%s; `bitgauge schemes` "
+                   "lists them", name, near ? ": did you mean " : "", near ? near : "",
                    near ? "?" : "");
 }
 
@@ -156,7 +157,8 @@ bg_status bg_scheme_parse_list(const char *list, const bg_scheme **out, size_t m
         while (*p == ',' || *p == ' ') p++;
         if (!length) continue;
         if (strcasecmp(word, "all") == 0) {
-            for (size_t i = 0; i < SCHEME_COUNT; i++) BG_TRY(list_add(&schemes[i], out, max, n, err));
+            for (size_t i = 0; i < SCHEME_COUNT; i++)
+                BG_TRY(list_add(&schemes[i], out, max, n, err));
         } else if (strcasecmp(word, "levels") == 0) {
             size_t some = 0;
             const bg_scheme *standard[SCHEME_COUNT];

@@ -39,7 +39,8 @@ static void look_at_all(const bg_gguf *g)
     static volatile uint64_t kept;
     uint64_t sum = 0;
     bg_quantize_plan plan;
-    for (size_t i = 0; i < bg_gguf_value_count(g); i++) sum += look_at_value(g, bg_gguf_value_at(g, i));
+    for (size_t i = 0; i < bg_gguf_value_count(g); i++)
+        sum += look_at_value(g, bg_gguf_value_at(g, i));
     for (size_t i = 0; i < bg_gguf_tensor_count(g); i++) {
         const bg_tensor *t = bg_gguf_tensor_at(g, i);
         if (bg_gguf_tensor_find(g, t->name) != t) abort();

@@ -29,7 +29,8 @@ INLINE __m256i first_lanes(size_t n)
 INLINE __m256 exp8(__m256 x)
 {
     const __m256 low = _mm256_set1_ps(-87.3f), high = _mm256_set1_ps(88.3f);
-    const __m256 ln2_head = _mm256_set1_ps(0.693359375f), ln2_rest = _mm256_set1_ps(-2.12194440e-4f);
+    const __m256 ln2_head = _mm256_set1_ps(0.693359375f);
+    const __m256 ln2_rest = _mm256_set1_ps(-2.12194440e-4f);
     __m256 small = _mm256_cmp_ps(x, low, _CMP_LT_OQ), n, r, p, power;
     x = _mm256_min_ps(high, _mm256_max_ps(low, x));
     n = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504f)),
@@ -113,9 +114,9 @@ static void rmsnorm(const float *x, const float *weight, float *out, float eps, 
     for (; i < n; i++) rest += x[i] * x[i];
     factor = 1.0f / sqrtf((sum8(_mm256_add_ps(a, b)) + rest) / (float)n + eps);
     for (i = 0; i + LANES <= n; i += LANES)
-        _mm256_storeu_ps(out + i,
-                         _mm256_mul_ps(_mm256_mul_ps(_mm256_loadu_ps(x + i), _mm256_set1_ps(factor)),
-                                       _mm256_loadu_ps(weight + i)));
+        _mm256_storeu_ps(out + i, _mm256_mul_ps(_mm256_mul_ps(_mm256_loadu_ps(x + i),
+                                                              _mm256_set1_ps(factor)),
+                                                _mm256_loadu_ps(weight + i)));
     for (; i < n; i++) out[i] = x[i] * factor * weight[i];
 }
 

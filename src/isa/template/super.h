@@ -84,7 +84,8 @@ typedef struct super_panel {
     _Alignas(32) float d[PANEL_ROWS], dmin[PANEL_ROWS];
 } super_panel;
 
-BG_INLINE void super_unpack_scales(super_panel *p, int v, const uint8_t *const *rows, super_format f)
+BG_INLINE void super_unpack_scales(super_panel *p, int v, const uint8_t *const *rows,
+                                   super_format f)
 {
     vint a[LANES], b[LANES], m[LANES];
     for (int i = 0; i < LANES; i++) {
@@ -240,7 +241,8 @@ BG_INLINE void super_tile(const super_panel *p, const uint8_t *first, size_t x_s
             if (f.zero == BG_OFFSET) acc[v][c] = v_sub32(acc[v][c], low[v][c]);
             sum = v_fma(v_mul(v_load_floats(p->d + v * LANES), dx), v_float(acc[v][c]), sum);
             if (f.zero == BG_MINS)
-                sum = v_fnma(v_mul(v_load_floats(p->dmin + v * LANES), dx), v_float(low[v][c]), sum);
+                sum = v_fnma(v_mul(v_load_floats(p->dmin + v * LANES), dx), v_float(low[v][c]),
+                             sum);
             v_store_floats(out, sum);
         }
     }

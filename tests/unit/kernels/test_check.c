@@ -1,5 +1,5 @@
-/* The check passes for every kernel there is, and catches kernels that are wrong in the ways kernels
- * go wrong. */
+/* The check passes for every kernel there is, and catches kernels that are wrong in the ways
+ * kernels go wrong. */
 #include "test.h"
 
 #include "kernels/kernels.h"
@@ -65,7 +65,8 @@ static void reads_behind(const bg_matmul *a)
     sink = ((const volatile uint8_t *)a->w)[(a->rows - 1) * a->w_stride + a->k / 32 * 18];
 }
 
-/* Sums of two products kept in 16 bits, saturated, as an instruction with unsigned weights does it. */
+/* Sums of two products kept in 16 bits, saturated, as an instruction with unsigned weights does
+ * it. */
 static void saturates(const bg_matmul *a)
 {
     for (size_t r = 0; r < a->rows; r++) {

@@ -1,5 +1,5 @@
-/* The reference kernels against an independent truth: blocks decoded by the formats room, multiplied
- * in double precision. */
+/* The reference kernels against an independent truth: blocks decoded by the formats room,
+ * multiplied in double precision. */
 #include "test.h"
 
 #include "base/base.h"

@@ -115,9 +115,10 @@ static void check_rope(const bg_vecops *v)
         memcpy(r, x, sizeof x);
         v->rope(r, turn, n);
         for (size_t i = 0; i < n; i += 2) {
-            near_to(r[i], (double)x[i] * (double)turn[i] - (double)x[i + 1] * (double)turn[i + 1], 1e-5);
-            near_to(r[i + 1], (double)x[i] * (double)turn[i + 1] + (double)x[i + 1] * (double)turn[i],
-                    1e-5);
+            double a = (double)x[i], b = (double)x[i + 1];
+            double cosine = (double)turn[i], sine = (double)turn[i + 1];
+            near_to(r[i], a * cosine - b * sine, 1e-5);
+            near_to(r[i + 1], a * sine + b * cosine, 1e-5);
         }
         for (size_t i = n; i < 41; i++) assert_true(r[i] == x[i]);
     }

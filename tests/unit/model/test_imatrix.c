@@ -27,8 +27,8 @@ static void put_entry(bg_text *t, const char *name, int32_t calls, int32_t n, co
 static void must_fail(bg_text *t, const char *word)
 {
     bg_importance *i;
-    assert_fails(bg_importance_open_memory(&i, t->data, t->length, "imatrix.dat", &err), BG_ERR_INPUT,
-                 word, &err);
+    assert_fails(bg_importance_open_memory(&i, t->data, t->length, "imatrix.dat", &err),
+                 BG_ERR_INPUT, word, &err);
     assert_null(i);
     bg_text_fini(t);
 }

@@ -89,8 +89,11 @@ static void hostile_names(void **state)
 
 static void variants_are_named(void **state)
 {
-    static const struct { const char *text_key, *text, *number_key; uint32_t number; const char *word; }
-    cases[] = {
+    static const struct {
+        const char *text_key, *text, *number_key;
+        uint32_t number;
+        const char *word;
+    } cases[] = {
         {"llama.rope.scaling.type", "yarn", NULL, 0, "rope.scaling.type"},
         {NULL, NULL, "llama.expert_count", 8, "mixtures of experts"},
         {NULL, NULL, "llama.attention.value_length", 8, "values of width 8"},

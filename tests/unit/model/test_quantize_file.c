@@ -95,7 +95,8 @@ static void embedded_model(void **state)
         const bg_gguf_value *x = bg_gguf_value_at(a, i), *y = bg_gguf_value_at(b, i);
         assert_string_equal(x->key, y->key);
         assert_int_equal(x->bytes, y->bytes);
-        if (strcmp(x->key, "general.file_type") != 0) assert_memory_equal(x->data, y->data, x->bytes);
+        if (strcmp(x->key, "general.file_type") != 0)
+            assert_memory_equal(x->data, y->data, x->bytes);
     }
     for (size_t i = 0; i < bg_gguf_tensor_count(a); i++) {
         const bg_tensor *x = bg_gguf_tensor_at(a, i), *y = bg_gguf_tensor_at(b, i);
@@ -122,7 +123,8 @@ static void write_model(uint32_t foreign_type, float bad)
     static const char zeros[256];
     float values[K * ROWS * EXPERTS];
     const bg_tensor tensors[] = {
-        {.name = "blk.0.ffn_up_exps.weight", .type_id = 0, .n_dims = 3, .ne = {K, ROWS, EXPERTS, 1}},
+        {.name = "blk.0.ffn_up_exps.weight", .type_id = 0, .n_dims = 3,
+         .ne = {K, ROWS, EXPERTS, 1}},
         {.name = "blk.0.ffn_gate_inp.weight", .type_id = 0, .n_dims = 2, .ne = {K, ROWS, 1, 1}},
         {.name = "blk.0.odd.weight", .type_id = 0, .n_dims = 2, .ne = {33, 1, 1, 1}},
         {.name = "blk.0.table", .type_id = 26, .n_dims = 1, .ne = {4, 1, 1, 1}},
@@ -213,8 +215,8 @@ static void importance_by_expert(void **state)
     assert_ok(bg_importance_open_memory(&importance, t.data, t.length, "some/i.dat", &err), &err);
     write_model(0, 1);
     for (int pass = 0; pass < 2; pass++) {
-        assert_ok(bg_quantize_file(in, out, scheme, pass ? importance : NULL, NULL, NULL, NULL, &err),
-                  &err);
+        assert_ok(bg_quantize_file(in, out, scheme, pass ? importance : NULL, NULL, NULL, NULL,
+                                   &err), &err);
         assert_ok(bg_gguf_open(&g, out, &err), &err);
         for (int e = 0; e < 2; e++)
             bg_format_decode(bg_format_get(BG_FORMAT_Q4_0),

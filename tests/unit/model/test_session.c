@@ -74,7 +74,8 @@ static void check_naive(const char *what, const tiny *t, size_t n, double limit)
         for (size_t step = 1; step <= n; step += n - 1) {
             float *logits = all_logits(m, isas[i], NULL, tokens, n, step);
             d = distance(truth, logits, n * t->n_vocab);
-            if (!(d < limit)) fail_msg("%s, %s, by %zu: off by %g", what, bg_isa_name(isas[i]), step, d);
+            if (!(d < limit))
+                fail_msg("%s, %s, by %zu: off by %g", what, bg_isa_name(isas[i]), step, d);
             bg_free(logits);
         }
     bg_free(truth);
@@ -101,7 +102,7 @@ static void matches_naive_loops(void **state)
     check_naive("several blocks of positions", &t, 290, 1e-4);
 }
 
-/* Activations are rounded to 8 bits beside quantized weights: 1 in 254 of the largest of a block. */
+/* Activations are rounded to 8 bits beside quantized weights: 1 in 254 of a block's largest. */
 static void matches_naive_loops_quantized(void **state)
 {
     static const bg_format small[] = {BG_FORMAT_Q4_0, BG_FORMAT_Q4_1, BG_FORMAT_Q5_0,

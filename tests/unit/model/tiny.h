@@ -34,7 +34,8 @@ static size_t tiny_list(const tiny *t, tiny_tensor *out)
     bg_format f = t->format, v = t->value == BG_FORMAT_NONE ? f : t->value;
     const struct { const char *name; uint64_t k, rows; bg_format format; } parts[] = {
         {"attn_norm", t->n_embd, 0, BG_FORMAT_F32}, {"attn_q", t->n_embd, q, f},
-        {"attn_k", t->n_embd, kv, f}, {"attn_v", t->n_embd, kv, v}, {"attn_output", q, t->n_embd, f},
+        {"attn_k", t->n_embd, kv, f}, {"attn_v", t->n_embd, kv, v},
+        {"attn_output", q, t->n_embd, f},
         {"ffn_norm", t->n_embd, 0, BG_FORMAT_F32}, {"ffn_gate", t->n_embd, t->n_ff, f},
         {"ffn_up", t->n_embd, t->n_ff, f}, {"ffn_down", t->n_ff, t->n_embd, v},
     };

@@ -132,7 +132,8 @@ static void rules_by_layer_and_heads(void **state)
 
 static void ends_of_the_model(void **state)
 {
-    const bg_scheme_model tied = {.n_layer = 8, .n_head = 8, .n_head_kv = 2, .tied_embeddings = true};
+    const bg_scheme_model tied = {.n_layer = 8, .n_head = 8, .n_head_kv = 2,
+                                  .tied_embeddings = true};
     (void)state;
     assert_int_equal(at("Q4_K_M", &tied, "token_embd.weight", 256, 4096), BG_FORMAT_Q6_K);
     assert_int_equal(at("Q4_K_L", &tied, "token_embd.weight", 256, 4096), BG_FORMAT_Q8_0);
@@ -161,17 +162,19 @@ static void odd_rows_fall_back(void **state)
         {"Q4_0", BG_FORMAT_Q4_0, BG_FORMAT_F16},     {"F16", BG_FORMAT_F16, BG_FORMAT_F16},
         {"BF16", BG_FORMAT_BF16, BG_FORMAT_BF16},
     };
+    const bg_scheme *q6_k = bg_scheme_find("Q6_K");
+    const char *name = "blk.1.ffn_up.weight";
     uint64_t ne[4] = {96, 8, 1, 1};
     bool fell_back = false;
     (void)state;
     for (size_t i = 0; i < BG_COUNT(cases); i++) {
-        assert_int_equal(at(cases[i].scheme, &codelet, "blk.1.ffn_up.weight", 96, 8), cases[i].at_32);
-        assert_int_equal(at(cases[i].scheme, &codelet, "blk.1.ffn_up.weight", 33, 8), cases[i].at_33);
+        assert_int_equal(at(cases[i].scheme, &codelet, name, 96, 8), cases[i].at_32);
+        assert_int_equal(at(cases[i].scheme, &codelet, name, 33, 8), cases[i].at_33);
     }
-    bg_scheme_tensor_format(bg_scheme_find("Q6_K"), &codelet, "blk.1.ffn_up.weight", 2, ne, &fell_back);
+    bg_scheme_tensor_format(q6_k, &codelet, name, 2, ne, &fell_back);
     assert_true(fell_back);
     ne[0] = 256;
-    bg_scheme_tensor_format(bg_scheme_find("Q6_K"), &codelet, "blk.1.ffn_up.weight", 2, ne, &fell_back);
+    bg_scheme_tensor_format(q6_k, &codelet, name, 2, ne, &fell_back);
     assert_false(fell_back);
 }
 
