@@ -108,7 +108,8 @@ static void write_roofs(const report *r, const roof *roofs, size_t n, const rang
             fprintf(lines, "%.9g %.9g\n%.9g %.9g\n\n", begin, begin * f->value, end,
                     end * f->value);
         } else {
-            x = range->x_max * exp(-span * (0.005 + 0.22 * (double)(ceilings++ % 3)));
+            /* In the gap between decode on the left and prefill on the right. */
+            x = range->x_max * exp(-span * (0.3 + 0.2 * (double)(ceilings++ % 2)));
             y = f->value;
             fprintf(lines, "%.9g %.9g\n%.9g %.9g\n\n", range->x_min, y, range->x_max, y);
         }
