@@ -17,9 +17,15 @@ struct bg_gnuplot {
     const char *plots;
     char *dir;
     bg_text numbers;
+    bool unwritten;      /* a data file */
 };
 
 static const char *const messages = "messages.txt";
+
+enum { DRAWING_LIMIT = 64 << 20 };
+
+/* What gnuplot makes, in the order of PNG=0, PNG=1. */
+static const struct { const char *type, *ending; } drawings[] = {{"svg", "</svg>"}, {"png", "IEND"}};
 
 /* The script is copied to where it runs, so that it finds its neighbours by plain names. */
 static bg_status copy_template(const bg_gnuplot *g, const char *name, const char *as, bg_error *err)
@@ -30,7 +36,7 @@ static bg_status copy_template(const bg_gnuplot *g, const char *name, const char
     snprintf(relative, sizeof relative, "templates/%s.gp", name);
     from = bg_data_path(relative);
     if (!from)
-        status = bg_fail(err, BG_ERR_IO, relative, "is not installed: install bitgauge again, or "
+        status = bg_fail(err, BG_ERR_UNSUPPORTED, relative, "is not installed: install bitgauge again, or "
                          "set BITGAUGE_DATA to the folder that holds templates/");
     else if (!to) status = bg_fail_nomem(err, "a plot", strlen(g->dir));
     if (status == BG_OK) status = bg_file_read(&text, &n, from, 1 << 20, err);
@@ -83,8 +89,24 @@ FILE *bg_gnuplot_data(bg_gnuplot *g, const char *name)
 {
     char *path = bg_path_join(g->dir, name);
     FILE *f = path ? fopen(path, "we") : NULL;
+    g->unwritten = g->unwritten || !f;
     bg_free(path);
     return f;
+}
+
+bool bg_gnuplot_end(bg_gnuplot *g, FILE *f)
+{
+    bool failed = !f || ferror(f);
+    if (f) failed = fclose(f) != 0 || failed;
+    g->unwritten = g->unwritten || failed;
+    return !failed;
+}
+
+bg_status bg_gnuplot_check(const bg_gnuplot *g, bg_error *err)
+{
+    if (!g->unwritten) return BG_OK;
+    return bg_fail(err, BG_ERR_IO, g->plots, "cannot be written: free some space or choose another "
+                   "folder");
 }
 
 void bg_gnuplot_number(bg_gnuplot *g, const char *name, double value)
@@ -125,15 +147,27 @@ static bg_status fail_gnuplot(const bg_gnuplot *g, const char *script, bg_error 
     if (path) bg_file_read(&text, NULL, path, 1 << 20, NULL);
     for (char *p = text; p && *p; p++)
         if (*p == '\n' || *p == '\r' || *p == '\t') *p = ' ';
-    status = bg_fail(err, BG_ERR_IO, script, "gnuplot failed: %.300s",
+    status = bg_fail(err, BG_ERR_UNSUPPORTED, script, "gnuplot failed: %.300s",
                      text && *text ? text : "it gave no reason");
     bg_free(text);
     bg_free(path);
     return status;
 }
 
-static bg_status move_out(const bg_gnuplot *g, const char *name, const char *type, bg_error *err)
+/* gnuplot does not tell of a disk that is full: whole drawings have this near their end. */
+static bool is_whole(const char *path, const char *ending)
 {
+    char *data = NULL;
+    size_t size = 0, tail = 16;
+    bool whole = bg_file_read(&data, &size, path, DRAWING_LIMIT, NULL) == BG_OK && size >= tail &&
+                 memmem(data + size - tail, tail, ending, strlen(ending));
+    bg_free(data);
+    return whole;
+}
+
+static bg_status move_out(const bg_gnuplot *g, const char *name, size_t k, bg_error *err)
+{
+    const char *type = drawings[k].type;
     char file[128], *from, *to;
     bg_status status = BG_OK;
     snprintf(file, sizeof file, "plot.%s", type);
@@ -141,6 +175,9 @@ static bg_status move_out(const bg_gnuplot *g, const char *name, const char *typ
     snprintf(file, sizeof file, "%s.%s", name, type);
     to = bg_path_join(g->plots, file);
     if (!from || !to) status = bg_fail_nomem(err, "a plot", 256);
+    else if (!is_whole(from, drawings[k].ending))
+        status = bg_fail(err, BG_ERR_IO, to, "cannot be written whole: free some space or choose "
+                         "another folder");
     else if (rename(from, to) != 0)
         status = bg_fail(err, BG_ERR_IO, to, "cannot be written (%s)", strerror(errno));
     bg_free(from);
@@ -150,18 +187,17 @@ static bg_status move_out(const bg_gnuplot *g, const char *name, const char *typ
 
 bg_status bg_gnuplot_run(bg_gnuplot *g, const char *script, const char *name, bg_error *err)
 {
-    static const char *const types[] = {"svg", "png"};
     bg_text numbers = g->numbers;
     bg_status status = copy_template(g, script, "script.gp", err);
     size_t length = numbers.length;
     memset(&g->numbers, 0, sizeof g->numbers);
-    for (size_t i = 0; i < BG_COUNT(types) && status == BG_OK; i++) {
+    for (size_t i = 0; i < BG_COUNT(drawings) && status == BG_OK; i++) {
         int failed = 0;
         bg_text_printf(&numbers, "PNG=%zu", i);
         if (numbers.failed) status = bg_fail_nomem(err, "a plot", 256);
         if (status == BG_OK) status = spawn(g, numbers.data, &failed, err);
         if (status == BG_OK && failed) status = fail_gnuplot(g, script, err);
-        if (status == BG_OK) status = move_out(g, name, types[i], err);
+        if (status == BG_OK) status = move_out(g, name, i, err);
         numbers.length = length;
     }
     bg_text_fini(&numbers);

@@ -11,13 +11,16 @@ typedef struct bg_gnuplot bg_gnuplot;
 bg_status bg_gnuplot_open(bg_gnuplot **g, const char *plots, bg_error *err);
 void bg_gnuplot_close(bg_gnuplot **g);               /* removes the workplace */
 
-/* A data file that the script knows by this name; fclose it. NULL: cannot be made. */
+/* A data file that the script knows by this name; bg_gnuplot_end it. NULL: cannot be made. */
 FILE *bg_gnuplot_data(bg_gnuplot *g, const char *name);
+bool bg_gnuplot_end(bg_gnuplot *g, FILE *f);         /* false: f is NULL or was not written */
+/* BG_ERR_IO when a data file could not be made or written. */
+bg_status bg_gnuplot_check(const bg_gnuplot *g, bg_error *err);
 void bg_gnuplot_number(bg_gnuplot *g, const char *name, double value);
 
 /* Runs templates/<script>.gp for SVG and PNG, and moves both to plots/<name>.*. Forgets the
- * numbers. BG_ERR_UNSUPPORTED: gnuplot is not installed. BG_ERR_IO: it failed; its words are in
- * err. */
+ * numbers. BG_ERR_UNSUPPORTED: gnuplot is not installed, or failed; its words are in err.
+ * BG_ERR_IO: files cannot be written, a full disk for one. */
 bg_status bg_gnuplot_run(bg_gnuplot *g, const char *script, const char *name, bg_error *err);
 
 #endif

@@ -50,7 +50,7 @@ bool bg_plot_speed(const report *r, bg_gnuplot *g)
     bg_gnuplot_number(g, "HEIGHT", (double)(ROW * r->n_schemes + 130));
     bg_gnuplot_number(g, "TGMAX", top[0]);
     bg_gnuplot_number(g, "PPMAX", top[1]);
-    return fclose(f) == 0 && top[0] > 0 && top[1] > 0;
+    return bg_gnuplot_end(g, f) && top[0] > 0 && top[1] > 0;
 }
 
 /* rank "name" level pick weights kv scratch, in MB or GB */
@@ -76,7 +76,7 @@ bool bg_plot_memory(const report *r, bg_gnuplot *g)
     bg_gnuplot_number(g, "HEIGHT", (double)(ROW * r->n_schemes + 130));
     bg_gnuplot_number(g, "UNIT", unit);
     bg_gnuplot_number(g, "TOP", top / unit);
-    return fclose(f) == 0 && top > 0;
+    return bg_gnuplot_end(g, f) && top > 0;
 }
 
 /* Counters of the machine, per token of decoding; the clock and what the kernel accounts are in
@@ -113,8 +113,8 @@ bool bg_plot_counters(const report *r, bg_gnuplot *g)
         for (size_t k = 0; k < n; k++) put_number(f, column(c->tg, counters[present[k]].column));
         fputc('\n', f);
     }
-    if (titles) written &= fclose(titles) == 0;
-    if (f) written &= fclose(f) == 0;
+    written &= bg_gnuplot_end(g, titles);
+    written &= bg_gnuplot_end(g, f);
     if (n) {
         bg_gnuplot_number(g, "N", (double)r->n_schemes);
         bg_gnuplot_number(g, "PANELS", (double)n);

@@ -145,9 +145,9 @@ bool bg_plot_roofline(const report *r, bg_gnuplot *g)
         choose_ranges(r, roofs, n, &range);
         write_roofs(r, roofs, n, &range, lines, names);
     }
-    if (points) written &= fclose(points) == 0;
-    if (lines) written &= fclose(lines) == 0;
-    if (names) written &= fclose(names) == 0;
+    written &= bg_gnuplot_end(g, points);
+    written &= bg_gnuplot_end(g, lines);
+    written &= bg_gnuplot_end(g, names);
     if (!written || !cells || !n) return false;
     bg_gnuplot_number(g, "WIDTH", WIDTH);
     bg_gnuplot_number(g, "HEIGHT", HEIGHT);

@@ -171,7 +171,7 @@ static bool write_points(const report *r, const scatter *s, bg_gnuplot *g)
         levels |= bg_report_level_bit(p->c);
     }
     bg_gnuplot_number(g, "LEVEL_BITS", levels);
-    return fclose(f) == 0;
+    return bg_gnuplot_end(g, f);
 }
 
 static bool write_front(const scatter *s, bg_gnuplot *g)
@@ -180,7 +180,7 @@ static bool write_front(const scatter *s, bg_gnuplot *g)
     const point *p = next_on_front(s, -INFINITY);
     if (!f) return false;
     for (; p; p = next_on_front(s, p->x)) fprintf(f, "%.9g %.9g\n", p->x, p->y);
-    return fclose(f) == 0;
+    return bg_gnuplot_end(g, f);
 }
 
 /* Round numbers for the logarithmic axis of sizes, which spans about a decade. */
@@ -194,7 +194,7 @@ static bool write_ticks(const scatter *s, bg_gnuplot *g)
             double v = steps[i] * pow(10, e);
             if (v >= s->x_min && v <= s->x_max) fprintf(f, "%.9g \"%g\"\n", v, v);
         }
-    return fclose(f) == 0;
+    return bg_gnuplot_end(g, f);
 }
 
 static bool draw(const report *r, bg_gnuplot *g, scatter *s)

@@ -45,30 +45,49 @@ static const struct { const char *name, *script; bg_plot_fn *data; } plots[] = {
 #include "report/plots.def"
 };
 
-void bg_report_draw(report *r, const char *dir)
+/* A drawing of an older report must not stay beside the new one. */
+static void remove_drawings(const char *dir, size_t plot)
+{
+    static const char *const types[] = {"svg", "png"};
+    for (size_t t = 0; t < BG_COUNT(types); t++) {
+        char file[64], *path;
+        snprintf(file, sizeof file, "%s.%s", plots[plot].script, types[t]);
+        path = bg_path_join(dir, file);
+        if (path) unlink(path);
+        bg_free(path);
+    }
+}
+
+static bg_status draw_one(report *r, bg_gnuplot *g, size_t plot, bg_error *err)
+{
+    bool has = plots[plot].data(r, g);
+    BG_TRY(bg_gnuplot_check(g, err));
+    if (has) BG_TRY(bg_gnuplot_run(g, plots[plot].script, plots[plot].script, err));
+    r->drawn[plot] = has;
+    return BG_OK;
+}
+
+bg_status bg_report_draw(report *r, const char *dir, bg_error *err)
 {
     bg_gnuplot *g = NULL;
-    bg_error err = {.status = BG_OK}, first = {.status = BG_OK};
+    bg_error first = {.status = BG_OK}, one;
     bg_status status = bg_gnuplot_open(&g, dir, &first);
     for (size_t i = 0; i < BG_PLOT_COUNT; i++) {
-        /* A drawing of an older report must not stay beside the new one. */
-        static const char *const types[] = {"svg", "png"};
-        for (size_t t = 0; t < BG_COUNT(types); t++) {
-            char file[64], *path;
-            snprintf(file, sizeof file, "%s.%s", plots[i].script, types[t]);
-            path = bg_path_join(dir, file);
-            if (path) unlink(path);
-            bg_free(path);
-        }
-        if (!g || status == BG_ERR_UNSUPPORTED || !plots[i].data(r, g)) continue;
-        status = bg_gnuplot_run(g, plots[i].script, plots[i].script, &err);
-        r->drawn[i] = status == BG_OK;
-        if (status != BG_OK && first.status == BG_OK) first = err;
+        remove_drawings(dir, i);
+        if (!g || (status != BG_OK && status != BG_ERR_UNSUPPORTED)) continue;
+        status = draw_one(r, g, i, &one);
+        if (status != BG_OK && (first.status == BG_OK || status != BG_ERR_UNSUPPORTED)) first = one;
     }
     bg_gnuplot_close(&g);
-    if (first.status == BG_OK) return;
+    if (first.status == BG_OK) return BG_OK;
+    if (first.status != BG_ERR_UNSUPPORTED) {
+        for (size_t i = 0; i < BG_PLOT_COUNT; i++) remove_drawings(dir, i);
+        *err = first;
+        return first.status;
+    }
     snprintf(r->plot_problem, sizeof r->plot_problem, "%s %.440s", first.where, first.message);
     bg_log(BG_LOG_WARN, "the report lacks drawings: %s", r->plot_problem);
+    return BG_OK;
 }
 
 void bg_report_figure(const report *r, doc *d, bg_plot plot, const char *alt, const char *caption)
@@ -102,7 +121,7 @@ static bg_status write_pages(report *r, const char *dir, bg_error *err)
     bg_status status = drawings ? bg_dir_create(drawings, err)
                                 : bg_fail_nomem(err, "the report", strlen(dir));
     if (status != BG_OK) goto cleanup;
-    bg_report_draw(r, drawings);
+    if ((status = bg_report_draw(r, drawings, err)) != BG_OK) goto cleanup;
     for (size_t i = 0; i < BG_COUNT(sections); i++) sections[i](r, &d);
     if (d.failed) {
         status = bg_fail_nomem(err, "the report", d.n * sizeof *d.nodes);
@@ -110,8 +129,9 @@ static bg_status write_pages(report *r, const char *dir, bg_error *err)
     }
     bg_doc_markdown(&d, &markdown);
     bg_doc_html(&d, d.nodes[0].text, drawings, &html); /* the title is the first heading */
-    status = write_text(dir, "report.md", &markdown, err);
-    if (status == BG_OK) status = write_text(dir, "report.html", &html, err);
+    /* The large one first: a disk that is too small for it gets neither. */
+    status = write_text(dir, "report.html", &html, err);
+    if (status == BG_OK) status = write_text(dir, "report.md", &markdown, err);
 cleanup:
     bg_text_fini(&markdown);
     bg_text_fini(&html);

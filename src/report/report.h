@@ -31,8 +31,9 @@ typedef bool bg_plot_fn(const report *r, bg_gnuplot *g);
 #define BG_PLOT(NAME, name, script) bg_plot_fn bg_plot_##name;
 #include "report/plots.def"
 
-/* Makes all drawings; what went wrong is in r->plot_problem. */
-void bg_report_draw(report *r, const char *plots);
+/* Makes all drawings. Without gnuplot, or when it fails, r->plot_problem says so and the report
+ * goes on; when files cannot be written no drawing stays. */
+bg_status bg_report_draw(report *r, const char *plots, bg_error *err);
 
 /* One section; a section that has nothing to say adds nothing. */
 typedef void bg_section_fn(const report *r, doc *d);

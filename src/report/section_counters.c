@@ -29,7 +29,7 @@ static void put_unavailable(const report *r, doc *d, const char *key, const char
     }
 }
 
-/* Timed rows lack a column: the reason that most give. */
+/* No row has a column: the reason that the first of them gives. */
 static bool reason_of(const report *r, bg_column c, char *reason, size_t n, size_t *missing)
 {
     *missing = 0;

@@ -23,8 +23,8 @@ static void put_model(const report *r, doc *d)
     const char *version = json_string_value(json_object_get(r->plan, "bitgauge"));
     double params = json_number_value(json_object_get(model, "params"));
     if (file)
-        bg_doc_item(d, "Model: `%s`%s%.0f%s", file, params > 0 ? ", " : "", params,
-                    " weights; quantized in memory from the file");
+        bg_doc_item(d, params > 0 ? "Model: `%s`, %.0f weights; quantized in memory from the file"
+                                  : "Model: `%s`; quantized in memory from the file", file, params);
     if (text_file) bg_doc_item(d, "Text for quality: `%s`", text_file);
     else if (json_is_string(text))
         bg_doc_item(d,

@@ -72,6 +72,13 @@ PATH="$work/bin:$PATH" "$BITGAUGE" report "$R" --out "$work/broken" >/dev/null 2
     fail "no report with a broken gnuplot"
 grep -q 'out of ink' "$work/broken/report.md" && grep -q 'out of ink' "$work/err" || fail "gnuplot's words"
 
+# Files that cannot grow stand for a full disk, of which gnuplot says nothing.
+status=0
+(trap '' XFSZ; ulimit -f 24; "$BITGAUGE" report "$R" --out "$work/full") >/dev/null 2>"$work/err" ||
+    status=$?
+[ "$status" = 2 ] && grep -q 'free some space' "$work/err" || fail "full disk: $status $(cat "$work/err")"
+[ -z "$(find "$work/full" -type f)" ] || fail "half a report: $(find "$work/full" -type f)"
+
 # An output that cannot be written.
 touch "$work/file"
 status=0
