@@ -69,6 +69,7 @@ bg_status bg_bench_run(const bg_model *m, const bg_machine *machine, const bg_be
         status = timed.logits ? bg_session_open(&timed.session, m, &o, err)
                               : bg_fail_nomem(err, "logits", 0);
     }
+    if (status == BG_OK && machine) status = bg_session_fits(timed.session, machine, err);
     if (status == BG_OK) status = repeat(&timed, test, samples_ns, err);
     if (status == BG_OK) status = summarise(samples_ns, test->reps, n, result, err);
     result->tier = bg_tier_name(bg_kernel_find(bg_main_format(m), kind == BG_TEST_PP ? BG_OP_GEMM

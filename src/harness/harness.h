@@ -116,6 +116,9 @@ typedef struct bg_timed {
     void *user;
 } bg_timed;
 bg_status bg_time_test(const bg_timed *t, double *seconds, bg_error *err);
+/* BG_ERR_NOMEM when a session's cache and scratch are more than is free: Linux promises memory that
+ * it does not have, and then kills. */
+bg_status bg_session_fits(const bg_session *s, const bg_machine *machine, bg_error *err);
 
 /* The roof that bounds a test: decode by reading or arithmetic, prefill mostly by arithmetic. */
 typedef struct bg_bound {

@@ -179,7 +179,8 @@ static bg_status repeat(void *user, const bg_cell *c, bg_sample *sample, bg_erro
 static bg_status quality(void *user, const bg_cell *c, bg_quality *q, bg_error *err)
 {
     bg_rig *rig = user;
-    bg_quality_options o = {.n_ctx = BG_WINDOW, .max_windows = rig->windows, .spread = true, .isa = c->isa,
+    bg_quality_options o = {.n_ctx = BG_WINDOW, .max_windows = rig->windows, .spread = true,
+                            .isa = c->isa,
                             .team = rig->teams[thread_index(rig->plan, c->threads)],
                             .cache_bytes = rig->cache_bytes, .progress = bg_rig_alive,
                             .user = rig};

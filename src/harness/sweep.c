@@ -115,8 +115,8 @@ static bg_status calibrate(bg_rig *rig, bg_error *err)
     BG_TRY(bg_rig_session(rig, rig->source, p->isas[p->n_isas - 1], last, &s, err));
     t.session = s;
     t.n = BG_MIN((uint32_t)BG_BATCH, p->depth + BG_MAX(p->n_prompt, p->n_gen + 1));
-    status = bg_time_test(&t, &seconds, err);
-    if (status == BG_OK) status = bg_time_test(&t, &seconds, err);
+    status = bg_session_fits(s, rig->machine, err);
+    for (int i = 0; i < 2 && status == BG_OK; i++) status = bg_time_test(&t, &seconds, err);
     for (size_t i = 0; i < p->n_schemes; i++)
         bytes[i] = bg_rig_scheme_bytes(rig, i) +
                    variants * (bg_session_kv_bytes(s) + bg_session_scratch_bytes(s));

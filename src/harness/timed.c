@@ -41,6 +41,18 @@ static bg_status generate(const bg_timed *t, size_t from, uint64_t start, bg_err
     return BG_OK;
 }
 
+bg_status bg_session_fits(const bg_session *s, const bg_machine *machine, bg_error *err)
+{
+    uint64_t bytes = (uint64_t)bg_session_kv_bytes(s) + bg_session_scratch_bytes(s);
+    uint64_t available = bg_machine_memory_available(machine);
+    char needs[32], has[32];
+    if (bytes <= available) return BG_OK;
+    return bg_fail(err, BG_ERR_NOMEM, NULL, "the context of the tests takes %s and %s are free: "
+                   "choose smaller -d and -p, or close other programs",
+                   bg_format_size(needs, sizeof needs, (double)bytes),
+                   bg_format_size(has, sizeof has, (double)available));
+}
+
 bg_status bg_time_test(const bg_timed *t, double *seconds, bg_error *err)
 {
     /* Generation follows a first token, whose logits would have been sampled from. */
