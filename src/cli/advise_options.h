@@ -17,9 +17,9 @@ typedef struct bg_cli_advise { bg_advise_options options; int ctx; const char *o
     {BG_OPT_REAL, "--min-tps", "X", "least decode speed, tokens/s", &(a).options.min_tps, NULL, 0,  \
      1e12},                                                                                         \
     {BG_OPT_REAL, "--max-kld", "X", "largest mean KL divergence, nats (default 1)",                 \
-     &(a).options.max_kld, NULL, 0, 1e6},                                                           \
+     &(a).options.max_kld, NULL, 1e-9, 1e6}, /* 0 means none to bg_advise */                        \
     {BG_OPT_REAL, "--max-ppl-loss", "%", "largest loss of perplexity in percent",                   \
-     &(a).options.max_ppl_loss_pct, NULL, 0, 1e6},                                                  \
+     &(a).options.max_ppl_loss_pct, NULL, 1e-9, 1e6},                                               \
     {BG_OPT_TEXT, "--objective", "NAME", "what to look for; balanced is the knee of quality "       \
      "against decode speed", &(a).objective, "balanced|speed|quality|size|energy", 0, 0}
 

@@ -44,8 +44,9 @@ static void link_latest(const char *dir)
 {
     static const char temporary[] = "results/.latest.tmp";
     unlink(temporary);
-    if (symlink(strrchr(dir, '/') + 1, temporary) != 0 || rename(temporary, latest) != 0)
-        bg_log(BG_LOG_WARN, "%s could not be pointed at %s", latest, dir);
+    if (symlink(strrchr(dir, '/') + 1, temporary) == 0 && rename(temporary, latest) == 0) return;
+    unlink(temporary);
+    bg_log(BG_LOG_WARN, "%s could not be pointed at %s", latest, dir);
 }
 
 /* What came out, from the folder as anybody else would read it. The recommendation comes last. */
@@ -110,7 +111,9 @@ static bg_status run(bg_sweep_options *o, bool report, bg_error *err)
     bg_cli_catch_interrupt();
     status = bg_sweep_run(o, err);
     bg_cli_progress_end(&line);
-    if (unnamed && (status == BG_OK || status == BG_ERR_INTERRUPTED)) link_latest(dir);
+    /* One that was stopped before its first file left nothing to point at. */
+    if (unnamed && (status == BG_OK || status == BG_ERR_INTERRUPTED) && bg_file_exists(dir))
+        link_latest(dir);
     return status == BG_OK ? show_results(o->out, report, err) : status;
 }
 

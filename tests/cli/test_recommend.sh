@@ -54,6 +54,8 @@ grep -q 'no energy source on this machine' "$work/err" || fail "energy reason"
 # Misuse and missing results: exit 2 with the remedy.
 expect 2 "$R" --objective best
 expect 2 "$R" --memory lots
+expect 2 "$R" --max-kld 0 # not taken for "no limit"
+expect 2 "$R" --max-ppl-loss 0
 expect 2 "$R" --memroy 5MB; grep -q 'did you mean --memory' "$work/err" || fail "no suggestion"
 (cd "$work" && expect 2 && grep -q 'bitgauge sweep' "$work/err") || fail "no remedy without results"
 expect 2 "$work"

@@ -57,6 +57,12 @@ wait $pid 2>/dev/null || true
 "$BITGAUGE" sweep --schemes F16 -p 0 -n 2 --reps 1 --quality off --no-report >out 2>err ||
     fail "default folder: $(cat err)"
 [ -s results/latest/results.csv ] || fail "results/latest"
+rm results/latest
+mkdir results/latest # somebody's folder is left alone
+"$BITGAUGE" sweep -m $TINY --schemes F16 -p 0 -n 2 --reps 1 --quality off --no-report >out 2>err ||
+    fail "a folder called latest: $(cat err)"
+grep -q 'could not be pointed' err || fail "a folder called latest: $(cat err)"
+[ -d results/latest ] && [ ! -h results/.latest.tmp ] || fail "results/: $(ls -A results)"
 
 # A model without a text writes its own.
 self="-m $TINY --schemes Q4_0,F16 -p 8 -n 2 --reps 3 --time-limit 0 --no-report"
