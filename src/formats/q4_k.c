@@ -5,7 +5,6 @@
  *    4  12 bytes: sc and m, six bits each (scales6.h)
  *   16  128 bytes: byte 32 p + i holds weight 64 p + i in its low, 64 p + 32 + i in its high nibble
  */
-#include "formats/search.h"
 #include "formats/scales6.h"
 
 void bg_q4_k_decode(const void *blocks, float *out, size_t n)
@@ -37,14 +36,7 @@ void bg_q4_k_encode(const float *in, const float *importance, void *blocks, size
     for (size_t i = 0; i < n; i += 256, b += 144) {
         bg_target_load(&target, in + i, importance ? importance + i : NULL, 256);
         bg_search_affine(&grid, &target, &fit);
-        uint8_t sc[8], m[8];
-        bg_store_f16(b, fit.d);
-        bg_store_f16(b + 2, fit.dmin);
-        for (int s = 0; s < 8; s++) {
-            sc[s] = (uint8_t)fit.sc[s];
-            m[s] = (uint8_t)fit.m[s];
-        }
-        bg_scales6_pack(b + 4, sc, m);
+        bg_scales6_store(b, &fit);
         for (int j = 0; j < 128; j++) {
             const uint8_t *q = fit.q + j / 32 * 64 + j % 32;
             b[16 + j] = (uint8_t)(q[0] | q[32] << 4);

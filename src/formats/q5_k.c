@@ -6,7 +6,6 @@
  *   16  32 bytes: bit s of byte i is the fifth bit of weight 32 s + i
  *   48  128 bytes: low four bits, byte 32 p + i for weights 64 p + i (low nibble), 64 p + 32 + i
  */
-#include "formats/search.h"
 #include "formats/scales6.h"
 
 void bg_q5_k_decode(const void *blocks, float *out, size_t n)
@@ -40,14 +39,7 @@ void bg_q5_k_encode(const float *in, const float *importance, void *blocks, size
     for (size_t i = 0; i < n; i += 256, b += 176) {
         bg_target_load(&target, in + i, importance ? importance + i : NULL, 256);
         bg_search_affine(&grid, &target, &fit);
-        uint8_t sc[8], m[8];
-        bg_store_f16(b, fit.d);
-        bg_store_f16(b + 2, fit.dmin);
-        for (int s = 0; s < 8; s++) {
-            sc[s] = (uint8_t)fit.sc[s];
-            m[s] = (uint8_t)fit.m[s];
-        }
-        bg_scales6_pack(b + 4, sc, m);
+        bg_scales6_store(b, &fit);
         memset(b + 16, 0, 32);
         for (int j = 0; j < 256; j++) b[16 + j % 32] |= (uint8_t)(fit.q[j] >> 4 << j / 32);
         for (int j = 0; j < 128; j++) {

@@ -7,7 +7,7 @@
 #ifndef BG_FORMATS_SCALES6_H
 #define BG_FORMATS_SCALES6_H
 
-#include <stdint.h>
+#include "formats/search.h"
 
 static inline void bg_scales6_unpack(const uint8_t *p, uint8_t sc[8], uint8_t m[8])
 {
@@ -26,6 +26,19 @@ static inline void bg_scales6_pack(uint8_t *p, const uint8_t sc[8], const uint8_
         p[s + 4] = (uint8_t)(m[s] | m[s + 4] >> 4 << 6);
         p[s + 8] = (uint8_t)((sc[s + 4] & 15) | (m[s + 4] & 15) << 4);
     }
+}
+
+/* The 16 bytes that both blocks begin with: d, dmin and the packed pairs of a fit. */
+static inline void bg_scales6_store(uint8_t *b, const bg_fit *fit)
+{
+    uint8_t sc[8], m[8];
+    for (int s = 0; s < 8; s++) {
+        sc[s] = (uint8_t)fit->sc[s];
+        m[s] = (uint8_t)fit->m[s];
+    }
+    bg_store_f16(b, fit->d);
+    bg_store_f16(b + 2, fit->dmin);
+    bg_scales6_pack(b + 4, sc, m);
 }
 
 #endif

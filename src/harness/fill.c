@@ -122,11 +122,9 @@ bg_status bg_fill_samples(bg_row *row, const bg_plan *p, const bg_cell *c, const
 {
     bg_summary own;
     gathered g;
-    bool narrow;
     if (!s) s = &own;
     BG_TRY(gather(&g, p, c, r, err));
     bg_summarise(g.tps, g.n, p->seed, 0, s);
-    narrow = bg_summary_precision(s) <= p->precision;
     bg_row_set_number(row, BG_COL_TPS, s->median);
     bg_row_set_number(row, BG_COL_TPS_LOW, s->ci_low);
     bg_row_set_number(row, BG_COL_TPS_HIGH, s->ci_high);
@@ -134,7 +132,6 @@ bg_status bg_fill_samples(bg_row *row, const bg_plan *p, const bg_cell *c, const
     bg_row_set_number(row, BG_COL_TPS_MAD, s->mad);
     bg_row_set_number(row, BG_COL_REPS, (double)g.n);
     bg_row_set_number(row, BG_COL_OUTLIERS, (double)s->outliers);
-    bg_row_set_number(row, BG_COL_CAPPED, c->done && !narrow);
     bg_row_set_number(row, BG_COL_TAINTED, (double)g.tainted);
     if (c->kind == BG_TEST_PP) bg_row_set_number(row, BG_COL_TTFT, bg_quantile(g.ttft, g.n, 0.5));
     bg_row_set_number(row, BG_COL_ITL_P50, bg_quantile(g.latencies, g.n_latencies, 0.5));
