@@ -1,5 +1,6 @@
 # bg_room(NAME [DEPS room...] [LIBS target...]): one folder of src/ as one static
-# library bg_NAME. Sources are globbed, so a new file needs no edit here.
+# library bg_NAME. Sources are globbed, so a new file needs no edit here. A room that names a target
+# of ours that is not there (see BG_REDUCED) is left out.
 set(BG_WARNINGS -Wall -Wextra -Wconversion -Wshadow -Wundef -Wmissing-prototypes
   -Wstrict-prototypes $<$<C_COMPILER_ID:GNU>:-Wno-format-truncation> -Werror=vla)
 
@@ -20,6 +21,12 @@ function(bg_room NAME)
   cmake_parse_arguments(R "" "" "DEPS;LIBS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${NAME}/*.c)
   list(TRANSFORM R_DEPS PREPEND bg_)
+  foreach(target IN LISTS R_DEPS R_LIBS)
+    if(target MATCHES "^bg_" AND NOT TARGET ${target})
+      message(STATUS "${NAME} is left out: there is no ${target}")
+      return()
+    endif()
+  endforeach()
   if(NOT sources)
     add_library(bg_${NAME} INTERFACE)
     target_link_libraries(bg_${NAME} INTERFACE ${R_DEPS})

@@ -4,6 +4,11 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Weak: a reduced build leaves the commands out whose rooms are missing. */
+#define BG_COMMAND(name, summary) extern __typeof__(bg_cmd_##name) bg_cmd_##name __attribute__((weak));
+#include "cli/commands.def"
+#undef BG_COMMAND
+
 static const struct { const char *name, *summary; int (*run)(int, char **); } commands[] = {
 #define BG_COMMAND(name, summary) {#name, summary, bg_cmd_##name},
 #include "cli/commands.def"
@@ -22,7 +27,7 @@ static void print_help(void)
     printf("bitgauge %s: which quantization of a language model to run on this machine\n\n"
            "Usage: bitgauge COMMAND [MODEL|DIR] [options]\n\nCommands:\n", bg_version());
     for (size_t i = 0; i < N_COMMANDS; i++)
-        printf("  %-12s%s\n", commands[i].name, commands[i].summary);
+        if (commands[i].run) printf("  %-12s%s\n", commands[i].name, commands[i].summary);
     printf("\nWithout a model, commands use the embedded one (Codelet 8M, a small code model).\n"
            "`bitgauge COMMAND --help` lists a command's options.\n"
            "Start with: bitgauge sweep\n");
@@ -44,6 +49,11 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < N_COMMANDS; i++) {
         names[i] = commands[i].name;
         if (strcmp(word, commands[i].name) != 0) continue;
+        if (!commands[i].run) {
+            fprintf(stderr, "bitgauge: this build has no %s: a library that it needs was missing\n",
+                    word);
+            return BG_EXIT_MISUSE;
+        }
         int status = commands[i].run(argc - 1, argv + 1);
         /* Data that could not be written is a failure, even after a good run. */
         if (fflush(stdout) != 0 || ferror(stdout)) {

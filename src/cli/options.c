@@ -151,6 +151,8 @@ static int parse_option(const bg_opt_spec *spec, int argc, char **argv, int *i)
     snprintf(name, sizeof name, "%.*s", n, argument);
     o = find_option(spec, name);
     if (!o) return unknown_option(spec, name);
+    if (!BG_HAVE_JANSSON && strcmp(name, "--json") == 0)
+        return misuse(spec, "--json needs jansson, which this build lacks");
     if (o->type == BG_OPT_FLAG) {
         if (equals) return misuse(spec, "%s takes no value", name);
         *(bool *)o->target = true;
