@@ -66,6 +66,30 @@ bg_status bg_quantize_rows(const bg_format_info *from, const void *src, const bg
                            void *dst, const float *importance, size_t rows, size_t n,
                            struct bg_team *team, bg_error *err);
 
+/* ---- the packed layout: what kernels read -------------------------------------------------
+ *
+ * 16 rows make a panel; a matrix whose rows are no multiple of that is padded with zero rows. A
+ * panel is a sequence of blocks along k, each 16 times a GGUF block: the fields of the block one
+ * after another (src/formats/pack.c has their order), each transposed over the rows in units of 4
+ * bytes (quants), 2 (halves) or 1 (bytes of scales): unit 0 of rows 0..15, unit 1 of rows 0..15, ...
+ * Since each bit field of 4 neighbouring bytes of quants holds 4 neighbouring weights, a vector of
+ * 16 units has a row in each lane, as instructions that multiply 4 bytes a lane want it. Q5_0 and
+ * Q5_1: the fifth bit of weight 4j + i is bit j of byte i. F16 and BF16 go in pairs of weights; a
+ * row of an odd number of them ends in a zero. */
+enum { BG_PANEL_ROWS = 16 };
+
+/* Bytes of a panel: a multiple of 32. 0 when k is no multiple of the block or the format is for
+ * activations only. */
+size_t bg_panel_bytes(const bg_format_info *f, size_t k);
+/* Bytes of a matrix: those of its GGUF rows, and of the padding. 0 on overflow. */
+size_t bg_packed_bytes(const bg_format_info *f, size_t rows, size_t k);
+/* Packs GGUF rows, threaded (team may be NULL). dst has bg_packed_bytes and may be src. Fails with
+ * BG_ERR_NOMEM only. */
+bg_status bg_pack_matrix(const bg_format_info *f, const void *src, void *dst, size_t rows, size_t k,
+                         struct bg_team *team, bg_error *err);
+/* One row of a packed matrix, as GGUF blocks again. */
+void bg_unpack_row(const bg_format_info *f, const void *packed, size_t row, size_t k, void *out);
+
 #ifdef __cplusplus
 }
 #endif

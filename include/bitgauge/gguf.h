@@ -54,6 +54,10 @@ bg_status bg_gguf_open_memory(bg_gguf **g, const void *data, size_t size, const 
                               bg_error *err);
 void bg_gguf_close(bg_gguf **g);
 
+/* Drops the pages of `bytes` bytes of a tensor's data from memory, where the file is mapped: they
+ * come back when they are read again. */
+void bg_gguf_release(const bg_gguf *g, const void *data, size_t bytes);
+
 const char *bg_gguf_path(const bg_gguf *g);
 uint32_t bg_gguf_version(const bg_gguf *g);
 size_t bg_gguf_file_bytes(const bg_gguf *g);

@@ -17,9 +17,9 @@
 extern "C" {
 #endif
 
-/* Lines of isas.def, in order of preference; bits of a mask. */
+/* Lines of isas.def, in order of preference. */
 typedef enum bg_isa {
-#define BG_ISA(NAME, name, title) BG_ISA_##NAME,
+#define BG_ISA(NAME, name, PARENT, title) BG_ISA_##NAME,
 #include "bitgauge/isas.def"
     BG_ISA_COUNT
 } bg_isa;
@@ -28,14 +28,14 @@ typedef enum bg_tier { BG_TIER_REF, BG_TIER_GENERIC, BG_TIER_TMPL, BG_TIER_HAND 
 typedef enum bg_op { BG_OP_GEMV, BG_OP_GEMM, BG_OP_COUNT } bg_op; /* one column; several */
 
 typedef struct bg_matmul {
-    const void *w;       /* row 0 of the rows to compute; GGUF blocks, any alignment */
-    size_t w_stride;     /* bytes from row to row */
-    const void *x;       /* column 0, encoded in the format's activation format */
+    const void *w;       /* the packed panel (format.h) that row 0 opens, 32-byte aligned */
+    size_t panel_bytes;  /* from panel to panel */
+    const void *x;       /* column 0, encoded in the kernel's activation format */
     size_t x_stride;     /* bytes from column to column; columns are 64-byte aligned */
     float *y;            /* result of row 0, column 0 */
     size_t y_stride;     /* floats from column to column */
     size_t k;            /* row length, a multiple of the format's block */
-    size_t rows, cols;   /* any number >= 1 */
+    size_t rows, cols;   /* any number >= 1; no row of y is written but these */
 } bg_matmul;
 
 typedef void bg_matmul_fn(const bg_matmul *args);
@@ -45,6 +45,7 @@ typedef struct bg_kernel {
     bg_op op;            /* a GEMV kernel ignores cols (it is 1) */
     bg_isa isa;
     bg_tier tier;
+    bg_format activation; /* of its columns: Q8_0, Q8_K, F32 or BF16 */
     bg_matmul_fn *run;
 } bg_kernel;
 
@@ -62,14 +63,17 @@ bg_status bg_isa_parse(const char *name, bg_isa *isa, bg_error *err);
 
 /* The registry, in order; NULL past the end. */
 const bg_kernel *bg_kernel_at(size_t i);
-/* The best kernel of a format and op among `isa` and what it implies (avx2 implies ref). Never
- * NULL for a weight format. */
+/* The set whose kernels a set falls back on: avx2's is ref. ref's is ref. */
+bg_isa bg_isa_parent(bg_isa isa);
+/* The best kernel of a format and op among `isa` and its ancestors. Never NULL for a weight
+ * format. */
 const bg_kernel *bg_kernel_find(bg_format format, bg_op op, bg_isa isa);
 
-/* Encodes one column of k floats for the given format's kernels, with the fastest code of isa.
- * The result is bg_activation_bytes(format, k) bytes. Identical for every isa, bit for bit. */
-void bg_activation_encode(bg_format format, bg_isa isa, const float *in, void *out, size_t k);
-size_t bg_activation_bytes(bg_format format, size_t k); /* a multiple of 64 */
+/* Encodes one column of k floats as a kernel's activation format asks, with the fastest code of isa.
+ * The result is bg_activation_bytes(activation, k) bytes. Identical for every isa, bit for bit. */
+void bg_activation_encode(bg_format activation, bg_isa isa, const float *in, void *out, size_t k);
+/* A multiple of 64, for BF16 an odd one, so that neighbouring columns fall into other cache sets. */
+size_t bg_activation_bytes(bg_format activation, size_t k);
 
 /* Checks kernels against REF on random, extreme and denormal inputs, for `cols` columns
  * (0: 1, 2, 4, 8 and odd counts), formats and isas matching the filters (BG_FORMAT_NONE, -1:

@@ -62,6 +62,10 @@ bg_status bg_quantize_plan_file(bg_quantize_plan *plan, const bg_gguf *g, const 
 /* What the policies need to know of any file; numbers that it lacks are 0. */
 bg_scheme_model bg_scheme_facts(const bg_gguf *g);
 void bg_model_close(bg_model **m);
+/* Puts the matrices into the layout that kernels read (format.h), threaded (team may be NULL). The
+ * first session does it; ahead of that it can be timed. Weights that were made in memory are packed
+ * in place: their tensor's data is NULL from then on. May be called at any time by any thread. */
+bg_status bg_model_pack(const bg_model *m, struct bg_team *team, bg_error *err);
 
 const bg_hparams *bg_model_hparams(const bg_model *m);
 const bg_tokenizer *bg_model_tokenizer(const bg_model *m);     /* NULL: the file has none */

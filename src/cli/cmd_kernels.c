@@ -20,11 +20,6 @@ static bool wanted(const request *q, const bg_kernel *kernel)
     return q->isa < 0 || q->isa == (int)kernel->isa;
 }
 
-static const char *activation_name(bg_format format)
-{
-    return bg_format_get(bg_format_get(format)->activation)->name;
-}
-
 static int list(const request *q)
 {
     json_t *kernels = json_array(), *isas = json_array();
@@ -32,7 +27,7 @@ static int list(const request *q)
         printf("%-8s%-6s%-12s%-9s%s\n", "format", "op", "isa", "tier", "activation");
     for (size_t i = 0; bg_kernel_at(i); i++) {
         const bg_kernel *k = bg_kernel_at(i);
-        const char *format = bg_format_get(k->format)->name, *activation = activation_name(k->format);
+        const char *format = bg_format_get(k->format)->name, *activation = bg_format_get(k->activation)->name;
         if (!wanted(q, k)) continue;
         if (!q->json)
             printf("%-8s%-6s%-12s%-9s%s\n", format, bg_op_name(k->op), bg_isa_name(k->isa),
@@ -103,7 +98,7 @@ static int check(const request *q)
 static double roof_share(const bg_machine *m, const bg_kernel *k, const bg_kernel_timing *t,
                          const char **roof)
 {
-    bool floats = bg_format_get(k->format)->activation == BG_FORMAT_F32;
+    bool floats = k->activation == BG_FORMAT_F32 || k->activation == BG_FORMAT_BF16;
     if (k->op == BG_OP_GEMV) {
         *roof = "memory";
         return t->weight_gbs / bg_machine_roof(m, BG_ROOF_READ, "memory", NULL, 1);

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 /* The least that a value (key of one letter, one byte) and a tensor take up: what bounds the
  * counts of the header. */
@@ -423,6 +425,15 @@ bg_status bg_gguf_open_memory(bg_gguf **g, const void *data, size_t size, const 
                               bg_error *err)
 {
     return open_map(g, (bg_map){0}, data, size, name, err);
+}
+
+void bg_gguf_release(const bg_gguf *g, const void *data, size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    uintptr_t begin = ((uintptr_t)data + page - 1) / page * page;
+    uintptr_t end = ((uintptr_t)data + bytes) / page * page, map = (uintptr_t)g->map.data;
+    if (!map || begin >= end || begin < map || end > map + g->map.size) return;
+    madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
 void bg_gguf_close(bg_gguf **out)

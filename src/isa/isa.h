@@ -8,7 +8,8 @@
 
 #include "isa/vecops.h"
 
-/* One column of k floats into Q8_0 or Q8_K blocks. Every set's code gives the same bytes:
+/* One column of k floats into BF16 (nearest even), Q8_0 or Q8_K blocks. Every set's code gives the
+ * same bytes:
  *   scale d = max|x| / 127 (Q8_0 stores it as f16), q = x * (127 / max|x|) rounded to nearest even;
  *   a block whose max|x| is below BG_ENCODE_TINY is all zero, d too;
  *   a block with a value that is not finite has d = NaN and q = 0, so that the result shows it. */
@@ -19,12 +20,13 @@ typedef struct bg_isa_code {
     bool (*present)(void);          /* this CPU and this operating system have it */
     const bg_kernel *kernels;       /* its registry rows */
     size_t n_kernels;
-    bg_encode_fn *encode_q8_0;      /* NULL: a weaker set's code does */
+    bg_encode_fn *encode_q8_0;      /* NULL: the parent's */
     bg_encode_fn *encode_q8_k;
-    const bg_vecops *vec;           /* NULL: a weaker set's */
+    bg_encode_fn *encode_bf16;
+    const bg_vecops *vec;           /* NULL: the parent's */
 } bg_isa_code;
 
-#define BG_ISA(NAME, name, title) extern const bg_isa_code bg_isa_code_##name;
+#define BG_ISA(NAME, name, PARENT, title) extern const bg_isa_code bg_isa_code_##name;
 #include "bitgauge/isas.def"
 
 #endif

@@ -2,6 +2,7 @@
  * child process, its buffers flush against pages that may not be touched. */
 #include "kernels/kernels.h"
 
+#include "formats/pack.h"
 #include "isa/ref/ref.h"
 
 #include <math.h>
@@ -58,6 +59,7 @@ typedef struct check {
     const size_t *cols;        /* counts of columns to try */
     size_t n_cols, max_cols;
     arena w, x, y;
+    uint8_t *rows, *zeros;     /* GGUF rows before they are packed; a row of zeros */
     float *truth, *magnitude;  /* max_cols columns of MAX_ROWS */
     float *row, *column;       /* decoded */
     outcome *result;
@@ -87,25 +89,26 @@ static __attribute__((format(printf, 3, 4))) void fail(check *c, const bg_matmul
     va_end(list);
 }
 
-/* The right answers: of REF, or for REF itself of the decoded numbers. */
-static void find_truth(check *c, const bg_matmul *inputs)
+/* The right answers: of REF, or for REF itself of the decoded numbers of the rows. */
+static void find_truth(check *c, const bg_matmul *inputs, size_t row_bytes)
 {
     bg_matmul a = *inputs;
-    const bg_format_info *activation = bg_format_get(c->f->activation);
+    bg_format activation = c->kernel->activation;
     a.cols = c->max_cols;
     a.y_stride = MAX_ROWS;
     a.y = c->magnitude;
-    bg_ref_magnitude(c->f->format)(&a);
+    bg_ref_matmul(c->f->format, activation, true, &a);
     a.y = c->truth;
     if (c->kernel->isa != BG_ISA_REF) {
-        bg_kernel_find(c->f->format, BG_OP_GEMM, BG_ISA_REF)->run(&a);
+        bg_ref_matmul(c->f->format, activation, false, &a);
         return;
     }
     for (size_t col = 0; col < a.cols; col++) {
-        bg_format_decode(activation, (const uint8_t *)a.x + col * a.x_stride, c->column, a.k);
+        bg_format_decode(bg_format_get(activation), (const uint8_t *)a.x + col * a.x_stride,
+                         c->column, a.k);
         for (size_t r = 0; r < a.rows; r++) {
             double sum = 0;
-            bg_format_decode(c->f, (const uint8_t *)a.w + r * a.w_stride, c->row, a.k);
+            bg_format_decode(c->f, c->rows + r * row_bytes, c->row, a.k);
             for (size_t i = 0; i < a.k; i++) sum += (double)c->row[i] * (double)c->column[i];
             a.y[col * a.y_stride + r] = (float)sum;
         }
@@ -119,6 +122,9 @@ static void compare(check *c, const bg_matmul *a, size_t first, float untouched)
     /* Each block adds a handful of roundings of at most half an ulp of the sum so far, and the
      * lanes are added in the end. Numbers of a decoded row are rounded themselves. */
     double steps = (double)(a->k / c->f->block_weights) + 12, tiny = 0x1p-149 * steps;
+    double rounding = 0x1p-24 * steps;
+    /* Weights are rounded to 8 bits there: by half of 2^-8 at most. */
+    if (c->kernel->activation == BG_FORMAT_BF16) rounding += 0x1p-9;
     const float *truth = c->truth + first * MAX_ROWS, *magnitude = c->magnitude + first * MAX_ROWS;
     for (size_t col = 0; col < a->cols; col++) {
         for (size_t r = 0; r < a->y_stride && (r < a->rows || col + 1 < a->cols); r++) {
@@ -126,7 +132,7 @@ static void compare(check *c, const bg_matmul *a, size_t first, float untouched)
             float want = r < a->rows ? truth[col * MAX_ROWS + r] : untouched;
             double bound = 0;
             if (r < a->rows && c->input != BG_INPUT_EXACT)
-                bound = 0x1p-24 * steps * (double)magnitude[col * MAX_ROWS + r] + tiny;
+                bound = rounding * (double)magnitude[col * MAX_ROWS + r] + tiny;
             if (fabs((double)got - (double)want) <= bound) continue;
             c->result->count.failed++;
             fail(c, a, "%s %zu of column %zu is %.9g, not %.9g",
@@ -141,17 +147,22 @@ static void compare(check *c, const bg_matmul *a, size_t first, float untouched)
 static void check_inputs(check *c, size_t k, size_t rows, bg_rng *rng)
 {
     bool at_end = bg_rng_below(rng, 4) != 0;
-    size_t row_bytes = bg_format_row_bytes(c->f, k), x_bytes = bg_activation_bytes(c->f->format, k);
-    bg_matmul a = {.w_stride = row_bytes + bg_rng_below(rng, 4), .x_stride = x_bytes, .k = k,
+    bg_format activation = c->kernel->activation;
+    size_t row_bytes = bg_format_row_bytes(c->f, k), x_bytes = bg_activation_bytes(activation, k);
+    bg_matmul a = {.panel_bytes = bg_panel_bytes(c->f, k), .x_stride = x_bytes, .k = k,
                    .rows = rows};
-    uint8_t *w = arena_place(&c->w, a.w_stride * (rows - 1) + row_bytes, at_end);
+    uint8_t *w = arena_place(&c->w, bg_packed_bytes(c->f, rows, k), at_end);
     uint8_t *x = arena_place(&c->x, x_bytes * c->max_cols, at_end);
-    for (size_t r = 0; r < rows; r++) bg_input_weights(c->f, c->input, rng, w + r * a.w_stride, k);
+    for (size_t r = 0; r < rows; r++)
+        bg_input_weights(c->f, c->input, rng, c->rows + r * row_bytes, k);
+    for (size_t r = 0; r < rows; r += BG_PANEL_ROWS)
+        bg_pack_panel(c->f, c->rows + r * row_bytes, row_bytes, rows - r, k, c->zeros,
+                      w + r / BG_PANEL_ROWS * a.panel_bytes);
     for (size_t i = 0; i < c->max_cols; i++)
-        bg_input_column(c->f, c->input, rng, x + i * x_bytes, k);
+        bg_input_column(activation, c->input, rng, x + i * x_bytes, k);
     a.w = w;
     a.x = x;
-    find_truth(c, &a);
+    find_truth(c, &a, row_bytes);
     for (size_t i = 0; i < c->n_cols; i++) {
         const float untouched = -12345.0f;
         size_t first = at_end ? c->max_cols - c->cols[i] : 0, floats;
@@ -170,9 +181,10 @@ static void check_inputs(check *c, size_t k, size_t rows, bg_rng *rng)
 static void check_encoder(check *c, size_t k, bg_rng *rng)
 {
     static const float strange[] = {0, 0x1p-149f, 0x1p-101f, 0x1p-99f, 1e30f, 3e38f, INFINITY, NAN};
-    size_t bytes = bg_format_row_bytes(bg_format_get(c->f->activation), k);
-    uint8_t *out = arena_place(&c->x, bg_activation_bytes(c->f->format, k), true);
-    uint8_t *expected = arena_place(&c->w, bg_activation_bytes(c->f->format, k), true);
+    bg_format activation = c->kernel->activation;
+    size_t bytes = bg_format_row_bytes(bg_format_get(activation), k);
+    uint8_t *out = arena_place(&c->x, bg_activation_bytes(activation, k), true);
+    uint8_t *expected = arena_place(&c->w, bg_activation_bytes(activation, k), true);
     bg_matmul a = {.k = k, .rows = 1, .cols = 1};
     float *in = (float *)(void *)arena_place(&c->y, k * sizeof(float), true);
     for (size_t i = 0; i < k; i++) {
@@ -182,8 +194,8 @@ static void check_encoder(check *c, size_t k, bg_rng *rng)
             in[i] = strange[bg_rng_below(rng, BG_COUNT(strange))];
         if (c->input == BG_INPUT_SCALES) in[i] *= 0x1p-101f;
     }
-    bg_activation_encode(c->f->format, c->kernel->isa, in, out, k);
-    bg_activation_encode(c->f->format, BG_ISA_REF, in, expected, k);
+    bg_activation_encode(activation, c->kernel->isa, in, out, k);
+    bg_activation_encode(activation, BG_ISA_REF, in, expected, k);
     if (memcmp(out, expected, bytes) == 0) {
         c->result->count.passed++;
     } else {
@@ -217,13 +229,15 @@ static bool open_buffers(check *c)
     size_t floats = BG_MAX(c->max_cols * (MAX_ROWS + 2), (size_t)LARGEST_K) * sizeof(float);
     c->truth = bg_alloc(c->max_cols * MAX_ROWS, sizeof(float));
     c->magnitude = bg_alloc(c->max_cols * MAX_ROWS, sizeof(float));
+    c->rows = bg_alloc(MAX_ROWS, LARGEST_K * 2);
+    c->zeros = bg_alloc(1, LARGEST_K * 2);
     c->row = bg_alloc(LARGEST_K, sizeof(float));
     c->column = bg_alloc(LARGEST_K, sizeof(float));
     c->result = mmap(NULL, sizeof *c->result, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
                      -1, 0);
     if (c->result == MAP_FAILED) c->result = NULL;
-    return c->truth && c->magnitude && c->row && c->column && c->result &&
-           arena_open(&c->w, MAX_ROWS * (LARGEST_K * 2 + 8)) &&
+    return c->truth && c->magnitude && c->rows && c->zeros && c->row && c->column && c->result &&
+           arena_open(&c->w, (MAX_ROWS + BG_PANEL_ROWS) * LARGEST_K * 2) &&
            arena_open(&c->x, c->max_cols * LARGEST_K * 2) && arena_open(&c->y, floats);
 }
 
@@ -234,6 +248,8 @@ static void close_buffers(check *c)
     arena_close(&c->y);
     bg_free(c->truth);
     bg_free(c->magnitude);
+    bg_free(c->rows);
+    bg_free(c->zeros);
     bg_free(c->row);
     bg_free(c->column);
     if (c->result) munmap(c->result, sizeof *c->result);

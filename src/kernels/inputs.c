@@ -96,12 +96,13 @@ static void quants(bg_input kind, bg_rng *rng, int8_t *q, size_t n)
     }
 }
 
-void bg_input_column(const bg_format_info *f, bg_input kind, bg_rng *rng, uint8_t *x, size_t k)
+void bg_input_column(bg_format activation, bg_input kind, bg_rng *rng, uint8_t *x, size_t k)
 {
-    memset(x, 0xff, bg_activation_bytes(f->format, k)); /* what lies behind the column is NaN */
-    if (f->activation == BG_FORMAT_F32) {
-        for (size_t i = 0; i < k; i++) store_float(BG_FORMAT_F32, x + 4 * i, number(kind, rng));
-    } else if (f->activation == BG_FORMAT_Q8_0) {
+    size_t bytes = bg_format_get(activation)->block_bytes;
+    memset(x, 0xff, bg_activation_bytes(activation, k)); /* what lies behind the column is NaN */
+    if (activation == BG_FORMAT_F32 || activation == BG_FORMAT_BF16) {
+        for (size_t i = 0; i < k; i++) store_float(activation, x + bytes * i, number(kind, rng));
+    } else if (activation == BG_FORMAT_Q8_0) {
         bg_block_q8_0 *b = (bg_block_q8_0 *)x;
         for (size_t i = 0; i < k / 32; i++) {
             store_half(b[i].d, scale(kind, rng));

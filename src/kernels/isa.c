@@ -13,12 +13,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define BG_ISA(NAME, name, title) #name,
+#define BG_ISA(NAME, name, PARENT, title) #name,
 static const char *const names[BG_ISA_COUNT] = {
 #include "bitgauge/isas.def"
 };
 
+#define BG_ISA(NAME, name, PARENT, title) BG_ISA_##PARENT,
+static const bg_isa parents[BG_ISA_COUNT] = {
+#include "bitgauge/isas.def"
+};
+
 const char *bg_isa_name(bg_isa isa) { return names[isa]; }
+bg_isa bg_isa_parent(bg_isa isa) { return parents[isa]; }
 
 /* The child must die of a fault, whatever handlers the host program (or a sanitizer) set up, leave
  * no core file, and not hang. */

@@ -28,9 +28,9 @@ typedef enum bg_input {
     BG_INPUT_COUNT
 } bg_input;
 
-/* Fills a row of k weights, and an encoded column of k activations, for a format's kernels. */
+/* Fills a row of k weights (GGUF blocks), and a column of k encoded activations. */
 void bg_input_weights(const bg_format_info *f, bg_input kind, bg_rng *rng, uint8_t *row, size_t k);
-void bg_input_column(const bg_format_info *f, bg_input kind, bg_rng *rng, uint8_t *x, size_t k);
+void bg_input_column(bg_format activation, bg_input kind, bg_rng *rng, uint8_t *x, size_t k);
 
 /* Checks one kernel in a child process, so that a fault is a failed case; see
  * bg_kernel_check_all. */

@@ -1,4 +1,5 @@
 /* The forward pass: steps between barriers, each shared out by tokens, rows or heads. */
+#include "formats/pack.h"
 #include "model/session.h"
 
 #include <math.h>
@@ -45,17 +46,35 @@ static void column_barrier(const worker *w)
     if (!w->lone) bg_team_barrier(w->s->team);
 }
 
+/* The table may be the output matrix too, which is packed. */
+static void embed_row(const worker *w, const bg_format_info *f, size_t row, float *out)
+{
+    const bg_model *m = w->s->model;
+    const bg_tensor *t = m->token_embd;
+    size_t k = t->ne[0], step = bg_packed_block_weights(f);
+    const uint8_t *panel;
+    if (t->data) {
+        bg_format_decode(f, (const uint8_t *)t->data + row * bg_format_row_bytes(f, k), out, k);
+        return;
+    }
+    panel = (const uint8_t *)bg_model_packed(m, t) + row / BG_PANEL_ROWS * bg_panel_bytes(f, k);
+    for (size_t i = 0; i < k; i += step, panel += bg_packed_block_bytes(f) * BG_PANEL_ROWS) {
+        uint8_t block[BG_FORMAT_MAX_BYTES];
+        bg_unpack_block(f, panel, row % BG_PANEL_ROWS, block);
+        bg_format_decode(f, block, out + i, BG_MIN(step, k - i));
+    }
+}
+
 static void embed(const worker *w)
 {
     const bg_model *m = w->s->model;
     const bg_tensor *t = m->token_embd;
     const bg_format_info *f = bg_format_get(t->format);
-    size_t row_bytes = bg_format_row_bytes(f, t->ne[0]), rope_dim = m->h.rope_dim, begin, end;
+    size_t rope_dim = m->h.rope_dim, begin, end;
     share_columns(w, w->p->n, &begin, &end);
     for (size_t i = begin; i < end; i++) {
         float *turn = w->turn + i * rope_dim;
-        bg_format_decode(f, (const uint8_t *)t->data + (size_t)w->p->tokens[i] * row_bytes,
-                         w->x + i * t->ne[0], t->ne[0]);
+        embed_row(w, f, (size_t)w->p->tokens[i], w->x + i * t->ne[0]);
         for (size_t j = 0; j < rope_dim / 2; j++) {
             double angle = (double)w->s->pos[i] * m->rope_speed[j];
             turn[2 * j] = (float)cos(angle);
@@ -98,26 +117,27 @@ static void encode_columns(const worker *w, const columns *c, const float *in, s
     for (size_t i = begin; i < end; i++) encode(w, slots, i, in + token_of(c, i) * k, k);
 }
 
-/* Rows [begin, end) of a product with n encoded columns; y is row 0 of column 0. */
+/* Rows [begin, end) of a product with n encoded columns; y is row 0 of column 0. begin is the first
+ * row of a panel. */
 static void multiply(const worker *w, const bg_matrix *a, size_t begin, size_t end, size_t n,
                      float *y)
 {
+    bg_op op = bg_op_for(n);
+    unsigned slot = a->slot[op];
     bg_matmul args = {
-        .w = a->data + begin * a->row_bytes, .w_stride = a->row_bytes,
-        .x = w->act[a->slot], .x_stride = bg_activation_bytes(w->s->slots[a->slot], a->k),
+        .w = a->panels + begin / BG_PANEL_ROWS * a->panel_bytes, .panel_bytes = a->panel_bytes,
+        .x = w->act[slot], .x_stride = bg_activation_bytes(w->s->slots[slot], a->k),
         .y = y + begin, .y_stride = a->rows,
         .k = a->k, .rows = end - begin, .cols = n,
     };
-    if (begin == end || n == 0) return;
-    if (n == 1) a->gemv(&args);
-    else a->gemm(&args);
+    if (begin < end && n > 0) a->run[op](&args);
 }
 
 /* This member's rows of a product. */
 static void multiply_share(const worker *w, const bg_matrix *a, size_t n, float *y)
 {
     size_t begin, end;
-    bg_team_share(a->rows, BG_ROW_GRAIN, w->member, w->size, &begin, &end);
+    bg_team_share(a->rows, BG_PANEL_ROWS, w->member, w->size, &begin, &end);
     multiply(w, a, begin, end, n, y);
 }
 
@@ -159,6 +179,14 @@ static void store_values(const bg_pass *p, uint32_t layer, uint32_t begin, uint3
                            dim);
 }
 
+/* Heads that together are whole panels. */
+static uint32_t heads_of_panels(uint32_t head_dim)
+{
+    uint32_t heads = 1;
+    while (heads * head_dim % BG_PANEL_ROWS) heads *= 2;
+    return heads;
+}
+
 /* Queries, keys and values are one list of heads, so that each member ends with whole heads to
  * rotate and to store. */
 static void project(const worker *w, uint32_t layer)
@@ -168,18 +196,23 @@ static void project(const worker *w, uint32_t layer)
     const struct { bg_matrix_id id; float *y; uint32_t heads; } parts[] = {
         {BG_W_Q, s->q, h->n_head}, {BG_W_K, s->k, h->n_head_kv}, {BG_W_V, s->v, h->n_head_kv},
     };
-    size_t begin, end, first = 0;
-    bg_team_share(h->n_head + 2 * (size_t)h->n_head_kv, 1, w->member, w->size, &begin, &end);
-    for (size_t i = 0; i < BG_COUNT(parts); first += parts[i++].heads) {
-        size_t b = BG_MAX(begin, first), e = BG_MIN(end, first + parts[i].heads);
+    uint32_t unit = heads_of_panels(h->head_dim);
+    size_t begin, end, first = 0, units = 0;
+    for (size_t i = 0; i < BG_COUNT(parts); i++) units += (parts[i].heads + unit - 1) / unit;
+    bg_team_share(units, 1, w->member, w->size, &begin, &end);
+    for (size_t i = 0; i < BG_COUNT(parts); i++) {
+        size_t n = (parts[i].heads + unit - 1) / unit;
+        size_t b = BG_MAX(begin, first), e = BG_MIN(end, first + n);
         const bg_matrix *a = matrix(s, layer, parts[i].id);
-        if (b >= e) continue;
-        b -= first;
-        e -= first;
-        multiply(w, a, b * h->head_dim, e * h->head_dim, w->p->n, parts[i].y);
-        if (parts[i].id != BG_W_V) rotate(w, parts[i].y, a->rows, b, e);
-        if (parts[i].id == BG_W_K) store_keys(w->p, layer, (uint32_t)b, (uint32_t)e);
-        if (parts[i].id == BG_W_V) store_values(w->p, layer, (uint32_t)b, (uint32_t)e);
+        if (b < e) {
+            b = (b - first) * unit;
+            e = BG_MIN((e - first) * unit, (size_t)parts[i].heads);
+            multiply(w, a, b * h->head_dim, e * h->head_dim, w->p->n, parts[i].y);
+            if (parts[i].id != BG_W_V) rotate(w, parts[i].y, a->rows, b, e);
+            if (parts[i].id == BG_W_K) store_keys(w->p, layer, (uint32_t)b, (uint32_t)e);
+            if (parts[i].id == BG_W_V) store_values(w->p, layer, (uint32_t)b, (uint32_t)e);
+        }
+        first += n;
     }
 }
 
@@ -189,7 +222,7 @@ static void gate_and_up(const worker *w, uint32_t layer, size_t n)
     const bg_session *s = w->s;
     const bg_matrix *gate = matrix(s, layer, BG_W_GATE), *up = matrix(s, layer, BG_W_UP);
     size_t begin, end;
-    bg_team_share(gate->rows, BG_ROW_GRAIN, w->member, w->size, &begin, &end);
+    bg_team_share(gate->rows, BG_PANEL_ROWS, w->member, w->size, &begin, &end);
     multiply(w, gate, begin, end, n, s->gate);
     multiply(w, up, begin, end, n, s->up);
     for (size_t i = 0; i < n && begin < end; i++)
@@ -197,10 +230,12 @@ static void gate_and_up(const worker *w, uint32_t layer, size_t n)
                          end - begin);
 }
 
-static unsigned slots_of(const bg_session *s, uint32_t layer, const bg_matrix_id *ids, size_t n)
+/* Slots that matrices read for an input of `cols` columns. */
+static unsigned slots_of(const bg_session *s, uint32_t layer, const bg_matrix_id *ids, size_t n,
+                         size_t cols)
 {
     unsigned mask = 0;
-    for (size_t i = 0; i < n; i++) mask |= 1u << matrix(s, layer, ids[i])->slot;
+    for (size_t i = 0; i < n; i++) mask |= 1u << matrix(s, layer, ids[i])->slot[bg_op_for(cols)];
     return mask;
 }
 
@@ -213,23 +248,23 @@ static void layer_run(const worker *w, uint32_t layer, columns *c)
     const bg_session *s = w->s;
     const bg_layer *l = &s->model->layers[layer];
     columns rows;
-    normalise(w, c, l->attn_norm_f32, layer > 0, slots_of(s, layer, qkv, 3));
+    normalise(w, c, l->attn_norm_f32, layer > 0, slots_of(s, layer, qkv, 3, c->n));
     column_barrier(w);
     project(w, layer);
     bg_team_barrier(s->team);
     bg_attention_run(w->p, layer, w->member, w->size);
     bg_team_barrier(s->team);
     if (layer + 1 == s->model->h.n_layer) *c = (columns){w->p->n_out, s->out};
-    encode_columns(w, c, s->att, s->q_width, slots_of(s, layer, out, 1));
+    encode_columns(w, c, s->att, s->q_width, slots_of(s, layer, out, 1, c->n));
     column_barrier(w);
     multiply_share(w, matrix(s, layer, BG_W_OUT), c->n, s->delta);
     bg_team_barrier(s->team);
-    normalise(w, c, l->ffn_norm_f32, true, slots_of(s, layer, ffn, 2));
+    normalise(w, c, l->ffn_norm_f32, true, slots_of(s, layer, ffn, 2, c->n));
     column_barrier(w);
     gate_and_up(w, layer, c->n);
     bg_team_barrier(s->team);
     rows = (columns){c->n, NULL};
-    encode_columns(w, &rows, s->gate, s->model->h.n_ff, slots_of(s, layer, down, 1));
+    encode_columns(w, &rows, s->gate, s->model->h.n_ff, slots_of(s, layer, down, 1, c->n));
     column_barrier(w);
     multiply_share(w, matrix(s, layer, BG_W_DOWN), c->n, s->delta);
     bg_team_barrier(s->team);
@@ -243,7 +278,8 @@ void bg_forward_run(void *user, int member, int size)
     columns c = {p->n, NULL};
     embed(&w);
     for (uint32_t layer = 0; layer < s->model->h.n_layer; layer++) layer_run(&w, layer, &c);
-    normalise(&w, &c, s->model->output_norm_f32, true, 1u << s->output.slot);
+    normalise(&w, &c, s->model->output_norm_f32, true,
+              1u << s->output.slot[bg_op_for(c.n)]);
     column_barrier(&w);
     multiply_share(&w, &s->output, c.n, p->logits);
 }

@@ -16,13 +16,17 @@ typedef struct bg_layer {
     float *attn_norm_f32, *ffn_norm_f32;
 } bg_layer;
 
+typedef struct bg_packs bg_packs; /* the packed matrices of a model, made when first needed */
+
 struct bg_model {
     bg_hparams h;
     bg_gguf *gguf;
     bg_tokenizer *tokenizer;      /* NULL when the file has none */
     const bg_model *source;       /* whose file, tokenizer and borrowed tensors these are */
     bg_tensor *tensors;           /* in the order of the file */
-    void **recoded;               /* per tensor: data owned by this model, or NULL */
+    void **recoded;               /* per tensor: data owned by this model, or NULL; it has room
+                                     for bg_packed_bytes */
+    bg_packs *packs;
     size_t n_tensors, weight_bytes;
     const bg_tensor *token_embd, *output, *output_norm, *rope_freqs;
     bg_layer *layers;
@@ -38,6 +42,17 @@ bg_status bg_hparams_read(bg_hparams *h, const bg_gguf *g, bg_error *err);
 bg_status bg_model_open_gguf(bg_model **m, bg_gguf *g, bg_error *err);
 /* Finds, checks and prepares the parts of m->tensors (set, as is m->h). */
 bg_status bg_model_link(bg_model *m, bg_error *err);
+
+bg_packs *bg_packs_new(size_t n_tensors);                       /* NULL: no memory */
+void bg_packs_free(bg_packs **p);
+/* The packed panels of a matrix; NULL before bg_model_pack. */
+const void *bg_model_packed(const bg_model *m, const bg_tensor *t);
+/* Bytes of a tensor's memory in `recoded`. */
+static inline size_t bg_recoded_bytes(const bg_tensor *t)
+{
+    const bg_format_info *f = bg_format_get(t->format);
+    return BG_MAX(t->bytes, bg_packed_bytes(f, t->ne[1], t->ne[0]));
+}
 
 /* Positions are kept in panels of this many. */
 enum { BG_KV_PANEL = 16 };

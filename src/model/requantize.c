@@ -10,7 +10,8 @@ static bg_status recode(bg_model *m, size_t i, bg_format format, const bg_import
 {
     bg_tensor *t = &m->tensors[i];
     const bg_format_info *from = bg_format_get(t->format), *to = bg_format_get(format);
-    size_t rows = t->ne[1], k = t->ne[0], bytes = bg_format_row_bytes(to, k) * rows;
+    size_t rows = t->ne[1], k = t->ne[0];
+    size_t bytes = BG_MAX(bg_format_row_bytes(to, k) * rows, bg_packed_bytes(to, rows, k));
     const float *weights = importance ? bg_importance_find(importance, t->name, k) : NULL;
     void *data = bg_alloc_large(bytes);
     char where[256];
@@ -26,7 +27,7 @@ static bg_status recode(bg_model *m, size_t i, bg_format format, const bg_import
     }
     m->recoded[i] = data;
     t->data = data;
-    t->bytes = bytes;
+    t->bytes = bg_format_row_bytes(to, k) * rows;
     t->format = format;
     t->type_id = (uint32_t)format;
     return BG_OK;

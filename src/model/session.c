@@ -2,31 +2,32 @@
 
 #include <string.h>
 
-static unsigned find_slot(bg_session *s, const bg_format_info *f)
+static unsigned find_slot(bg_session *s, bg_format activation)
 {
     unsigned i;
     for (i = 0; i < s->n_slots; i++)
-        if (bg_format_get(s->slots[i])->activation == f->activation) return i;
-    s->slots[i] = f->format;
+        if (s->slots[i] == activation) return i;
+    s->slots[i] = activation;
     return s->n_slots++;
 }
 
 static bg_matrix prepare_matrix(bg_session *s, const bg_tensor *t)
 {
-    const bg_format_info *f = bg_format_get(t->format);
-    return (bg_matrix){
-        .data = t->data, .k = t->ne[0], .rows = t->ne[1],
-        .row_bytes = bg_format_row_bytes(f, t->ne[0]),
-        .gemv = bg_kernel_find(t->format, BG_OP_GEMV, s->isa)->run,
-        .gemm = bg_kernel_find(t->format, BG_OP_GEMM, s->isa)->run,
-        .slot = find_slot(s, f),
-    };
+    bg_matrix a = {.panels = bg_model_packed(s->model, t), .k = t->ne[0], .rows = t->ne[1],
+                   .panel_bytes = bg_panel_bytes(bg_format_get(t->format), t->ne[0])};
+    for (int op = 0; op < BG_OP_COUNT; op++) {
+        const bg_kernel *kernel = bg_kernel_find(t->format, (bg_op)op, s->isa);
+        a.run[op] = kernel->run;
+        a.slot[op] = find_slot(s, kernel->activation);
+    }
+    return a;
 }
 
 static bg_status prepare_matrices(bg_session *s, bg_error *err)
 {
     const bg_model *m = s->model;
     size_t n = (size_t)m->h.n_layer * BG_W_COUNT;
+    BG_TRY(bg_model_pack(m, s->team, err));
     s->matrices = bg_alloc(n, sizeof *s->matrices);
     if (!s->matrices) return bg_fail_nomem(err, "session", n * sizeof *s->matrices);
     for (uint32_t l = 0; l < m->h.n_layer; l++)

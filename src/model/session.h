@@ -14,18 +14,20 @@
 enum {
     BG_ATT_ROWS = 24,     /* (token, query head) pairs of one attention item */
     BG_ATT_BLOCK = 128,   /* positions scored at once */
-    BG_ROW_GRAIN = 16,    /* rows of a matrix are shared out in multiples of this */
 };
 
 /* Activation formats that the model's kernels read, each encoded once per input. */
 enum { BG_MAX_SLOTS = 4 };
 
+/* A packed matrix, and by bg_op its kernels and the slots of their activations. */
 typedef struct bg_matrix {
-    const uint8_t *data;
-    size_t k, rows, row_bytes;
-    bg_matmul_fn *gemv, *gemm;
-    unsigned slot;
+    const uint8_t *panels;
+    size_t k, rows, panel_bytes;
+    bg_matmul_fn *run[BG_OP_COUNT];
+    unsigned slot[BG_OP_COUNT];
 } bg_matrix;
+
+static inline bg_op bg_op_for(size_t cols) { return cols == 1 ? BG_OP_GEMV : BG_OP_GEMM; }
 
 /* Consecutive tokens of one sequence: positions pos, pos + 1, ... */
 typedef struct bg_span { uint32_t first, count, seq, pos; } bg_span;
@@ -47,7 +49,7 @@ struct bg_session {
     size_t positions, value_width, q_width, kv_width; /* positions: C above */
     bg_matrix *matrices;             /* layer * BG_W_COUNT + id */
     bg_matrix output;
-    bg_format slots[BG_MAX_SLOTS];   /* a weight format whose activations are of that kind */
+    bg_format slots[BG_MAX_SLOTS];   /* activation formats */
     unsigned n_slots;
     uint16_t *keys, *values;
     size_t keys_bytes, values_bytes;

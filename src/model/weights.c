@@ -178,7 +178,8 @@ bg_status bg_model_link(bg_model *m, bg_error *err)
                            "has an impossible number of rows: the file is damaged");
     h->n_vocab = embd ? (uint32_t)embd->ne[1] : 0;
     m->layers = bg_alloc(h->n_layer, sizeof *m->layers);
-    if (!m->layers) return bg_fail_nomem(err, "layers", h->n_layer * sizeof *m->layers);
+    m->packs = bg_packs_new(m->n_tensors);
+    if (!m->layers || !m->packs) return bg_fail_nomem(err, "layers", h->n_layer * sizeof *m->layers);
     for (size_t i = 0; i < BG_COUNT(parts); i++) {
         uint32_t times = parts[i].per_layer ? h->n_layer : 1;
         for (uint32_t l = 0; l < times; l++) BG_TRY(link_part(m, &parts[i], l, &used, err));
@@ -243,8 +244,9 @@ void bg_model_close(bg_model **model)
         bg_free(m->layers[l].ffn_norm_f32);
     }
     for (size_t i = 0; m->recoded && i < m->n_tensors; i++)
-        if (m->recoded[i]) bg_free_large(m->recoded[i], m->tensors[i].bytes);
+        if (m->recoded[i]) bg_free_large(m->recoded[i], bg_recoded_bytes(&m->tensors[i]));
     bg_free(m->recoded);
+    bg_packs_free(&m->packs);
     bg_free(m->layers);
     bg_free(m->output_norm_f32);
     bg_free(m->rope_speed);

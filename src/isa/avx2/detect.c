@@ -1,4 +1,5 @@
 #include "isa/avx2/avx2.h"
+#include "isa/template/rows.h"
 
 #include "base/base.h"
 
@@ -15,9 +16,27 @@ static bool present(void)
            __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
 }
 
-#define BG_AVX2_KERNELS(NAME, name)                                                     \
-    {BG_FORMAT_##NAME, BG_OP_GEMV, BG_ISA_AVX2, BG_TIER_TMPL, bg_avx2_gemv_##name},     \
-    {BG_FORMAT_##NAME, BG_OP_GEMM, BG_ISA_AVX2, BG_TIER_TMPL, bg_avx2_gemm_##name},
+#define BG_AVX2_KERNELS(NAME, name)                                                         \
+    static void gemv_##name(const bg_matmul *a)                                             \
+    {                                                                                       \
+        rows_run(a, BG_FORMAT_##NAME, bg_avx2_gemv_##name);                                 \
+    }                                                                                       \
+    static void gemm_##name(const bg_matmul *a)                                             \
+    {                                                                                       \
+        rows_run(a, BG_FORMAT_##NAME, bg_avx2_gemm_##name);                                 \
+    }
+#include "isa/avx2/kernels.def"
+#undef BG_AVX2_KERNELS
+enum {
+#define BG_FORMAT(NAME, name, id, weights, bytes, activation, level) \
+    ACTIVATION_##NAME = BG_FORMAT_##activation,
+#include "bitgauge/formats.def"
+};
+#define BG_AVX2_KERNELS(NAME, name)                                                                 \
+    {BG_FORMAT_##NAME, BG_OP_GEMV, BG_ISA_AVX2, BG_TIER_TMPL, (bg_format)ACTIVATION_##NAME,         \
+     gemv_##name},                                                                                  \
+    {BG_FORMAT_##NAME, BG_OP_GEMM, BG_ISA_AVX2, BG_TIER_TMPL, (bg_format)ACTIVATION_##NAME,         \
+     gemm_##name},
 static const bg_kernel kernels[] = {
 #include "isa/avx2/kernels.def"
 };

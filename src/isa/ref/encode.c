@@ -44,3 +44,9 @@ void bg_ref_encode_q8_k(const float *in, void *out, size_t k)
         }
     }
 }
+
+void bg_ref_encode_bf16(const float *in, void *out, size_t k)
+{
+    uint16_t *h = out;
+    for (size_t i = 0; i < k; i++) h[i] = bg_f32_to_bf16(in[i]);
+}

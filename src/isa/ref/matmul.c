@@ -5,15 +5,17 @@
 #include "isa/ref/unpack.h"
 
 #include "base/base.h"
+#include "formats/pack.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-enum { COLS = 16, STRIP = 256 }; /* columns and floats that share one unpacking */
+enum { COLS = 16 }; /* columns that share one unpacking */
 
 typedef struct shape {
+    bg_format format;
     bg_ref_unpack_fn *unpack;
-    size_t block, bytes;     /* weights and bytes of a weight block */
+    size_t block;            /* weights of a block */
     int sub;                 /* weights that share a scale */
 } shape;
 
@@ -63,16 +65,26 @@ static double dot(const shape *s, const bg_ref_block *w, column x)
 
 typedef double dot_fn(const shape *s, const bg_ref_block *w, column x);
 
+/* Block b of row r, from its panel. */
+static void load_block(const bg_matmul *a, const bg_format_info *f, size_t r, size_t b, void *out)
+{
+    const uint8_t *panel = (const uint8_t *)a->w + r / BG_PANEL_ROWS * a->panel_bytes;
+    bg_unpack_block(f, panel + b * bg_packed_block_bytes(f) * BG_PANEL_ROWS, r % BG_PANEL_ROWS, out);
+}
+
 static void matmul(const bg_matmul *a, const shape *s, dot_fn *product)
 {
+    const bg_format_info *f = bg_format_get(s->format);
     for (size_t r = 0; r < a->rows; r++) {
         for (size_t c0 = 0; c0 < a->cols; c0 += COLS) {
             size_t cols = BG_MIN(a->cols - c0, (size_t)COLS);
             double y[COLS] = {0};
             for (size_t b = 0; b < a->k / s->block; b++) {
+                uint8_t block[BG_FORMAT_MAX_BYTES];
                 bg_ref_block w = {.dmin = 0};
                 for (int i = 0; i < 16; i++) w.scale[i] = 1;
-                s->unpack((const uint8_t *)a->w + r * a->w_stride + b * s->bytes, &w);
+                load_block(a, f, r, b, block);
+                s->unpack(block, &w);
                 for (size_t c = 0; c < cols; c++) {
                     const uint8_t *x = (const uint8_t *)a->x + (c0 + c) * a->x_stride;
                     column q = s->block == 32 ? column_q8_0(x, b) : column_q8_k(x, b);
@@ -89,24 +101,23 @@ static float widen_f32(const uint8_t *w) { return bg_load_f32(w); }
 static float widen_f16(const uint8_t *w) { return bg_f16_to_f32(bg_load_u16(w)); }
 static float widen_bf16(const uint8_t *w) { return bg_bf16_to_f32(bg_load_u16(w)); }
 
-static void matmul_float(const bg_matmul *a, widen_fn *widen, size_t bytes, bool magnitude)
+static void matmul_float(const bg_matmul *a, bg_format format, widen_fn *widen, bool magnitude)
 {
+    const bg_format_info *f = bg_format_get(format);
+    size_t step = bg_packed_block_weights(f);
     for (size_t r = 0; r < a->rows; r++) {
-        const uint8_t *w = (const uint8_t *)a->w + r * a->w_stride;
         for (size_t c0 = 0; c0 < a->cols; c0 += COLS) {
             size_t cols = BG_MIN(a->cols - c0, (size_t)COLS);
             double y[COLS] = {0};
-            for (size_t k0 = 0; k0 < a->k; k0 += STRIP) {
-                size_t n = BG_MIN(a->k - k0, (size_t)STRIP);
-                float strip[STRIP];
-                for (size_t i = 0; i < n; i++) strip[i] = widen(w + (k0 + i) * bytes);
+            for (size_t k = 0; k < a->k; k++) {
+                uint8_t block[4];
+                double w;
+                load_block(a, f, r, k / step, block);
+                w = (double)widen(block + k % step * f->block_bytes);
                 for (size_t c = 0; c < cols; c++) {
                     const uint8_t *at = (const uint8_t *)a->x + (c0 + c) * a->x_stride;
-                    const float *x = (const float *)(const void *)at;
-                    for (size_t i = 0; i < n; i++) {
-                        double product = (double)strip[i] * (double)x[k0 + i];
-                        y[c] += magnitude ? fabs(product) : product;
-                    }
+                    double product = w * (double)((const float *)(const void *)at)[k];
+                    y[c] += magnitude ? fabs(product) : product;
                 }
             }
             for (size_t c = 0; c < cols; c++) a->y[(c0 + c) * a->y_stride + r] = (float)y[c];
@@ -123,32 +134,72 @@ static void matmul_float(const bg_matmul *a, widen_fn *widen, size_t bytes, bool
     X(Q5_K, q5_k, q5_k, 256, 32) X(Q6_K, q6_k, q6_k, 256, 16)                           \
     X(IQ4_XS, iq4_xs, iq4_xs, 256, 32) X(TQ1_0, tq1_0, tq1_0, 256, 256)                 \
     X(TQ2_0, tq2_0, tq2_0, 256, 256)
-#define FLOAT_FORMATS(X) X(F32, f32, 4) X(F16, f16, 2) X(BF16, bf16, 2)
+#define FLOAT_FORMATS(X) X(F32, f32) X(F16, f16) X(BF16, bf16)
 
 #define INTEGER(NAME, name, type, block, sub)                                           \
-    static const shape name = {bg_ref_##name, block, sizeof(bg_block_##type), sub};     \
+    static const shape name = {BG_FORMAT_##NAME, bg_ref_##name, block, sub};            \
     static void run_##name(const bg_matmul *a) { matmul(a, &name, dot); }               \
     static void magnitude_##name(const bg_matmul *a) { matmul(a, &name, dot_magnitude); }
 INTEGER_FORMATS(INTEGER)
 
-#define FLOAT(NAME, name, bytes)                                                        \
-    static void run_##name(const bg_matmul *a) { matmul_float(a, widen_##name, bytes, false); } \
-    static void magnitude_##name(const bg_matmul *a) { matmul_float(a, widen_##name, bytes, true); }
+#define FLOAT(NAME, name)                                                               \
+    static void run_##name(const bg_matmul *a)                                          \
+    {                                                                                   \
+        matmul_float(a, BG_FORMAT_##NAME, widen_##name, false);                         \
+    }                                                                                   \
+    static void magnitude_##name(const bg_matmul *a)                                    \
+    {                                                                                   \
+        matmul_float(a, BG_FORMAT_##NAME, widen_##name, true);                          \
+    }
 FLOAT_FORMATS(FLOAT)
 
-#define ROWS(NAME, name, ...)                                                           \
-    {BG_FORMAT_##NAME, BG_OP_GEMV, BG_ISA_REF, BG_TIER_REF, run_##name},                \
-    {BG_FORMAT_##NAME, BG_OP_GEMM, BG_ISA_REF, BG_TIER_REF, run_##name},
-static const bg_kernel kernels[] = {FLOAT_FORMATS(ROWS) INTEGER_FORMATS(ROWS)};
+#define ROWS(NAME, name, activation)                                                                \
+    {BG_FORMAT_##NAME, BG_OP_GEMV, BG_ISA_REF, BG_TIER_REF, BG_FORMAT_##activation, run_##name},    \
+    {BG_FORMAT_##NAME, BG_OP_GEMM, BG_ISA_REF, BG_TIER_REF, BG_FORMAT_##activation, run_##name},
+#define FLOAT_ROWS(NAME, name) ROWS(NAME, name, F32)
+#define INTEGER_ROWS(NAME, name, type, block, sub) INTEGER_ROWS_##block(NAME, name)
+#define INTEGER_ROWS_32(NAME, name) ROWS(NAME, name, Q8_0)
+#define INTEGER_ROWS_256(NAME, name) ROWS(NAME, name, Q8_K)
+static const bg_kernel kernels[] = {FLOAT_FORMATS(FLOAT_ROWS) INTEGER_FORMATS(INTEGER_ROWS)};
 
-bg_matmul_fn *bg_ref_magnitude(bg_format format)
+/* Any weights as numbers, with activations in BF16. */
+static void matmul_bf16(const bg_matmul *a, bg_format format, bool magnitude)
 {
-#define MAGNITUDE(NAME, name, ...) {BG_FORMAT_##NAME, magnitude_##name},
-    static const struct { bg_format format; bg_matmul_fn *run; } table[] = {
-        FLOAT_FORMATS(MAGNITUDE) INTEGER_FORMATS(MAGNITUDE)};
+    const bg_format_info *f = bg_format_get(format);
+    size_t step = bg_packed_block_weights(f);
+    for (size_t r = 0; r < a->rows; r++) {
+        for (size_t c0 = 0; c0 < a->cols; c0 += COLS) {
+            size_t cols = BG_MIN(a->cols - c0, (size_t)COLS);
+            double y[COLS] = {0};
+            for (size_t k0 = 0; k0 < a->k; k0 += step) {
+                uint8_t block[BG_FORMAT_MAX_BYTES];
+                float w[BG_FORMAT_MAX_BLOCK];
+                load_block(a, f, r, k0 / step, block);
+                bg_format_decode(f, block, w, step);
+                for (size_t c = 0; c < cols; c++) {
+                    const uint8_t *x = (const uint8_t *)a->x + (c0 + c) * a->x_stride + 2 * k0;
+                    for (size_t i = 0; i < BG_MIN(step, a->k - k0); i++) {
+                        double product = (double)w[i] * (double)widen_bf16(x + 2 * i);
+                        y[c] += magnitude ? fabs(product) : product;
+                    }
+                }
+            }
+            for (size_t c = 0; c < cols; c++) a->y[(c0 + c) * a->y_stride + r] = (float)y[c];
+        }
+    }
+}
+
+void bg_ref_matmul(bg_format format, bg_format activation, bool magnitude, const bg_matmul *args)
+{
+#define BOTH(NAME, name, ...) {BG_FORMAT_##NAME, {run_##name, magnitude_##name}},
+    static const struct { bg_format format; bg_matmul_fn *run[2]; } table[] = {
+        FLOAT_FORMATS(BOTH) INTEGER_FORMATS(BOTH)};
+    if (activation == BG_FORMAT_BF16) {
+        matmul_bf16(args, format, magnitude);
+        return;
+    }
     for (size_t i = 0; i < BG_COUNT(table); i++)
-        if (table[i].format == format) return table[i].run;
-    return NULL;
+        if (table[i].format == format) table[i].run[magnitude](args);
 }
 
 static bool present(void) { return true; }
@@ -159,5 +210,6 @@ const bg_isa_code bg_isa_code_ref = {
     .n_kernels = BG_COUNT(kernels),
     .encode_q8_0 = bg_ref_encode_q8_0,
     .encode_q8_k = bg_ref_encode_q8_k,
+    .encode_bf16 = bg_ref_encode_bf16,
     .vec = &bg_vecops_ref,
 };

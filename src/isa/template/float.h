@@ -27,7 +27,7 @@ BG_INLINE void float_gemv(const bg_matmul *a, float_format f)
 {
     const float *x = a->x;
     for (size_t r = 0; r < a->rows; r++) {
-        const uint8_t *w = (const uint8_t *)a->w + r * a->w_stride;
+        const uint8_t *w = (const uint8_t *)a->w + r * a->panel_bytes;
         vflt sum[FLOAT_CHAINS];
         float rest = 0;
         size_t k = 0;

@@ -44,7 +44,7 @@ static inline void panel_walk(const bg_matmul *a, panel_fn *run)
         const uint8_t *rows[PANEL_ROWS];
         bg_matmul part = *a;
         for (size_t i = 0; i < PANEL_ROWS; i++)
-            rows[i] = (const uint8_t *)a->w + BG_MIN(r + i, a->rows - 1) * a->w_stride;
+            rows[i] = (const uint8_t *)a->w + BG_MIN(r + i, a->rows - 1) * a->panel_bytes;
         part.y += r;
         if (a->rows - r < PANEL_ROWS) {
             panel_tail(&part, rows, a->rows - r, run);

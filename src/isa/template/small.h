@@ -87,7 +87,7 @@ BG_INLINE void small_gemv_rows(const bg_matmul *a, size_t r, size_t first, size_
     vflt acc[SMALL_ROWS], low[SMALL_ROWS];
     BG_UNROLL
     for (int i = 0; i < rows; i++) {
-        w[i] = (const uint8_t *)a->w + (r + (size_t)i) * a->w_stride + first * f.bytes;
+        w[i] = (const uint8_t *)a->w + (r + (size_t)i) * a->panel_bytes + first * f.bytes;
         acc[i] = low[i] = v_all(0);
     }
     for (size_t b = 0; b < n / 2; b++) {

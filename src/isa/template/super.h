@@ -42,7 +42,7 @@ BG_INLINE void super_gemv(const bg_matmul *a, super_format f)
     const bg_block_q8_k *xs = a->x;
     size_t blocks = a->k / 256;
     for (size_t r = 0; r < a->rows; r++) {
-        const uint8_t *w = (const uint8_t *)a->w + r * a->w_stride;
+        const uint8_t *w = (const uint8_t *)a->w + r * a->panel_bytes;
         vflt sum = v_all(0), low = v_all(0);
         for (size_t b = 0; b < blocks; b++, w += f.bytes) {
             const bg_block_q8_k *x = &xs[b];

@@ -2,6 +2,7 @@
  * kernels go wrong. */
 #include "test.h"
 
+#include "formats/pack.h"
 #include "kernels/kernels.h"
 
 static void test_all(void **state)
@@ -37,7 +38,7 @@ static void last_weight(const bg_matmul *a)
     right(BG_FORMAT_Q4_0)(a);
     for (size_t c = 0; c < a->cols; c++) {
         const uint8_t *x = (const uint8_t *)a->x + c * a->x_stride + a->k / 32 * 34 - 34;
-        const uint8_t *w = (const uint8_t *)a->w + a->k / 32 * 18 - 18;
+        const uint8_t *w = (const uint8_t *)a->w + (a->k / 32 * 18 - 18) * BG_PANEL_ROWS;
         float d = bg_f16_to_f32((uint16_t)(w[0] | w[1] << 8));
         float dx = bg_f16_to_f32((uint16_t)(x[0] | x[1] << 8));
         a->y[c * a->y_stride] += d * dx * (float)(int8_t)x[33];
@@ -62,7 +63,7 @@ static volatile uint8_t sink;
 static void reads_behind(const bg_matmul *a)
 {
     right(BG_FORMAT_Q4_0)(a);
-    sink = ((const volatile uint8_t *)a->w)[(a->rows - 1) * a->w_stride + a->k / 32 * 18];
+    sink = ((const volatile uint8_t *)a->w)[(a->rows + BG_PANEL_ROWS - 1) / BG_PANEL_ROWS * a->panel_bytes];
 }
 
 /* Sums of two products kept in 16 bits, saturated, as an instruction with unsigned weights does
@@ -71,11 +72,14 @@ static void saturates(const bg_matmul *a)
 {
     for (size_t r = 0; r < a->rows; r++) {
         for (size_t c = 0; c < a->cols; c++) {
-            const uint8_t *w = (const uint8_t *)a->w + r * a->w_stride;
             const uint8_t *x = (const uint8_t *)a->x + c * a->x_stride;
             double y = 0;
-            for (size_t b = 0; b < a->k / 32; b++, w += 34, x += 34) {
+            for (size_t b = 0; b < a->k / 32; b++, x += 34) {
+                uint8_t w[34];
                 int sum = 0, bias = 0;
+                bg_unpack_block(bg_format_get(BG_FORMAT_Q8_0),
+                                (const uint8_t *)a->w + r / BG_PANEL_ROWS * a->panel_bytes +
+                                    b * 34 * BG_PANEL_ROWS, r % BG_PANEL_ROWS, w);
                 for (int i = 2; i < 34; i += 2) {
                     int pair = ((int8_t)w[i] + 128) * (int8_t)x[i] +
                                ((int8_t)w[i + 1] + 128) * (int8_t)x[i + 1];
@@ -105,7 +109,8 @@ static void traps(const bg_matmul *a)
 
 static size_t failures(bg_format format, bg_matmul_fn *run, char *text, size_t size)
 {
-    const bg_kernel kernel = {format, BG_OP_GEMM, BG_ISA_AVX2, BG_TIER_HAND, run};
+    const bg_kernel kernel = {format, BG_OP_GEMM, BG_ISA_AVX2, BG_TIER_HAND,
+                              bg_format_get(format)->activation, run};
     bg_kernel_check result = {0, 0};
     bg_error err = {0};
     FILE *out = fmemopen(text, size, "w");

@@ -57,7 +57,8 @@ static void wrong_matmul(const bg_matmul *a)
 static void test_smoke(void **state)
 {
     static const bg_kernel wrong[] = {
-        {BG_FORMAT_Q4_0, BG_OP_GEMM, BG_ISA_REF, BG_TIER_HAND, wrong_matmul}};
+        {BG_FORMAT_Q4_0, BG_OP_GEMM, BG_ISA_REF, BG_TIER_HAND, BG_FORMAT_Q8_0,
+         wrong_matmul}};
     const bg_isa_code code = {.kernels = wrong, .n_kernels = 1};
     const char *reason = NULL;
     (void)state;
