@@ -76,7 +76,7 @@ void bg_activation_encode(bg_format activation, bg_isa isa, const float *in, voi
 size_t bg_activation_bytes(bg_format activation, size_t k);
 
 /* Checks kernels against REF on random, extreme and denormal inputs, for `cols` columns
- * (0: 1, 2, 4, 8 and odd counts), formats and isas matching the filters (BG_FORMAT_NONE, -1:
+ * (0: many counts from 1 to 512), formats and isas matching the filters (BG_FORMAT_NONE, -1:
  * all). Prints one line a failure to `out` (may be NULL). */
 typedef struct bg_kernel_check { size_t passed, failed; } bg_kernel_check;
 bg_status bg_kernel_check_all(bg_format format, int isa, size_t cols, FILE *out,

@@ -214,7 +214,7 @@ int bg_cmd_kernels(int argc, char **argv)
         {.type = BG_OPT_TEXT, .names = "--isa", .metavar = "SET", .target = &q.isa_name,
          .help = "only this instruction set: ref, avx2, native (the best here)"},
         {.type = BG_OPT_INT, .names = "--cols", .metavar = "N", .target = &q.cols, .min = 1, .max = 1024,
-         .help = "columns of activations (check: 1 to 13; bench: 64)"},
+         .help = "columns of activations (check: 1 to 512; bench: 64)"},
         {.type = BG_OPT_INT, .names = "--rows", .metavar = "N", .target = &q.rows, .min = 1, .max = 1e6,
          .help = "rows to time (4096)"},
         {.type = BG_OPT_INT, .names = "-k --length", .metavar = "N", .target = &q.k, .min = 1, .max = 1e6,

@@ -11,10 +11,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { MAX_MESSAGES = 8, MESSAGE = 200, MAX_ROWS = 21, LARGEST_K = 4224, MAX_COLS = 1024 };
+enum { MAX_MESSAGES = 8, MESSAGE = 200, MAX_ROWS = 69, LARGEST_K = 4224, MAX_COLS = 1024 };
 
-static const size_t row_counts[] = {1, 5, 16, MAX_ROWS};
+/* Row counts for every length, and those of several panels. */
+static const size_t row_counts[] = {1, 5, 16, 21}, many_rows[] = {37, MAX_ROWS};
 static const size_t col_counts[] = {1, 2, 3, 4, 5, 7, 8, 13};
+/* A batch's worth of columns, tried on one shape. */
+static const size_t many_cols[] = {16, 17, 31, 32, 33, 64, 100, 512};
 /* In blocks of the format, by block size: one, a few, and more than loops take at a time. */
 static const size_t block_counts[3][4] = {{1, 7, 40, 525}, {1, 3, 11, 132}, {1, 2, 5, 9}};
 
@@ -57,7 +60,8 @@ typedef struct check {
     const bg_kernel *kernel;
     const bg_format_info *f;
     const size_t *cols;        /* counts of columns to try */
-    size_t n_cols, max_cols;
+    size_t n_cols, max_cols;   /* max_cols: of those */
+    bool wide;                 /* many_cols are tried too */
     arena w, x, y;
     uint8_t *rows, *zeros;     /* GGUF rows before they are packed; a row of zeros */
     float *truth, *magnitude;  /* max_cols columns of MAX_ROWS */
@@ -220,15 +224,24 @@ static bool check_cases(const void *user)
             for (size_t j = 0; j < BG_COUNT(row_counts); j++)
                 check_inputs(&c, k, row_counts[j], &rng);
         }
+        for (size_t j = 0; j < BG_COUNT(many_rows); j++)
+            check_inputs(&c, blocks[2] * size, many_rows[j], &rng);
     }
+    if (!c.wide) return true;
+    c.input = BG_INPUT_RANDOM;
+    c.cols = many_cols;
+    c.n_cols = BG_COUNT(many_cols);
+    c.max_cols = many_cols[c.n_cols - 1];
+    check_inputs(&c, blocks[1] * size, row_counts[BG_COUNT(row_counts) - 1], &rng);
     return true;
 }
 
 static bool open_buffers(check *c)
 {
-    size_t floats = BG_MAX(c->max_cols * (MAX_ROWS + 2), (size_t)LARGEST_K) * sizeof(float);
-    c->truth = bg_alloc(c->max_cols * MAX_ROWS, sizeof(float));
-    c->magnitude = bg_alloc(c->max_cols * MAX_ROWS, sizeof(float));
+    size_t cols = c->wide ? many_cols[BG_COUNT(many_cols) - 1] : c->max_cols;
+    size_t floats = BG_MAX(cols * (MAX_ROWS + 2), (size_t)LARGEST_K) * sizeof(float);
+    c->truth = bg_alloc(cols * MAX_ROWS, sizeof(float));
+    c->magnitude = bg_alloc(cols * MAX_ROWS, sizeof(float));
     c->rows = bg_alloc(MAX_ROWS, LARGEST_K * 2);
     c->zeros = bg_alloc(1, LARGEST_K * 2);
     c->row = bg_alloc(LARGEST_K, sizeof(float));
@@ -238,7 +251,7 @@ static bool open_buffers(check *c)
     if (c->result == MAP_FAILED) c->result = NULL;
     return c->truth && c->magnitude && c->rows && c->zeros && c->row && c->column && c->result &&
            arena_open(&c->w, (MAX_ROWS + BG_PANEL_ROWS) * LARGEST_K * 2) &&
-           arena_open(&c->x, c->max_cols * LARGEST_K * 2) && arena_open(&c->y, floats);
+           arena_open(&c->x, cols * LARGEST_K * 2) && arena_open(&c->y, floats);
 }
 
 static void close_buffers(check *c)
@@ -273,6 +286,7 @@ bg_status bg_kernel_check_one(const bg_kernel *kernel, size_t cols, FILE *out,
         c.cols = col_counts;
         c.n_cols = BG_COUNT(col_counts);
         c.max_cols = col_counts[c.n_cols - 1];
+        c.wide = true;
     }
     if (!open_buffers(&c)) {
         close_buffers(&c);
