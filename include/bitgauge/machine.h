@@ -2,7 +2,8 @@
  *
  * Nothing is believed that was not tried. What could not be found out is absent with a reason:
  * numbers are NaN, strings NULL. The roots of /sys and /proc can be moved, and hwloc can be given
- * a recorded machine, so that other machines are test fixtures.
+ * a recorded machine, so that other machines are test fixtures. A build without hwloc reads the
+ * topology from /sys: it does all but recorded machines and machine.xml.
  */
 #ifndef BITGAUGE_MACHINE_H
 #define BITGAUGE_MACHINE_H
@@ -50,7 +51,7 @@ const char *bg_machine_cpu_model(const bg_machine *m);
 int bg_machine_cores(const bg_machine *m);          /* physical cores this process may use */
 /* Threads that make sense: one a core, never more than the cgroup's CPU quota. */
 int bg_machine_default_threads(const bg_machine *m);
-/* bg_team_bind_fn: binds member i to the i-th core with hwloc. user is the bg_machine. */
+/* bg_team_bind_fn: binds member i to the i-th core. user is the bg_machine. */
 void bg_machine_bind(void *user, int member);
 
 /* machine.json as text that ends with a newline (bg_free_text it), with sorted keys, as documented
@@ -58,7 +59,9 @@ void bg_machine_bind(void *user, int member);
  * or NULL. */
 bg_status bg_machine_json(const bg_machine *m, const char *counters_json, const char *energy_json,
                           char **text, bg_error *err);
-/* machine.xml: hwloc's export with host name, serials and paths scrubbed. */
+/* machine.xml: hwloc's export with host name, serials and paths scrubbed. BG_ERR_UNSUPPORTED in a
+ * build without hwloc: bg_machine_has_xml is false then. */
+bool bg_machine_has_xml(const bg_machine *m);
 bg_status bg_machine_write_xml(const bg_machine *m, const char *path, bg_error *err);
 
 /* Noise while something ran: take one before and one after. */

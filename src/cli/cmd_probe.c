@@ -34,7 +34,7 @@ static bg_status save(const bg_machine *m, const char *dir, const char *text, bg
 {
     char *json = bg_path_join(dir, "machine.json"), *xml = bg_path_join(dir, "machine.xml");
     bg_status s = json && xml ? bg_dir_create(dir, err) : bg_fail_nomem(err, dir, strlen(dir));
-    if (s == BG_OK) s = bg_machine_write_xml(m, xml, err);
+    if (s == BG_OK && bg_machine_has_xml(m)) s = bg_machine_write_xml(m, xml, err);
     if (s == BG_OK) s = bg_file_write(json, text, strlen(text), err);
     bg_free(json);
     bg_free(xml);
@@ -90,6 +90,8 @@ static void print_cpu(const json_t *root)
     print_count(cpu, "numa_nodes", "NUMA node", ", ");
     print_count(cpu, "cores", "core", ", ");
     print_count(cpu, "threads", "hardware thread", "\n");
+    if (strcmp(string_of(root, "topology", ""), "sysfs") == 0)
+        printf("          as /sys shows it: built without hwloc, so no machine.xml is written\n");
     json_array_foreach(json_object_get(cpu, "core_kinds"), i, one) {
         printf("          %lld %s cores", (long long)integer_of(one, "cores"),
                string_of(one, "type", "unnamed"));
@@ -279,7 +281,7 @@ int bg_cmd_probe(int argc, char **argv)
          &threads, NULL, 1, 4096},
         {BG_OPT_FLAG, "--quick", NULL, "skip the roofs, which take two or three seconds", &quick,
          NULL, 0, 0},
-        {BG_OPT_TEXT, "-o --out", "DIR", "write machine.json and machine.xml (hwloc) to DIR", &out,
+        {BG_OPT_TEXT, "-o --out", "DIR", "write machine.json and, if built with hwloc, machine.xml to DIR", &out,
          NULL, 0, 0},
         {BG_OPT_FLAG, "--json", NULL, "print machine.json", &json, NULL, 0, 0},
     };

@@ -2,11 +2,30 @@
 
 #include "counters/backend.h"
 
-#include <dlfcn.h>
 #include <math.h>
+#if BG_HAVE_NVML
+#include <dlfcn.h>
+#endif
 
 static const char library_name[] = "libnvidia-ml.so.1";
 static const double update_period = 0.1; /* seconds, about */
+
+#if BG_HAVE_NVML
+static void *open_library(void) { return dlopen(library_name, RTLD_NOW | RTLD_LOCAL); }
+static void close_library(void *library) { dlclose(library); }
+static void *find_function(void *library, const char *name) { return dlsym(library, name); }
+static const char why_missing[] = "is not there";
+#else
+static void *open_library(void) { return NULL; }
+static void close_library(void *library) { (void)library; }
+static void *find_function(void *library, const char *name)
+{
+    (void)library;
+    (void)name;
+    return NULL;
+}
+static const char why_missing[] = "cannot be loaded by a static program";
+#endif
 
 typedef struct nvml {
     void *library;
@@ -53,7 +72,7 @@ static bool load(nvml *v)
         {"nvmlErrorString", (void **)&v->api.error},
     };
     for (size_t i = 0; i < BG_COUNT(symbols); i++)
-        if (!(*symbols[i].function = dlsym(v->library, symbols[i].name))) return false;
+        if (!(*symbols[i].function = find_function(v->library, symbols[i].name))) return false;
     return true;
 }
 
@@ -63,10 +82,10 @@ static bg_status nvml_open(bg_counters *c, void **state, bg_error *err)
     char reason[128] = "";
     int status;
     if (!v) return bg_fail_nomem(err, "counters", sizeof *v);
-    v->library = dlopen(library_name, RTLD_NOW | RTLD_LOCAL);
+    v->library = open_library();
     if (!v->library) {
-        bg_counters_decline(c, BG_COUNTER_ENERGY_GPU, "no NVIDIA driver (%s is not there)",
-                            library_name);
+        bg_counters_decline(c, BG_COUNTER_ENERGY_GPU, "no NVIDIA driver (%s %s)", library_name,
+                            why_missing);
         return BG_OK;
     }
     if (!load(v)) {
@@ -106,7 +125,7 @@ static void nvml_close(void *state)
     nvml *v = state;
     if (!v) return;
     if (v->up) v->api.shutdown();
-    if (v->library) dlclose(v->library);
+    if (v->library) close_library(v->library);
     bg_free(v);
 }
 

@@ -179,7 +179,8 @@ static bg_status write_machine(bg_rig *rig, bg_error *err)
     if (status == BG_OK) status = bg_counters_json(rig->counters[0], &counters, &energy, err);
     if (status == BG_OK) status = bg_machine_json(rig->machine, counters, energy, &text, err);
     if (status == BG_OK) status = bg_file_write(json, text, strlen(text), err);
-    if (status == BG_OK) status = bg_machine_write_xml(rig->machine, xml, err);
+    if (status == BG_OK && bg_machine_has_xml(rig->machine))
+        status = bg_machine_write_xml(rig->machine, xml, err);
     bg_free_text(counters);
     bg_free_text(energy);
     bg_free_text(text);

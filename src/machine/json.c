@@ -17,90 +17,73 @@ static json_t *bytes_or_null(uint64_t bytes)
     return bytes == UINT64_MAX ? json_null() : json_integer((json_int_t)bytes);
 }
 
-static json_t *objects(const bg_machine *m, hwloc_obj_type_t type)
+/* Adds a cache to the entry of those that are alike. */
+static void count_cache(json_t *array, const bg_cache *c)
 {
-    return json_integer(hwloc_get_nbobjs_by_type(m->topology, type));
+    static const char *const types[] = {
+        [BG_CACHE_UNIFIED] = "unified", [BG_CACHE_DATA] = "data",
+        [BG_CACHE_INSTRUCTION] = "instruction",
+    };
+    json_t *one = json_pack("{s:i, s:s, s:I, s:i, s:i}", "level", c->level, "type", types[c->type],
+                            "bytes", (json_int_t)c->bytes, "line", c->line, "shared_by",
+                            c->shared_by), *seen;
+    size_t i;
+    json_array_foreach(array, i, seen) {
+        json_t *count = json_object_get(seen, "count");
+        json_object_set(one, "count", count);
+        if (!json_equal(seen, one)) continue;
+        json_integer_set(count, json_integer_value(count) + 1);
+        json_decref(one);
+        return;
+    }
+    json_object_set_new(one, "count", json_integer(1));
+    json_array_append_new(array, one);
 }
 
-/* One entry for caches that are alike; hwloc lists them by level. */
-static json_t *caches_json(const bg_machine *m)
+/* Data and unified caches by level, then those of instructions. */
+static json_t *caches_json(const bg_topology *t)
 {
-    static const char *const types[] = {"unified", "data", "instruction"};
     json_t *array = json_array();
-    for (hwloc_obj_type_t type = HWLOC_OBJ_L1CACHE; type <= HWLOC_OBJ_L3ICACHE; type++) {
-        hwloc_obj_t o = NULL;
-        while ((o = hwloc_get_next_obj_by_type(m->topology, type, o)) != NULL) {
-            const struct hwloc_cache_attr_s *a = &o->attr->cache;
-            json_t *one = json_pack("{s:i, s:s, s:I, s:i, s:i}", "level", (int)a->depth, "type",
-                                    types[a->type], "bytes", (json_int_t)a->size, "line",
-                                    (int)a->linesize, "shared_by",
-                                    hwloc_bitmap_weight(o->cpuset));
-            size_t i, n = json_array_size(array);
-            for (i = 0; i < n; i++) {
-                json_t *seen = json_array_get(array, i), *count = json_object_get(seen, "count");
-                json_object_set(one, "count", count);
-                if (!json_equal(seen, one)) continue;
-                json_integer_set(count, json_integer_value(count) + 1);
-                break;
-            }
-            if (i == n) {
-                json_object_set_new(one, "count", json_integer(1));
-                json_array_append(array, one);
-            }
-            json_decref(one);
-        }
-    }
+    for (int pass = 0; pass < 2; pass++)
+        for (int level = 1; level <= BG_CACHE_LEVELS; level++)
+            for (int i = 0; i < t->n_caches; i++)
+                if (t->caches[i].level == level &&
+                    (t->caches[i].type == BG_CACHE_INSTRUCTION) == (pass == 1))
+                    count_cache(array, &t->caches[i]);
     return array;
 }
 
-static const char *info_of(const struct hwloc_info_s *infos, unsigned n, const char *name)
-{
-    for (unsigned i = 0; i < n; i++)
-        if (strcmp(infos[i].name, name) == 0) return infos[i].value;
-    return NULL;
-}
+static json_t *megahertz(int mhz) { return mhz ? json_integer(mhz) : json_null(); }
 
-static json_t *megahertz(const char *text)
-{
-    return text ? json_integer(strtol(text, NULL, 10)) : json_null();
-}
-
-/* Only where cores differ: a single kind says nothing. */
 static json_t *core_kinds_json(const bg_machine *m)
 {
+    const bg_topology *t = &m->topology;
     json_t *array = json_array();
-    int n = hwloc_cpukinds_get_nr(m->topology, 0);
-    hwloc_bitmap_t set = hwloc_bitmap_alloc();
-    for (unsigned k = 0; set && n > 1 && k < (unsigned)n; k++) {
-        struct hwloc_info_s *infos;
-        unsigned n_infos;
-        int efficiency, cores = 0;
-        if (hwloc_cpukinds_get_info(m->topology, k, set, &efficiency, &n_infos, &infos, 0) != 0)
-            continue;
-        for (int i = 0; i < m->n_cores; i++)
-            cores += hwloc_bitmap_intersects(m->cores[i]->cpuset, set);
+    for (int k = 0; k < t->n_kinds; k++) {
+        const bg_cpu_kind *kind = &t->kinds[k];
+        int cores = 0, cpus = 0;
+        for (int i = 0; i < m->n_cores; i++) cores += m->cores[i].kind == k;
+        for (int i = 0; i < t->n_cpus; i++) cpus += t->cpus[i].kind == k;
         json_array_append_new(array, json_pack("{s:o, s:o, s:i, s:i, s:o, s:o}",
-            "type", text_or_null(info_of(infos, n_infos, "CoreType")),
-            "efficiency", efficiency >= 0 ? json_integer(efficiency) : json_null(),
-            "cores", cores, "cpus", hwloc_bitmap_weight(set),
-            "max_mhz", megahertz(info_of(infos, n_infos, "FrequencyMaxMHz")),
-            "base_mhz", megahertz(info_of(infos, n_infos, "FrequencyBaseMHz"))));
+            "type", text_or_null(kind->type), "efficiency",
+            kind->efficiency >= 0 ? json_integer(kind->efficiency) : json_null(), "cores", cores,
+            "cpus", cpus, "max_mhz", megahertz(kind->max_mhz), "base_mhz",
+            megahertz(kind->base_mhz)));
     }
-    hwloc_bitmap_free(set);
     return array;
 }
 
 static json_t *cpu_json(const bg_machine *m)
 {
-    const char *arch = hwloc_obj_get_info_by_name(hwloc_get_root_obj(m->topology), "Architecture");
+    const bg_topology *t = &m->topology;
+    const char *arch = t->arch;
     struct utsname name;
-    if (!arch && uname(&name) == 0) arch = name.machine;
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+    if (!*arch && uname(&name) == 0) arch = name.machine;
+    return json_pack("{s:o, s:o, s:o, s:i, s:i, s:i, s:i, s:o, s:o}",
                      "model", text_or_null(m->model), "vendor", text_or_null(m->vendor),
-                     "arch", text_or_null(arch), "cores", objects(m, HWLOC_OBJ_CORE),
-                     "threads", objects(m, HWLOC_OBJ_PU), "packages", objects(m, HWLOC_OBJ_PACKAGE),
-                     "numa_nodes", objects(m, HWLOC_OBJ_NUMANODE), "caches", caches_json(m),
-                     "core_kinds", core_kinds_json(m));
+                     "arch", text_or_null(arch), "cores", t->n_cores, "threads", t->n_cpus,
+                     "packages", t->n_packages, "numa_nodes", t->n_nodes, "caches",
+                     caches_json(t), "core_kinds", core_kinds_json(m));
 }
 
 static json_t *isas_json(const bg_machine *m)
@@ -190,8 +173,9 @@ bg_status bg_machine_json(const bg_machine *m, const char *counters_json, const 
     struct tm utc;
     json_t *root;
     if (gmtime_r(&now, &utc)) strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    root = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-                     "bitgauge", bg_version(), "timestamp", stamp, "cpu", cpu_json(m),
+    root = json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+                     "bitgauge", bg_version(), "timestamp", stamp, "topology",
+                     m->topology.hwloc ? "hwloc" : "sysfs", "cpu", cpu_json(m),
                      "isas", isas_json(m), "limits", limits_json(m),
                      "memory", json_pack("{s:o, s:o}", "total",
                                          bytes_or_null(bg_machine_memory_total(m)), "available",

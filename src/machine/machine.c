@@ -26,13 +26,11 @@ bool bg_machine_cpuinfo(const bg_machine *m, const char *key, char *out, size_t 
 
 static void find_cpu(bg_machine *m)
 {
-    hwloc_obj_t package = hwloc_get_obj_by_type(m->topology, HWLOC_OBJ_PACKAGE, 0);
-    const char *model = package ? hwloc_obj_get_info_by_name(package, "CPUModel") : NULL;
-    const char *vendor = package ? hwloc_obj_get_info_by_name(package, "CPUVendor") : NULL;
-    if (model) snprintf(m->model, sizeof m->model, "%s", model);
+    const bg_topology *t = &m->topology;
+    if (t->model[0]) snprintf(m->model, sizeof m->model, "%s", t->model);
     else if (!bg_machine_cpuinfo(m, "model name", m->model, sizeof m->model))
         bg_machine_cpuinfo(m, "Model", m->model, sizeof m->model);
-    if (vendor) snprintf(m->vendor, sizeof m->vendor, "%s", vendor);
+    if (t->vendor[0]) snprintf(m->vendor, sizeof m->vendor, "%s", t->vendor);
     else if (!bg_machine_cpuinfo(m, "vendor_id", m->vendor, sizeof m->vendor))
         bg_machine_cpuinfo(m, "CPU implementer", m->vendor, sizeof m->vendor);
 }
@@ -75,7 +73,7 @@ bg_status bg_machine_open(bg_machine **out, const bg_machine_options *o, bg_erro
     m->virtualised = find_virtualised(m);
     bg_sysfs_text(m->governor, sizeof m->governor, m->sysfs,
                   "devices/system/cpu/cpu%d/cpufreq/scaling_governor",
-                  hwloc_bitmap_first(m->usable));
+                  m->cores[0].cpus[0]->os);
     try_isas(m);
     *out = m;
     return BG_OK;
@@ -93,6 +91,13 @@ void bg_machine_close(bg_machine **machine)
 }
 
 const char *bg_machine_cpu_model(const bg_machine *m) { return m->model[0] ? m->model : NULL; }
+
+bool bg_machine_has_xml(const bg_machine *m) { return m->topology.hwloc != NULL; }
+
+bg_status bg_machine_write_xml(const bg_machine *m, const char *path, bg_error *err)
+{
+    return bg_topology_write_xml(&m->topology, path, err);
+}
 
 int bg_machine_cores(const bg_machine *m) { return m->n_cores; }
 
@@ -120,7 +125,7 @@ uint64_t bg_machine_memory_total(const bg_machine *m)
 {
     uint64_t bytes;
     if (meminfo(m, "MemTotal", &bytes)) return bytes;
-    return hwloc_get_root_obj(m->topology)->total_memory;
+    return m->topology.memory;
 }
 
 uint64_t bg_machine_memory_available(const bg_machine *m)

@@ -6,8 +6,7 @@
 
 #include "base/base.h"
 #include "machine/isa.h"
-
-#include <hwloc.h>
+#include "machine/topology.h"
 
 /* One measured roof. */
 typedef struct bg_roof {
@@ -22,14 +21,17 @@ enum { BG_ROOFS_MAX = 512 };
 
 typedef struct bg_isa_state { bool usable; char reason[96]; } bg_isa_state;
 
+/* A core, and its logical CPUs that this process may use. */
+enum { BG_SMT_MAX = 8 };
+typedef struct bg_core { int kind, n; const bg_cpu *cpus[BG_SMT_MAX]; } bg_core;
+
 struct bg_machine {
     char *sysfs, *procfs;        /* roots */
     bg_machine_options options;  /* progress; its strings are not kept */
-    hwloc_topology_t topology;
+    bg_topology topology;
     bool recorded;               /* the topology is a file's: nothing can be bound to it */
-    hwloc_obj_t *cores;          /* cores this process may use, fastest kind first */
+    bg_core *cores;              /* cores this process may use, fastest kind first */
     int n_cores, n_cpus;         /* n_cpus: logical CPUs this process may use */
-    hwloc_bitmap_t usable;       /* those CPUs */
     char model[128], vendor[64], governor[32];
     int virtualised;             /* 1, 0, or -1 when unknown */
     bg_isa_state isas[BG_ISA_PROBES_MAX]; /* in the order of bg_isa_probes */
@@ -49,7 +51,7 @@ typedef struct bg_limits {
 } bg_limits;
 void bg_machine_limits(const bg_machine *m, bg_limits *out);
 
-/* Fills topology, cores and usable. */
+/* Fills topology and cores. */
 bg_status bg_machine_topology_open(bg_machine *m, const char *xml, bg_error *err);
 void bg_machine_topology_close(bg_machine *m);
 /* Of the first `threads` members of a team, those whose core shares this cache level with

@@ -30,10 +30,11 @@ static bool read_ticks(const bg_machine *m, uint64_t *steal, uint64_t *total)
  * sum says that there was throttling, not how often. */
 static uint64_t thermal_events(const bg_machine *m)
 {
+    static const char format[] = "devices/system/cpu/cpu%d/thermal_throttle/%s_throttle_count";
     uint64_t sum = 0, count;
-    int cpu;
-    for (cpu = hwloc_bitmap_first(m->usable); cpu >= 0; cpu = hwloc_bitmap_next(m->usable, cpu)) {
-        static const char format[] = "devices/system/cpu/cpu%d/thermal_throttle/%s_throttle_count";
+    for (int i = 0; i < m->topology.n_cpus; i++) {
+        int cpu = m->topology.cpus[i].os;
+        if (!m->topology.cpus[i].usable) continue;
         if (!bg_sysfs_u64(&count, m->sysfs, format, cpu, "core")) break; /* not on this machine */
         sum += count;
         if (bg_sysfs_u64(&count, m->sysfs, format, cpu, "package")) sum += count;

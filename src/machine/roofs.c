@@ -4,6 +4,7 @@
 #include "base/team.h"
 
 #include <math.h>
+#include <sched.h>
 #include <string.h>
 
 enum { LEVELS = 4, CHUNK = 1 << 20 };
@@ -242,14 +243,11 @@ static bg_status measure_all(bench *b, bg_error *err)
 bg_status bg_machine_measure(bg_machine *m, int threads, bg_error *err)
 {
     bench b = {.m = m, .threads = threads > 0 ? threads : bg_machine_default_threads(m)};
-    hwloc_bitmap_t before = hwloc_bitmap_alloc();
+    cpu_set_t before;
+    bool known = sched_getaffinity(0, sizeof before, &before) == 0;
     bg_status s;
-    if (m->recorded) {
-        hwloc_bitmap_free(before);
+    if (m->recorded)
         return bg_fail(err, BG_ERR_UNSUPPORTED, NULL, "a recorded machine cannot be measured");
-    }
-    if (!before) return bg_fail_nomem(err, "threads", 0);
-    hwloc_get_cpubind(m->topology, before, HWLOC_CPUBIND_THREAD);
     b.slots = bg_alloc((size_t)b.threads, sizeof *b.slots);
     s = b.slots ? bg_team_open(&b.team, b.threads, bg_machine_bind, m, err)
                 : bg_fail_nomem(err, "threads", (size_t)b.threads * sizeof *b.slots);
@@ -266,8 +264,7 @@ bg_status bg_machine_measure(bg_machine *m, int threads, bg_error *err)
     bg_team_close(&b.team);
     bg_free(b.slots);
     /* The caller was member 0: it goes back to where it could run before. */
-    hwloc_set_cpubind(m->topology, before, HWLOC_CPUBIND_THREAD);
-    hwloc_bitmap_free(before);
+    if (known) sched_setaffinity(0, sizeof before, &before);
     return s;
 }
 

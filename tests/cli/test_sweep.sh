@@ -19,9 +19,10 @@ refuses() {
 
 "$BITGAUGE" sweep $tiny --out r >out 2>err || fail "sweep: $(cat err)"
 tail -1 out | grep -q '^recommended: ' || fail "last line: $(tail -1 out)"
-for f in results.csv samples.csv plan.json machine.json machine.xml; do
+for f in results.csv samples.csv plan.json machine.json; do
     [ -s r/$f ] || fail "no $f"
 done
+[ -s r/machine.xml ] || grep -q '"topology": "sysfs"' r/machine.json || fail "no machine.xml"
 ls r | grep -q tmp && fail "a temporary file is left"
 [ "$(grep -c ',ok,' r/results.csv)" = 4 ] || fail "rows: $(cat r/results.csv)"
 [ "$(wc -l <r/samples.csv)" = 9 ] || fail "samples: $(cat r/samples.csv)"

@@ -19,6 +19,11 @@ static bg_machine *open_fixture(const char *folder, const char *topology)
     char *sysfs = bg_path_join(folder, "sys"), *procfs = bg_path_join(folder, "proc");
     bg_machine *m;
     bg_error err;
+    if (!bg_have_hwloc) {
+        bg_free(sysfs);
+        bg_free(procfs);
+        skip();
+    }
     assert_ok(bg_machine_open(&m, &(bg_machine_options){.sysfs_root = sysfs, .procfs_root = procfs,
                                                         .topology_xml = topology}, &err), &err);
     bg_free(sysfs);
@@ -88,7 +93,7 @@ static void test_hybrid(void **state)
     assert_int_equal(bg_machine_cores(m), 16);
     assert_int_equal(bg_machine_default_threads(m), 16);
     for (int i = 0; i < 16; i++)
-        assert_int_equal(hwloc_bitmap_first(m->cores[i]->cpuset), (i + 8) % 16);
+        assert_int_equal(m->cores[i].cpus[0]->os, (i + 8) % 16);
     assert_int_equal(bg_machine_cache_bytes(m, 1), 32 << 10);
     assert_int_equal(bg_machine_cache_bytes(m, 2), 2 << 20);
     assert_int_equal(bg_machine_cache_bytes(m, 3), 24 << 20);
@@ -199,12 +204,121 @@ static void test_xml(void **state)
     bg_free(text);
     m = open_fixture(FIXTURE("hybrid"), path);
     assert_int_equal(bg_machine_cores(m), 16);
-    assert_int_equal(hwloc_bitmap_first(m->cores[0]->cpuset), 8);
+    assert_int_equal(m->cores[0].cpus[0]->os, 8);
     bg_machine_close(&m);
     assert_fails(bg_machine_open(&m, &(bg_machine_options){.topology_xml = "/nonexistent.xml"},
                                  &err), BG_ERR_INPUT, "/nonexistent.xml", &err);
     assert_null(m);
     unlink(path);
+}
+
+static void put(const char *root, const char *text, const char *format, ...)
+{
+    char path[512], *dir;
+    bg_error err;
+    size_t n = (size_t)snprintf(path, sizeof path, "%s/", root);
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(path + n, sizeof path - n, format, ap);
+    va_end(ap);
+    dir = bg_strdup(path);
+    *strrchr(dir, '/') = 0;
+    assert_ok(bg_dir_create(dir, &err), &err);
+    assert_ok(bg_file_write(path, text, strlen(text), &err), &err);
+    bg_free(dir);
+}
+
+static void put_cache(const char *root, int cpu, int index, const char *level, const char *type,
+                      const char *size, const char *shared)
+{
+    put(root, level, "devices/system/cpu/cpu%d/cache/index%d/level", cpu, index);
+    put(root, type, "devices/system/cpu/cpu%d/cache/index%d/type", cpu, index);
+    put(root, size, "devices/system/cpu/cpu%d/cache/index%d/size", cpu, index);
+    put(root, "64\n", "devices/system/cpu/cpu%d/cache/index%d/coherency_line_size", cpu, index);
+    put(root, shared, "devices/system/cpu/cpu%d/cache/index%d/shared_cpu_list", cpu, index);
+}
+
+/* Two efficiency cores that share a second-level cache, and two performance cores of two threads;
+ * CPU 6 is off line. */
+static void put_hybrid(const char *root)
+{
+    static const char *const siblings[] = {"0", "1", "2-3", "2-3", "4-5", "4-5"};
+    put(root, "0-5,7\n", "devices/system/cpu/online");
+    put(root, "0-1\n", "devices/cpu_atom/cpus");
+    put(root, "2-5,7\n", "devices/cpu_core/cpus");
+    put(root, "0-7\n", "devices/system/node/node0/cpulist");
+    put(root, "2500000\n", "devices/system/cpu/cpu2/cpufreq/base_frequency");
+    put(root, "4700000\n", "devices/system/cpu/cpu2/cpufreq/cpuinfo_max_freq");
+    for (int i = 0; i < 6; i++) {
+        put(root, siblings[i], "devices/system/cpu/cpu%d/topology/core_cpus_list", i);
+        put(root, "0", "devices/system/cpu/cpu%d/topology/physical_package_id", i);
+        put_cache(root, i, 0, "1", "Data", i < 2 ? "32K" : "48K", siblings[i]);
+        put_cache(root, i, 1, "1", "Instruction", "64K", siblings[i]);
+        put_cache(root, i, 2, "2", "Unified", "2048K", i < 2 ? "0-1" : siblings[i]);
+        put_cache(root, i, 3, "3", "Unified", "24576K", "0-5,7");
+    }
+    put(root, "7", "devices/system/cpu/cpu7/topology/core_cpus_list");
+    put_cache(root, 7, 3, "3", "Hologram", "64K", "7"); /* not understood, so not there */
+}
+
+static void test_sysfs(void **state)
+{
+    static const int cores[] = {0, 1, 2, 2, 3, 3, 4};
+    char root[] = "/tmp/bitgauge-sys-XXXXXX", command[64];
+    bg_topology t = {0};
+    bg_error err;
+    (void)state;
+    assert_non_null(mkdtemp(root));
+    assert_fails(bg_topology_read_sysfs(&t, root, &err), BG_ERR_IO, "online", &err);
+    put_hybrid(root);
+    assert_ok(bg_topology_read_sysfs(&t, root, &err), &err);
+    assert_int_equal(t.n_cpus, 7);
+    assert_int_equal(t.n_cores, 5);
+    assert_int_equal(t.n_packages, 1);
+    assert_int_equal(t.n_nodes, 1);
+    for (int i = 0; i < t.n_cpus; i++) assert_int_equal(t.cpus[i].core, cores[i]);
+    assert_int_equal(t.cpus[6].os, 7);
+    assert_int_equal(t.cpus[6].cache[3], -1);
+    assert_int_equal(t.n_kinds, 2);
+    assert_string_equal(t.kinds[0].type, "IntelAtom");
+    assert_int_equal(t.cpus[1].kind, 0);
+    assert_int_equal(t.cpus[6].kind, 1);
+    assert_int_equal(t.kinds[1].max_mhz, 4700);
+    assert_int_equal(t.kinds[1].base_mhz, 2500);
+    assert_int_equal(t.n_caches, 4 + 4 + 3 + 1);
+    assert_int_equal(t.cpus[0].cache[2], t.cpus[1].cache[2]);
+    assert_int_not_equal(t.cpus[2].cache[2], t.cpus[4].cache[2]);
+    assert_int_equal(t.caches[t.cpus[2].cache[1]].bytes, 48 << 10);
+    assert_int_equal(t.caches[t.cpus[2].cache[2]].shared_by, 2);
+    assert_int_equal(t.caches[t.cpus[0].cache[3]].bytes, 24 << 20);
+    assert_int_equal(t.caches[t.cpus[0].cache[3]].shared_by, 6);
+    assert_int_equal(t.caches[t.cpus[0].cache[3]].line, 64);
+    bg_topology_close(&t);
+    snprintf(command, sizeof command, "rm -r %s", root);
+    assert_int_equal(system(command), 0);
+}
+
+/* Both readers see the same machine. */
+static void test_readers_agree(void **state)
+{
+    bg_topology a = {0}, b = {0};
+    bg_error err;
+    (void)state;
+    if (!bg_have_hwloc || !bg_file_exists("/sys/devices/system/cpu/cpu0/topology")) skip();
+    assert_ok(bg_topology_read_hwloc(&a, NULL, &err), &err);
+    assert_ok(bg_topology_read_sysfs(&b, "/sys", &err), &err);
+    for (int i = 0, k = 0; i < a.n_cpus; i++) {
+        for (k = 0; k < b.n_cpus && b.cpus[k].os != a.cpus[i].os; k++) {}
+        assert_true(k < b.n_cpus);
+        for (int level = 1; level <= 3; level++) {
+            int x = a.cpus[i].cache[level], y = b.cpus[k].cache[level];
+            assert_int_equal(x < 0, y < 0);
+            if (x >= 0) assert_int_equal(a.caches[x].bytes, b.caches[y].bytes);
+        }
+    }
+    assert_true(a.n_cores <= b.n_cores && a.n_packages <= b.n_packages);
+    bg_topology_close(&a);
+    bg_topology_close(&b);
 }
 
 static void where_am_i(void *user, int member, int size)
@@ -306,7 +420,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nested_groups), cmocka_unit_test(test_half_a_cpu),
         cmocka_unit_test(test_v1), cmocka_unit_test(test_hybrid), cmocka_unit_test(test_noise),
-        cmocka_unit_test(test_json), cmocka_unit_test(test_xml), cmocka_unit_test(test_isas),
+        cmocka_unit_test(test_json), cmocka_unit_test(test_xml), cmocka_unit_test(test_sysfs),
+        cmocka_unit_test(test_readers_agree), cmocka_unit_test(test_isas),
         cmocka_unit_test(test_roofs), cmocka_unit_test(test_bind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
