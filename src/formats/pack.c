@@ -45,49 +45,109 @@ static const layout *layout_of(bg_format format)
     return NULL;
 }
 
-/* Bit 4j + i goes to bit j of byte i, and back. */
-static uint32_t sort_bits(uint32_t x)
+/* Swaps the bits of the mask with those n above. */
+static uint32_t swap_bits(uint32_t x, uint32_t mask, int n)
 {
-    uint32_t y = 0;
-    for (int j = 0; j < 8; j++)
-        for (int i = 0; i < 4; i++) y |= (x >> (4 * j + i) & 1) << (8 * i + j);
-    return y;
+    uint32_t differ = (x ^ x >> n) & mask;
+    return x ^ differ ^ differ << n;
 }
 
-static uint32_t unsort_bits(uint32_t x)
+/* Even bits to the lower half, odd ones to the upper: the number of a bit is rotated right. */
+static uint32_t unshuffle(uint32_t x)
 {
-    uint32_t y = 0;
-    for (int j = 0; j < 8; j++)
-        for (int i = 0; i < 4; i++) y |= (x >> (8 * i + j) & 1) << (4 * j + i);
-    return y;
+    x = swap_bits(x, 0x22222222, 1);
+    x = swap_bits(x, 0x0c0c0c0c, 2);
+    x = swap_bits(x, 0x00f000f0, 4);
+    return swap_bits(x, 0x0000ff00, 8);
 }
 
-static void pack_words(const uint8_t *const *rows, size_t offset, uint8_t *to, bool sort)
+static uint32_t shuffle(uint32_t x)
 {
-    for (int r = 0; r < BG_PANEL_ROWS; r++) {
-        uint32_t word;
-        memcpy(&word, rows[r] + offset, 4);
-        if (sort) word = sort_bits(word);
-        memcpy(to + 4 * r, &word, 4);
+    x = swap_bits(x, 0x0000ff00, 8);
+    x = swap_bits(x, 0x00f000f0, 4);
+    x = swap_bits(x, 0x0c0c0c0c, 2);
+    return swap_bits(x, 0x22222222, 1);
+}
+
+/* Bit 4j + i goes to bit j of byte i: the five bits of its number are rotated by two. And back. */
+static uint32_t sort_bits(uint32_t x) { return unshuffle(unshuffle(x)); }
+static uint32_t unsort_bits(uint32_t x) { return shuffle(shuffle(x)); }
+
+typedef uint32_t words __attribute__((vector_size(16)));
+
+static words load_words(const uint8_t *p)
+{
+    words w;
+    memcpy(&w, p, sizeof w);
+    return w;
+}
+
+/* Four words of four rows; their places in the panel are 64 bytes apart. */
+static void pack_4x4(const uint8_t *const *rows, size_t offset, uint8_t *to)
+{
+    words a = load_words(rows[0] + offset), b = load_words(rows[1] + offset);
+    words c = load_words(rows[2] + offset), d = load_words(rows[3] + offset);
+    words ab = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+    words cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+    words ef = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    words gh = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    const words out[4] = {__builtin_shufflevector(ab, cd, 0, 1, 4, 5),
+                          __builtin_shufflevector(ab, cd, 2, 3, 6, 7),
+                          __builtin_shufflevector(ef, gh, 0, 1, 4, 5),
+                          __builtin_shufflevector(ef, gh, 2, 3, 6, 7)};
+    for (size_t i = 0; i < 4; i++) memcpy(to + 4 * BG_PANEL_ROWS * i, &out[i], sizeof out[i]);
+}
+
+static void pack_words(const uint8_t *const *rows, size_t offset, size_t bytes, bool sort,
+                       uint8_t *to)
+{
+    size_t e = 0;
+    for (; !sort && e + 16 <= bytes; e += 16, to += 16 * BG_PANEL_ROWS)
+        for (size_t r = 0; r < BG_PANEL_ROWS; r += 4) pack_4x4(rows + r, offset + e, to + 4 * r);
+    for (; e < bytes; e += 4, to += 4 * BG_PANEL_ROWS) {
+        for (size_t r = 0; r < BG_PANEL_ROWS; r++) {
+            uint32_t word;
+            memcpy(&word, rows[r] + offset + e, 4);
+            if (sort) word = sort_bits(word);
+            memcpy(to + 4 * r, &word, 4);
+        }
+    }
+}
+
+static void pack_halves(const uint8_t *const *rows, size_t offset, size_t bytes, uint8_t *to)
+{
+    for (size_t e = 0; e < bytes; e += 2, to += 2 * BG_PANEL_ROWS)
+        for (size_t r = 0; r < BG_PANEL_ROWS; r++) memcpy(to + 2 * r, rows[r] + offset + e, 2);
+}
+
+static void pack_bytes(const uint8_t *const *rows, size_t offset, size_t bytes, uint8_t *to)
+{
+    for (size_t r = 0; r < BG_PANEL_ROWS; r++)
+        for (size_t e = 0; e < bytes; e++) to[e * BG_PANEL_ROWS + r] = rows[r][offset + e];
+}
+
+static void pack_field(const uint8_t *const *rows, size_t offset, size_t bytes, unsigned unit,
+                       uint8_t *to)
+{
+    switch (unit) {
+    case 1: pack_bytes(rows, offset, bytes, to); break;
+    case 2: pack_halves(rows, offset, bytes, to); break;
+    default: pack_words(rows, offset, bytes, unit == FIFTH_BITS, to);
     }
 }
 
 /* Whole blocks [0, blocks) of 16 rows. */
 static void pack_blocks(const layout *l, const uint8_t *const *rows, size_t blocks, uint8_t *to)
 {
-    for (size_t b = 0; b < blocks; b++) {
-        for (const field *f = l->fields; f < l->fields + MAX_FIELDS && f->bytes; f++) {
-            size_t offset = b * l->bytes + f->offset, unit = f->unit == FIFTH_BITS ? 4 : f->unit;
-            for (size_t e = 0; e < f->bytes; e += unit, to += unit * BG_PANEL_ROWS) {
-                if (unit == 4) {
-                    pack_words(rows, offset + e, to, f->unit == FIFTH_BITS);
-                    continue;
-                }
-                for (size_t r = 0; r < BG_PANEL_ROWS; r++)
-                    memcpy(to + r * unit, rows[r] + offset + e, unit);
-            }
-        }
+    if (l->fields[0].bytes == l->bytes) { /* plain numbers: all blocks are one field */
+        pack_field(rows, 0, blocks * l->bytes, l->fields[0].unit, to);
+        return;
     }
+    for (size_t b = 0; b < blocks; b++)
+        for (const field *f = l->fields; f < l->fields + MAX_FIELDS && f->bytes; f++) {
+            pack_field(rows, b * l->bytes + f->offset, f->bytes, f->unit, to);
+            to += f->bytes * BG_PANEL_ROWS;
+        }
 }
 
 /* A row of an odd number of halves ends in half a block. */
