@@ -105,12 +105,10 @@ static void pack_words(const uint8_t *const *rows, size_t offset, size_t bytes, 
     for (; !sort && e + 16 <= bytes; e += 16, to += 16 * BG_PANEL_ROWS)
         for (size_t r = 0; r < BG_PANEL_ROWS; r += 4) pack_4x4(rows + r, offset + e, to + 4 * r);
     for (; e < bytes; e += 4, to += 4 * BG_PANEL_ROWS) {
-        for (size_t r = 0; r < BG_PANEL_ROWS; r++) {
-            uint32_t word;
-            memcpy(&word, rows[r] + offset + e, 4);
-            if (sort) word = sort_bits(word);
-            memcpy(to + 4 * r, &word, 4);
-        }
+        uint32_t w[BG_PANEL_ROWS];
+        for (size_t r = 0; r < BG_PANEL_ROWS; r++) memcpy(&w[r], rows[r] + offset + e, 4);
+        for (size_t r = 0; sort && r < BG_PANEL_ROWS; r++) w[r] = sort_bits(w[r]);
+        memcpy(to, w, sizeof w);
     }
 }
 
