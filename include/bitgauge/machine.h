@@ -36,9 +36,12 @@ void bg_machine_close(bg_machine **m);
  * before is kept. BG_ERR_INTERRUPTED when progress returned false. */
 bg_status bg_machine_measure(bg_machine *m, int threads, bg_error *err);
 
-typedef enum bg_roof_kind { BG_ROOF_READ, BG_ROOF_FLOP, BG_ROOF_INT8 } bg_roof_kind;
+typedef enum bg_roof_kind {
+    BG_ROOF_READ, BG_ROOF_FLOP, BG_ROOF_INT8, BG_ROOF_KINDS
+} bg_roof_kind;
 /* GB/s, GFLOP/s or Gop/s; NaN when it was not measured. level is "L1", "L2", "L3" or "memory" for
- * BG_ROOF_READ, else NULL; isa is a name of isas.def for the others, else NULL. */
+ * BG_ROOF_READ, else NULL; isa is a name of isas.def for the others, else NULL. A set that adds no
+ * arithmetic of a kind has the roof of its parent. */
 double bg_machine_roof(const bg_machine *m, bg_roof_kind kind, const char *level, const char *isa,
                        int threads);
 

@@ -12,41 +12,59 @@ static const char *level_of(const bg_machine *machine, double bytes, int threads
     return "memory";
 }
 
-/* Operations per token of prefill or decode that integer kernels and that float kernels do. */
-static void count_ops(const bg_model *m, bg_test_kind kind, uint32_t n, double depth, double *ints,
-                      double *floats)
+/* Operations by what bounds them: the arithmetic of a kind in an instruction set. */
+typedef struct work { double ops[BG_ROOF_KINDS][BG_ISA_COUNT]; double total; } work;
+
+/* Operations per token of prefill or decode. Kernels are bound by what their activations make them
+ * compute in; the rest (attention) counts as floats of the set. */
+static work count_ops(const bg_model *m, bg_test_kind kind, bg_isa isa, uint32_t n, double depth)
 {
-    double total = bg_model_flops_per_token(m, (uint32_t)depth);
+    bg_op op = kind == BG_TEST_PP ? BG_OP_GEMM : BG_OP_GEMV;
     const bg_tensor *output = bg_model_tensor_find(m, "output.weight");
     const bg_tensor *embd = bg_model_tensor_find(m, "token_embd.weight");
     const bg_tensor *last = output ? output : embd;
-    *ints = 0;
+    work w = {.total = bg_model_flops_per_token(m, (uint32_t)depth)};
+    double rest = w.total;
     for (size_t i = 0; i < bg_model_tensor_count(m); i++) {
         const bg_tensor *t = bg_model_tensor_at(m, i);
         const bg_format_info *f = bg_format_get((int)t->format);
         double ops = 2.0 * (double)t->ne[0] * (double)t->ne[1];
-        if (t->n_dims != 2 || (t == embd && output)) continue;
+        const bg_kernel *k;
+        bool floats;
+        if (t->n_dims != 2 || (t == embd && output) || !f || !f->level) continue;
+        rest -= ops;
         /* A prompt wants the logits of its last token only. */
         if (t == last && kind == BG_TEST_PP) {
-            total -= ops * (1.0 - 1.0 / n);
+            w.total -= ops * (1.0 - 1.0 / n);
             ops /= n;
         }
-        if (f && f->activation != BG_FORMAT_F32) *ints += ops;
+        k = bg_kernel_find(t->format, op, isa);
+        floats = k->activation == BG_FORMAT_F32 || k->activation == BG_FORMAT_BF16;
+        w.ops[floats ? BG_ROOF_FLOP : BG_ROOF_INT8][k->isa] += ops;
     }
-    *floats = BG_MAX(total - *ints, 0);
+    w.ops[BG_ROOF_FLOP][isa] += BG_MAX(rest, 0);
+    return w;
 }
 
-static double arithmetic_seconds(bg_bound *b, const bg_machine *machine, bg_isa isa, int threads,
-                                 double ints, double floats)
+static double arithmetic_seconds(bg_bound *b, const bg_machine *machine, const work *w,
+                                 int threads)
 {
-    const char *name = bg_isa_name(isa);
-    double int_peak = 1e9 * bg_machine_roof(machine, BG_ROOF_INT8, NULL, name, threads);
-    double flop_peak = 1e9 * bg_machine_roof(machine, BG_ROOF_FLOP, NULL, name, threads);
-    double int_seconds = ints > 0 ? ints / int_peak : 0;
-    double flop_seconds = floats > 0 ? floats / flop_peak : 0;
-    snprintf(b->name, sizeof b->name, "%s %s", int_seconds > flop_seconds ? "int8op" : "flop",
-             name);
-    return int_seconds + flop_seconds;
+    static const char *const names[BG_ROOF_KINDS] = {
+        [BG_ROOF_FLOP] = "flop", [BG_ROOF_INT8] = "int8op",
+    };
+    double sum = 0, most = 0;
+    for (int kind = 0; kind < BG_ROOF_KINDS; kind++)
+        for (int isa = 0; isa < BG_ISA_COUNT; isa++) {
+            const char *name = bg_isa_name((bg_isa)isa);
+            double seconds;
+            if (!(w->ops[kind][isa] > 0)) continue;
+            seconds = w->ops[kind][isa] / 1e9 /
+                      bg_machine_roof(machine, (bg_roof_kind)kind, NULL, name, threads);
+            sum += seconds;
+            if (seconds > most) snprintf(b->name, sizeof b->name, "%s %s", names[kind], name);
+            most = BG_MAX(most, seconds);
+        }
+    return sum;
 }
 
 void bg_bound_find(bg_bound *b, const bg_model *m, const bg_machine *machine, bg_test_kind kind,
@@ -55,16 +73,16 @@ void bg_bound_find(bg_bound *b, const bg_model *m, const bg_machine *machine, bg
     const bg_hparams *h = bg_model_hparams(m);
     double context = depth + n / 2.0, kv_token = (double)bg_model_kv_bytes(h, 1024) / 1024;
     double batch = kind == BG_TEST_PP ? BG_MIN(n, (uint32_t)BG_BATCH) : 1;
-    double ints, floats, read, compute, bandwidth;
+    work w = count_ops(m, kind, isa, n, context);
+    double read, compute, bandwidth;
     const char *level;
     memset(b, 0, sizeof *b);
-    count_ops(m, kind, n, context, &ints, &floats);
-    b->flops = ints + floats;
+    b->flops = w.total;
     /* A batch reads the weights once, and each of its tokens what came before it. */
     b->bytes = ((double)bg_model_bytes_per_token(m) + context * kv_token) / batch;
     level = level_of(machine, b->bytes * batch, threads);
     bandwidth = 1e9 * bg_machine_roof(machine, BG_ROOF_READ, level, NULL, threads);
-    compute = arithmetic_seconds(b, machine, isa, threads, ints, floats);
+    compute = arithmetic_seconds(b, machine, &w, threads);
     read = b->bytes / bandwidth;
     b->tps = NAN;
     if (isnan(read) || isnan(compute)) {

@@ -23,7 +23,7 @@ typedef struct bg_cpu_bit {
 } bg_cpu_bit;
 
 typedef struct bg_isa_probe {
-    const char *name;
+    const char *name, *parent; /* parent: whose peaks it has where it has no own; NULL: none */
     bg_cpu_bit needs[6];
     uint64_t xcr0;        /* register state that the kernel must have enabled */
     bool amx;             /* which must be asked for, too */
@@ -38,11 +38,14 @@ enum { BG_ISA_PROBES_MAX = 8 };
  * lies kills the child only. Else the reason is written. */
 bool bg_isa_try(const bg_isa_probe *isa, char *reason, size_t n);
 
-/* Reads n bytes (a multiple of 1024, 64-byte aligned) and returns something that depends on all. */
+/* Reads n bytes (a multiple of BG_READ_GRAIN, 64-byte aligned) and returns something that depends
+ * on all. */
+enum { BG_READ_GRAIN = 4096 };
 typedef struct bg_read_loop {
     const char *isa; /* the set it needs; NULL ends the list */
     uint64_t (*run)(const void *p, size_t n);
     bool wide;       /* never slower than those that are not */
+    bool far;        /* several streams, or fetches into a cache below: for beyond the second level */
 } bg_read_loop;
 extern const bg_read_loop bg_read_loops[];
 

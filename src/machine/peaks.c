@@ -164,17 +164,17 @@ enum { AMX_INT8_MACS = 4 * 16 * 16 * 64, AMX_BF16_MACS = 4 * 16 * 16 * 32 };
 enum { YMM = 0x6, ZMM = 0xe6, TILES = 0x60000 };
 
 const bg_isa_probe bg_isa_probes[] = {
-    {"ref", {{0}}, 0, false, FLOP(ref_flop, 4), INT8(ref_int8, 8)},
-    {"avx2", {AVX2, FMA, F16C}, YMM, false, FLOP(avx2_flop, 8), INT8(avx2_int8, 32)},
-    {"avxvnni", {AVX2, FMA, F16C, {7, 1, BG_EAX, 4, "avx_vnni"}}, YMM, false, {0},
+    {"ref", NULL, {{0}}, 0, false, FLOP(ref_flop, 4), INT8(ref_int8, 8)},
+    {"avx2", "ref", {AVX2, FMA, F16C}, YMM, false, FLOP(avx2_flop, 8), INT8(avx2_int8, 32)},
+    {"avxvnni", "avx2", {AVX2, FMA, F16C, {7, 1, BG_EAX, 4, "avx_vnni"}}, YMM, false, {0},
      INT8(avxvnni_int8, 32)},
-    {"avx512", {AVX512F, AVX512BW, AVX512DQ, AVX512VL}, ZMM, false, FLOP(avx512_flop, 16),
+    {"avx512", "avx2", {AVX512F, AVX512BW, AVX512DQ, AVX512VL}, ZMM, false, FLOP(avx512_flop, 16),
      INT8(avx512_int8, 64)},
-    {"avx512vnni", {AVX512F, AVX512BW, AVX512VL, {7, 0, BG_ECX, 11, "avx512_vnni"}}, ZMM, false,
+    {"avx512vnni", "avx512", {AVX512F, AVX512BW, AVX512VL, {7, 0, BG_ECX, 11, "avx512_vnni"}}, ZMM, false,
      {0}, INT8(vnni_int8, 64)},
-    {"avx512bf16", {AVX512F, AVX512BW, AVX512VL, {7, 1, BG_EAX, 5, "avx512_bf16"}}, ZMM, false,
+    {"avx512bf16", "avx512vnni", {AVX512F, AVX512BW, AVX512VL, {7, 1, BG_EAX, 5, "avx512_bf16"}}, ZMM, false,
      FLOP(bf16_flop, 32), {0}},
-    {"amx", {{7, 0, BG_EDX, 24, "amx_tile"}, {7, 0, BG_EDX, 25, "amx_int8"},
+    {"amx", "avx512bf16", {{7, 0, BG_EDX, 24, "amx_tile"}, {7, 0, BG_EDX, 25, "amx_int8"},
              {7, 0, BG_EDX, 22, "amx_bf16"}}, ZMM | TILES, true,
      {amx_flop, 2.0 * AMX_BF16_MACS, AMX_BF16_MACS}, {amx_int8, 2.0 * AMX_INT8_MACS,
      -6.0 * AMX_INT8_MACS}},
@@ -189,7 +189,7 @@ LOOP(ref_int8, "", shorts, int16_t, ((shorts){3, 3, 3, 3, 3, 3, 3, 3}),
      ((shorts){-2, -2, -2, -2, -2, -2, -2, -2}), REF_INT8)
 
 const bg_isa_probe bg_isa_probes[] = {
-    {"ref", {{0}}, 0, false, FLOP(ref_flop, 4), INT8(ref_int8, 8)},
+    {"ref", NULL, {{0}}, 0, false, FLOP(ref_flop, 4), INT8(ref_int8, 8)},
     {0},
 };
 

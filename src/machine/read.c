@@ -1,5 +1,5 @@
-/* Loops that do nothing but read. With and without software prefetch: which is faster depends on
- * the level and the CPU, and a roof is the best of them. */
+/* Loops that do nothing but read. Which is fastest depends on the level and the CPU: with or without
+ * software prefetch, and how many streams the prefetchers follow. A roof is the best of them. */
 #include "machine/isa.h"
 
 #include <string.h>
@@ -10,27 +10,32 @@
 #define TARGET(isa)
 #endif
 
-/* The line-th cache line of the 8 * BYTES that a step reads. */
-#define FETCH(line, BYTES, AHEAD) \
-    if (AHEAD && 64 * line < 8 * BYTES) __builtin_prefetch(p + AHEAD + 64 * line);
+/* Fetches the line-th cache line of the 8 * BYTES that a step reads. */
+#define FETCH(line, BYTES, AHEAD, NEAR) \
+    if (AHEAD && 64 * line < 8 * BYTES) __builtin_prefetch(p + AHEAD + 64 * line, 0, NEAR);
 
-/* Eight accumulators; a step reads eight vectors. AHEAD: bytes to prefetch ahead, 0 for none.
- * Sanitizers would measure themselves, so they are kept out. */
-#define READ_LOOP(NAME, ISA, BYTES, AHEAD)                                                    \
+/* Each of STREAMS equal parts is read at once, a step of eight vectors of each in turn. AHEAD: bytes
+ * to prefetch ahead, 0 for none; NEAR: 3 into the first level, 2 into the second. Sanitizers would
+ * measure themselves, so they are kept out. */
+#define READ_LOOP(NAME, ISA, BYTES, STREAMS, AHEAD, NEAR)                                     \
     TARGET(ISA) __attribute__((no_sanitize_address, no_sanitize_thread))                      \
     static uint64_t NAME(const void *from, size_t n)                                          \
     {                                                                                         \
         typedef uint64_t vec __attribute__((vector_size(BYTES), may_alias));                  \
-        const char *p = from, *end = p + n;                                                   \
+        const char *first = from, *end = first + n / STREAMS;                                 \
         vec a = {0}, b = a, c = a, d = a, e = a, f = a, g = a, h = a;                         \
         uint64_t lanes[BYTES / 8], total = 0;                                                 \
-        for (; p < end; p += 8 * BYTES) {                                                     \
-            const vec *v = (const vec *)p;                                                    \
-            FETCH(0, BYTES, AHEAD) FETCH(1, BYTES, AHEAD) FETCH(2, BYTES, AHEAD)              \
-            FETCH(3, BYTES, AHEAD) FETCH(4, BYTES, AHEAD) FETCH(5, BYTES, AHEAD)              \
-            FETCH(6, BYTES, AHEAD) FETCH(7, BYTES, AHEAD)                                     \
-            a ^= v[0]; b ^= v[1]; c ^= v[2]; d ^= v[3];                                       \
-            e ^= v[4]; f ^= v[5]; g ^= v[6]; h ^= v[7];                                       \
+        for (; first < end; first += 8 * BYTES) {                                             \
+            const char *p = first;                                                            \
+            for (int stream = 0; stream < STREAMS; stream++, p += n / STREAMS) {              \
+                const vec *v = (const vec *)p;                                                \
+                FETCH(0, BYTES, AHEAD, NEAR) FETCH(1, BYTES, AHEAD, NEAR)                     \
+                FETCH(2, BYTES, AHEAD, NEAR) FETCH(3, BYTES, AHEAD, NEAR)                     \
+                FETCH(4, BYTES, AHEAD, NEAR) FETCH(5, BYTES, AHEAD, NEAR)                     \
+                FETCH(6, BYTES, AHEAD, NEAR) FETCH(7, BYTES, AHEAD, NEAR)                     \
+                a ^= v[0]; b ^= v[1]; c ^= v[2]; d ^= v[3];                                   \
+                e ^= v[4]; f ^= v[5]; g ^= v[6]; h ^= v[7];                                   \
+            }                                                                                 \
         }                                                                                     \
         a ^= b ^ c ^ d ^ e ^ f ^ g ^ h;                                                       \
         memcpy(lanes, &a, sizeof lanes);                                                      \
@@ -38,23 +43,33 @@
         return total;                                                                         \
     }
 
-READ_LOOP(read_16, "sse2", 16, 0)
-READ_LOOP(read_16_ahead, "sse2", 16, 4096)
+#define READ_LOOPS(BYTES, ISA)                             \
+    READ_LOOP(read_##BYTES, ISA, BYTES, 1, 0, 3)           \
+    READ_LOOP(read_##BYTES##_ahead, ISA, BYTES, 1, 4096, 3) \
+    READ_LOOP(read_##BYTES##_ahead2, ISA, BYTES, 1, 4096, 2) \
+    READ_LOOP(read_##BYTES##_two, ISA, BYTES, 2, 0, 3)     \
+    READ_LOOP(read_##BYTES##_four, ISA, BYTES, 4, 0, 3)    \
+    READ_LOOP(read_##BYTES##_four_ahead2, ISA, BYTES, 4, 4096, 2)
+
+#define LISTED(BYTES, isa, wide)                  \
+    {isa, read_##BYTES, wide, false},             \
+    {isa, read_##BYTES##_ahead, wide, false},     \
+    {isa, read_##BYTES##_ahead2, wide, true},     \
+    {isa, read_##BYTES##_two, wide, true},        \
+    {isa, read_##BYTES##_four, wide, true},       \
+    {isa, read_##BYTES##_four_ahead2, wide, true},
+
+READ_LOOPS(16, "sse2")
 #if defined(__x86_64__)
-READ_LOOP(read_32, "avx2", 32, 0)
-READ_LOOP(read_32_ahead, "avx2", 32, 4096)
-READ_LOOP(read_64, "avx512f", 64, 0)
-READ_LOOP(read_64_ahead, "avx512f", 64, 4096)
+READ_LOOPS(32, "avx2")
+READ_LOOPS(64, "avx512f")
 #endif
 
 const bg_read_loop bg_read_loops[] = {
-    {"ref", read_16, false},
-    {"ref", read_16_ahead, false},
+    LISTED(16, "ref", false)
 #if defined(__x86_64__)
-    {"avx2", read_32, true},
-    {"avx2", read_32_ahead, true},
-    {"avx512", read_64, true},
-    {"avx512", read_64_ahead, true},
+    LISTED(32, "avx2", true)
+    LISTED(64, "avx512", true)
 #endif
     {0},
 };

@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum { LEVELS = 4, CHUNK = 1 << 20 };
-enum { MOST_REPETITIONS = 16, STALE_REPETITIONS = 3 }; /* ends when the last 3 were no better */
+enum { MOST_REPETITIONS = 40, STALE_REPETITIONS = 5 }; /* ends when the last 5 were no better */
 static const char *const level_names[LEVELS] = {"L1", "L2", "L3", "memory"};
 static const uint64_t repetition_ns[LEVELS] = {2000000, 2000000, 3000000, 12000000};
 static const uint64_t arithmetic_ns = 3000000;
@@ -120,7 +120,7 @@ static size_t level_bytes(const bg_machine *m, int level, int member, int thread
         below /= (size_t)sharers;
         share = BG_MAX(BG_MIN(share, 4 * below), below * 3 / 2);
     }
-    return BG_MAX(share & ~(size_t)1023, 1024u);
+    return BG_MAX(share / BG_READ_GRAIN * BG_READ_GRAIN, (size_t)BG_READ_GRAIN);
 }
 
 static void touch(void *user, int member, int size)
@@ -209,7 +209,8 @@ static void measure_read(bench *b, int level)
     }
     b->peak = NULL;
     for (b->loop = bg_read_loops; b->loop->isa && !roof.reason; b->loop++)
-        if (usable(b->m, b->loop->isa) && (!usable(b->m, "avx2") || b->loop->wide))
+        if (usable(b->m, b->loop->isa) && (!usable(b->m, "avx2") || b->loop->wide) &&
+            (level > 2 || !b->loop->far))
             roof.value = fmax(roof.value, best_rate(b, repetition_ns[level - 1]));
     if (roof.reason) roof.bytes = 0;
     add_roof(b->m, roof);
@@ -268,9 +269,21 @@ bg_status bg_machine_measure(bg_machine *m, int threads, bg_error *err)
     return s;
 }
 
+/* The name of the set whose peaks a set has where it has no own; NULL for none. */
+static const char *parent_of(const char *isa)
+{
+    for (size_t i = 0; bg_isa_probes[i].name; i++)
+        if (strcmp(bg_isa_probes[i].name, isa) == 0) return bg_isa_probes[i].parent;
+    return NULL;
+}
+
 double bg_machine_roof(const bg_machine *m, bg_roof_kind kind, const char *level, const char *isa,
                        int threads)
 {
-    const bg_roof *r = find_roof((bg_machine *)(uintptr_t)m, kind, level, isa, threads);
+    const bg_roof *r;
+    do {
+        r = find_roof((bg_machine *)(uintptr_t)m, kind, level, isa, threads);
+        isa = isa ? parent_of(isa) : NULL;
+    } while (!r && isa);
     return r ? r->value : NAN;
 }
