@@ -6,6 +6,7 @@
 #ifndef BG_ISA_H
 #define BG_ISA_H
 
+#include "isa/attend.h"
 #include "isa/vecops.h"
 
 /* One column of k floats into BF16 (nearest even), Q8_0 or Q8_K blocks. Every set's code gives the
@@ -23,6 +24,7 @@ typedef struct bg_isa_code {
     bg_encode_fn *encode_q8_0;      /* NULL: the parent's */
     bg_encode_fn *encode_q8_k;
     bg_encode_fn *encode_bf16;
+    bg_attend_fn *attend;
     const bg_vecops *vec;           /* NULL: the parent's */
 } bg_isa_code;
 

@@ -21,10 +21,6 @@ typedef struct bg_vecops {
      * turn[2i+1]; n is even. */
     void (*rope)(float *x, const float *turn, size_t n);
     void (*to_f16)(const float *in, uint16_t *out, size_t n);
-    /* c[i][j] (+)= sum over l of a[i][l] * b[l][j], b in half precision; strides in elements; n is
-     * a multiple of 16. l runs upwards for every element. */
-    void (*gemm_f16)(const float *a, size_t lda, const uint16_t *b, size_t ldb, float *c,
-                     size_t ldc, size_t m, size_t n, size_t k, bool accumulate);
 } bg_vecops;
 
 extern const bg_vecops bg_vecops_ref, bg_vecops_avx2;

@@ -10,6 +10,8 @@ extern const bg_isa_code *const bg_isa_codes[BG_ISA_COUNT];
 
 /* The vector operations of the best set among `isa` and what it implies. */
 const bg_vecops *bg_vecops_get(bg_isa isa);
+/* And its attention. */
+bg_attend_fn *bg_attend_get(bg_isa isa);
 
 /* Runs `trial` in a child process. True when it returned true there; otherwise *reason says what
  * happened, in static memory. */

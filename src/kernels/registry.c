@@ -79,6 +79,12 @@ const bg_vecops *bg_vecops_get(bg_isa isa)
     return bg_isa_codes[isa]->vec;
 }
 
+bg_attend_fn *bg_attend_get(bg_isa isa)
+{
+    while (!bg_isa_codes[isa]->attend) isa = bg_isa_parent(isa);
+    return bg_isa_codes[isa]->attend;
+}
+
 const char *bg_tier_name(bg_tier tier)
 {
     static const char *const names[] = {"ref", "generic", "tmpl", "hand"};

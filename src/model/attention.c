@@ -1,94 +1,163 @@
-/* Attention with a running softmax (Milakov and Gimelshein, "Online normalizer calculation for
- * softmax", 2018): scores exist for one block of positions at a time, so scratch is bounded. */
+/* Attention in items: some query heads of one key head for the tokens of one span. A pass of few
+ * tokens has few of them, so there the positions are split too, and who finishes an item's last
+ * part merges them. How it is cut depends on the batch alone, never on the team. */
 #include "model/session.h"
 
 #include <math.h>
 #include <string.h>
 
-/* Some query heads of one key head for the tokens of one span. Row r is token r / heads. */
+enum {
+    ITEMS = 64,        /* so many are wanted */
+    PART = 256,        /* least positions of a part */
+    SPLIT = 16,        /* most tokens of a pass whose positions are split */
+    SPAN = 64,         /* most tokens of a span: the work of one grows with its length */
+};
+
+/* Part `part` of item `index` of a span. */
 typedef struct item {
     const bg_span *span;
-    uint32_t layer, kv_head, head, heads; /* first query head, and how many */
+    uint32_t layer, index, part;
+    uint32_t kv_head, head, heads; /* first query head, and how many */
 } item;
 
-/* Queries scaled and packed; the result starts empty. */
-static void begin_rows(const bg_session *s, const item *it, const bg_member_scratch *own)
+static uint32_t query_group(const bg_session *s)
 {
-    size_t dim = s->model->h.head_dim, rows = (size_t)it->span->count * it->heads;
-    float factor = 1.0f / sqrtf((float)dim);
-    for (size_t t = 0; t < it->span->count; t++)
-        memcpy(own->q + t * it->heads * dim,
-               s->q + (it->span->first + t) * s->q_width + it->head * dim,
-               it->heads * dim * sizeof(float));
-    s->vec->scale(own->q, factor, rows * dim);
-    memset(own->out, 0, rows * s->value_width * sizeof(float));
+    return s->model->h.n_head / s->model->h.n_head_kv;
 }
 
-/* Turns the scores of `width` positions from `start` on into weights relative to the running
- * maximum, and brings what was summed before to the same footing. */
-static void soften(const bg_session *s, const item *it, const bg_member_scratch *own, size_t start,
-                   size_t width, float *max, float *sum)
+static uint32_t item_heads(const bg_session *s) { return BG_MIN(query_group(s), BG_ATT_ROWS); }
+
+static uint32_t items_of_key(const bg_session *s)
 {
-    for (size_t r = 0; r < (size_t)it->span->count * it->heads; r++) {
-        float *scores = own->scores + r * BG_ATT_BLOCK, highest;
-        size_t seen = it->span->pos + r / it->heads + 1;
-        size_t valid = seen <= start ? 0 : BG_MIN(seen - start, width);
-        if (valid) {
-            highest = s->vec->max(scores, valid);
-            if (highest > max[r]) {
-                float shrink = expf(max[r] - highest);
-                if (start) s->vec->scale(own->out + r * s->value_width, shrink, s->value_width);
-                sum[r] *= shrink;
-                max[r] = highest;
-            }
-            sum[r] += s->vec->exp_sum(scores, max[r], valid);
-        }
-        memset(scores + valid, 0, (width - valid) * sizeof(float));
+    return (query_group(s) + item_heads(s) - 1) / item_heads(s);
+}
+
+static uint32_t items_of_span(const bg_session *s)
+{
+    return s->model->h.n_head_kv * items_of_key(s);
+}
+
+static uint32_t most_parts(const bg_session *s, size_t n_spans)
+{
+    size_t items = n_spans * items_of_span(s);
+    return (uint32_t)((ITEMS + items - 1) / items);
+}
+
+uint32_t bg_attention_span(const bg_session *s) { return BG_MIN(BG_ATT_ROWS / item_heads(s), SPAN); }
+
+size_t bg_attention_part_rows(const bg_session *s)
+{
+    size_t parts = ((size_t)s->n_ctx + PART - 1) / PART;
+    return BG_MIN(parts, most_parts(s, 1)) * BG_MIN(s->n_batch, SPLIT) * s->model->h.n_head;
+}
+
+size_t bg_attention_part_items(const bg_session *s) { return (size_t)SPLIT * items_of_span(s); }
+
+void bg_attention_begin(bg_session *s, size_t n, size_t n_spans)
+{
+    uint32_t most = n <= SPLIT ? most_parts(s, n_spans) : 1;
+    size_t rows = 0;
+    for (size_t i = 0; i < n_spans; i++) {
+        bg_span *span = &s->spans[i];
+        uint32_t end = span->pos + span->count, parts = BG_MIN((end + PART - 1) / PART, most);
+        span->part = (uint32_t)bg_round_up((end + parts - 1) / parts, BG_ATT_BLOCK);
+        span->parts = (end + span->part - 1) / span->part;
+        span->part_row = rows;
+        if (span->parts > 1) rows += (size_t)span->parts * span->count * s->model->h.n_head;
     }
+    for (uint32_t i = 0; i < s->model->h.n_layer; i++) atomic_store(&s->next_item[i], 0);
+}
+
+/* Where a part leaves its rows of value_width numbers, then their maxima, then their sums. */
+static float *part_result(const bg_session *s, const item *it, uint32_t part)
+{
+    size_t row = ((size_t)part * s->model->h.n_head + it->head) * it->span->count;
+    return s->parts + (it->span->part_row + row) * (s->value_width + 2);
+}
+
+static float *result(const bg_session *s, const item *it, size_t row)
+{
+    return s->att + (it->span->first + row / it->heads) * s->q_width +
+           (it->head + row % it->heads) * s->model->h.head_dim;
+}
+
+/* Parts are brought to the footing of the highest maximum, and added up in their order. */
+static void merge(const bg_session *s, const item *it)
+{
+    size_t dim = s->model->h.head_dim, rows = (size_t)it->span->count * it->heads;
+    for (size_t r = 0; r < rows; r++) {
+        float *out = result(s, it, r), highest = -INFINITY, sum = 0;
+        for (uint32_t i = 0; i < it->span->parts; i++)
+            highest = fmaxf(highest, part_result(s, it, i)[rows * s->value_width + r]);
+        memset(out, 0, dim * sizeof *out);
+        for (uint32_t i = 0; i < it->span->parts; i++) {
+            float *part = part_result(s, it, i), *max = part + rows * s->value_width;
+            float factor = exp2f(max[r] - highest);
+            sum += factor * max[rows + r];
+            s->vec->scale(part + r * s->value_width, factor, dim);
+            s->vec->add(out, part + r * s->value_width, dim);
+        }
+        s->vec->scale(out, 1.0f / sum, dim);
+    }
+}
+
+/* Counts a part as done; true for the last one of its item, which may read all of them. */
+static bool finish_part(const bg_session *s, const item *it)
+{
+    size_t span = (size_t)(it->span - s->spans);
+    _Atomic uint32_t *done = &s->parts_done[span * items_of_span(s) + it->index];
+    if (atomic_fetch_add(done, 1) + 1 < it->span->parts) return false;
+    atomic_store(done, 0);
+    return true;
 }
 
 static void run_item(const bg_session *s, const item *it, const bg_member_scratch *own)
 {
-    size_t dim = s->model->h.head_dim, rows = (size_t)it->span->count * it->heads;
-    size_t n = (size_t)it->span->pos + it->span->count;
-    const uint16_t *keys = bg_session_keys(s, it->layer, it->span->seq, it->kv_head);
-    const uint16_t *values = bg_session_values(s, it->layer, it->span->seq, it->kv_head);
-    float max[BG_ATT_ROWS], sum[BG_ATT_ROWS] = {0};
-    for (size_t r = 0; r < rows; r++) max[r] = -INFINITY;
-    begin_rows(s, it, own);
-    for (size_t start = 0; start < n; start += BG_ATT_BLOCK) {
-        size_t width = BG_MIN(n - start, BG_ATT_BLOCK);
-        for (size_t j = 0; j < width; j += BG_KV_PANEL)
-            s->vec->gemm_f16(own->q, dim, keys + (start + j) * dim, BG_KV_PANEL, own->scores + j,
-                             BG_ATT_BLOCK, rows, BG_KV_PANEL, dim, false);
-        soften(s, it, own, start, width, max, sum);
-        s->vec->gemm_f16(own->scores, BG_ATT_BLOCK, values + start * s->value_width,
-                         s->value_width, own->out, s->value_width, rows, s->value_width, width,
-                         true);
+    const bg_span *span = it->span;
+    size_t dim = s->model->h.head_dim, rows = (size_t)span->count * it->heads;
+    size_t begin = (size_t)it->part * span->part, end = (size_t)span->pos + span->count;
+    float *out = span->parts > 1 ? part_result(s, it, it->part) : own->out;
+    bg_attend a = {
+        .q = s->q + span->first * s->q_width + it->head * dim, .q_stride = s->q_width,
+        .tokens = span->count, .heads = it->heads, .dim = dim, .value_width = s->value_width,
+        .keys = bg_session_keys(s, it->layer, span->seq, it->kv_head),
+        .values = bg_session_values(s, it->layer, span->seq, it->kv_head),
+        .pos = span->pos, .begin = begin, .end = BG_MIN(begin + span->part, end),
+        .out = out, .max = out + rows * s->value_width, .sum = out + rows * (s->value_width + 1),
+        .scratch = own->attend,
+    };
+    s->attend(&a);
+    if (span->parts > 1) {
+        if (finish_part(s, it)) merge(s, it);
+        return;
     }
     for (size_t r = 0; r < rows; r++) {
-        float *out = s->att + (it->span->first + r / it->heads) * s->q_width +
-                     (it->head + r % it->heads) * dim;
-        memcpy(out, own->out + r * s->value_width, dim * sizeof(float));
-        s->vec->scale(out, 1.0f / sum[r], dim);
+        float *row = result(s, it, r);
+        memcpy(row, out + r * s->value_width, dim * sizeof *row);
+        s->vec->scale(row, 1.0f / a.sum[r], dim);
     }
 }
 
-void bg_attention_run(const bg_pass *p, uint32_t layer, int member, int size)
+/* Members take what comes next, the longest spans first. */
+void bg_attention_run(const bg_pass *p, uint32_t layer, int member)
 {
     const bg_session *s = p->s;
-    const bg_hparams *h = &s->model->h;
-    uint32_t group = h->n_head / h->n_head_kv, heads = BG_MIN(group, BG_ATT_ROWS);
-    size_t parts, items;
-    /* Query heads that share keys are done together, unless that leaves members idle. */
-    if (p->n_spans * h->n_head_kv < (size_t)size) heads = 1;
-    parts = (group + heads - 1) / heads;
-    items = p->n_spans * h->n_head_kv * parts;
-    for (size_t i = (size_t)member; i < items; i += (size_t)size) {
-        size_t rest = i / parts;
-        uint32_t kv_head = (uint32_t)(rest % h->n_head_kv), first = (uint32_t)(i % parts) * heads;
-        item it = {.span = &s->spans[rest / h->n_head_kv], .layer = layer, .kv_head = kv_head,
-                   .head = kv_head * group + first, .heads = BG_MIN(heads, group - first)};
+    uint32_t group = query_group(s), heads = item_heads(s), of_key = items_of_key(s);
+    uint32_t of_span = items_of_span(s);
+    size_t span = p->n_spans, before = 0; /* items of the spans from `span` on */
+    for (;;) {
+        size_t i = atomic_fetch_add(&s->next_item[layer], 1), rest;
+        item it = {.layer = layer};
+        while (span > 0 && i >= before + (size_t)s->spans[span - 1].parts * of_span)
+            before += (size_t)s->spans[--span].parts * of_span;
+        if (span == 0) return;
+        it.span = &s->spans[span - 1];
+        rest = i - before;
+        it.part = (uint32_t)(rest / of_span);
+        it.index = (uint32_t)(rest % of_span);
+        it.kv_head = it.index / of_key;
+        it.head = it.kv_head * group + it.index % of_key * heads;
+        it.heads = BG_MIN(heads, (it.kv_head + 1) * group - it.head);
         run_item(s, &it, &s->members[member]);
     }
 }

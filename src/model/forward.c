@@ -252,7 +252,7 @@ static void layer_run(const worker *w, uint32_t layer, columns *c)
     column_barrier(w);
     project(w, layer);
     bg_team_barrier(s->team);
-    bg_attention_run(w->p, layer, w->member, w->size);
+    bg_attention_run(w->p, layer, w->member);
     bg_team_barrier(s->team);
     if (layer + 1 == s->model->h.n_layer) *c = (columns){w->p->n_out, s->out};
     encode_columns(w, c, s->att, s->q_width, slots_of(s, layer, out, 1, c->n));

@@ -101,6 +101,9 @@ static void lay_out(bg_session *s, cursor *c)
     s->pos = take(c, n, sizeof *s->pos);
     s->out = take(c, n, sizeof *s->out);
     s->spans = take(c, n, sizeof *s->spans);
+    s->parts = take(c, bg_attention_part_rows(s), (s->value_width + 2) * sizeof(float));
+    s->parts_done = take(c, bg_attention_part_items(s), sizeof *s->parts_done);
+    s->next_item = take(c, h->n_layer, sizeof *s->next_item);
     s->members = take(c, (size_t)members, sizeof *s->members);
     for (int i = 0; i < members; i++) {
         bg_member_scratch own = {0};
@@ -108,9 +111,8 @@ static void lay_out(bg_session *s, cursor *c)
         own.x = take(c, h->n_embd, sizeof(float));
         own.turn = take(c, h->rope_dim, sizeof(float));
         for (unsigned j = 0; j < s->n_slots; j++) own.act[j] = take(c, 1, bytes[j]);
-        own.q = take(c, BG_ATT_ROWS, h->head_dim * sizeof(float));
-        own.scores = take(c, BG_ATT_ROWS, BG_ATT_BLOCK * sizeof(float));
-        own.out = take(c, BG_ATT_ROWS, s->value_width * sizeof(float));
+        own.out = take(c, BG_ATT_ROWS, (s->value_width + 2) * sizeof(float));
+        own.attend = take(c, 1, bg_attend_scratch(h->head_dim));
         if (c->base) s->members[i] = own;
     }
 }
@@ -143,6 +145,7 @@ bg_status bg_session_open(bg_session **out, const bg_model *m, const bg_session_
     s->team = o->team;
     s->isa = o->isa;
     s->vec = bg_vecops_get(o->isa);
+    s->attend = bg_attend_get(o->isa);
     s->n_ctx = o->n_ctx ? o->n_ctx : m->h.n_ctx_train;
     s->n_batch = o->n_batch ? o->n_batch : 512;
     s->n_seq = o->n_seq ? o->n_seq : 1;
@@ -212,15 +215,14 @@ static bg_status place(bg_session *s, const bg_batch *b, bg_error *err)
 /* Cuts the batch into runs of one sequence, short enough for one attention item. */
 static size_t find_spans(bg_session *s, const bg_batch *b)
 {
-    const bg_hparams *h = &s->model->h;
-    uint32_t group = h->n_head / h->n_head_kv, most = BG_MAX(BG_ATT_ROWS / group, 1u);
+    uint32_t most = bg_attention_span(s);
     size_t n = 0;
     for (uint32_t i = 0; i < b->n; i++) {
         uint32_t seq = sequence_of(b, i);
         if (n && s->spans[n - 1].seq == seq && s->spans[n - 1].count < most)
             s->spans[n - 1].count++;
         else
-            s->spans[n++] = (bg_span){i, 1, seq, s->pos[i]};
+            s->spans[n++] = (bg_span){.first = i, .count = 1, .seq = seq, .pos = s->pos[i]};
     }
     return n;
 }
@@ -231,6 +233,7 @@ bg_status bg_session_eval(bg_session *s, const bg_batch *b, float *logits, bg_er
     BG_TRY(check_batch(s, b, err));
     BG_TRY(place(s, b, err));
     p.n_spans = find_spans(s, b);
+    bg_attention_begin(s, b->n, p.n_spans);
     for (uint32_t i = 0; i < b->n; i++)
         if (b->want ? b->want[i] : i == b->n - 1) s->out[p.n_out++] = i;
     bg_team_run(s->team, bg_forward_run, &p);

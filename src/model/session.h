@@ -11,10 +11,7 @@
 #include "kernels/kernels.h"
 #include "model/model.h"
 
-enum {
-    BG_ATT_ROWS = 24,     /* (token, query head) pairs of one attention item */
-    BG_ATT_BLOCK = 128,   /* positions scored at once */
-};
+#include <stdatomic.h>
 
 /* Activation formats that the model's kernels read, each encoded once per input. */
 enum { BG_MAX_SLOTS = 4 };
@@ -29,20 +26,27 @@ typedef struct bg_matrix {
 
 static inline bg_op bg_op_for(size_t cols) { return cols == 1 ? BG_OP_GEMV : BG_OP_GEMM; }
 
-/* Consecutive tokens of one sequence: positions pos, pos + 1, ... */
-typedef struct bg_span { uint32_t first, count, seq, pos; } bg_span;
+/* Consecutive tokens of one sequence: positions pos, pos + 1, ... What they see is attended to in
+ * `parts` parts of `part` positions, whose results are kept from row part_row on. */
+typedef struct bg_span {
+    uint32_t first, count, seq, pos;
+    uint32_t parts, part;
+    size_t part_row;
+} bg_span;
 
 /* One member's own memory. */
 typedef struct bg_member_scratch {
     float *row;                      /* n_embd: a normalised token */
     float *x, *turn;                 /* as in the session, of a pass of one token */
     uint8_t *act[BG_MAX_SLOTS];
-    float *q, *scores, *out;         /* BG_ATT_ROWS rows of head_dim, BG_ATT_BLOCK, value_width */
+    float *out;                      /* of an attention item: rows, maxima and sums */
+    void *attend;                    /* its scratch memory */
 } bg_member_scratch;
 
 struct bg_session {
     const bg_model *model;
     const bg_vecops *vec;
+    bg_attend_fn *attend;
     bg_team *team;
     bg_isa isa;
     uint32_t n_ctx, n_batch, n_seq;
@@ -65,6 +69,9 @@ struct bg_session {
     uint8_t *act[BG_MAX_SLOTS];      /* encoded columns */
     uint32_t *pos, *out;             /* [n_batch] positions; tokens whose logits are wanted */
     bg_span *spans;                  /* [n_batch] */
+    float *parts;                    /* results of parts of attention: rows, maxima and sums */
+    _Atomic uint32_t *parts_done;    /* of each item whose positions are split */
+    _Atomic uint32_t *next_item;     /* of attention, by layer */
     bg_member_scratch *members;
 };
 
@@ -96,7 +103,14 @@ static inline uint16_t *bg_session_values(const bg_session *s, uint32_t layer, u
 /* The whole pass, run by every member of the team together. `user` is a bg_pass. */
 void bg_forward_run(void *user, int member, int size);
 
-/* att = softmax(q keys / sqrt(head_dim)) values of one layer, this member's part. */
-void bg_attention_run(const bg_pass *p, uint32_t layer, int member, int size);
+/* att = softmax(q keys / sqrt(head_dim)) values of one layer: as much of it as falls to this member.
+ * All members call it. */
+void bg_attention_run(const bg_pass *p, uint32_t layer, int member);
+/* Decides how the attention of a pass of n tokens is cut up. Before the pass. */
+void bg_attention_begin(bg_session *s, size_t n, size_t n_spans);
+/* Most tokens of a span; what `parts` (in rows of value_width + 2) and parts_done hold. */
+uint32_t bg_attention_span(const bg_session *s);
+size_t bg_attention_part_rows(const bg_session *s);
+size_t bg_attention_part_items(const bg_session *s);
 
 #endif

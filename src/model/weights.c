@@ -1,4 +1,5 @@
 /* Tensors: which a model must have, in which shape; opening, closing and asking. */
+#include "isa/attend.h"
 #include "model/model.h"
 
 #include <math.h>

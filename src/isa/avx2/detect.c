@@ -47,6 +47,7 @@ const bg_isa_code bg_isa_code_avx2 = {
     .n_kernels = BG_COUNT(kernels),
     .encode_q8_0 = bg_avx2_encode_q8_0,
     .encode_q8_k = bg_avx2_encode_q8_k,
+    .attend = bg_avx2_attend,
     .vec = &bg_vecops_avx2,
 };
 

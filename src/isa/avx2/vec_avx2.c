@@ -8,7 +8,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { LANES = 8, ROWS = 6 };
+enum { LANES = 8 };
 
 INLINE float sum8(__m256 v)
 {
@@ -167,55 +167,9 @@ static void to_f16(const float *in, uint16_t *out, size_t n)
     for (; i < n; i++) out[i] = _cvtss_sh(in[i], _MM_FROUND_TO_NEAREST_INT);
 }
 
-INLINE __m256 half8(const uint16_t *p)
-{
-    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
-}
-
-/* `rows` (a constant up to ROWS once inlined) rows of 16 columns, held in registers. */
-INLINE void tile(size_t rows, const float *a, size_t lda, const uint16_t *b, size_t ldb, float *c,
-                 size_t ldc, size_t k, bool accumulate)
-{
-    __m256 left[ROWS], right[ROWS];
-    for (size_t i = 0; i < rows; i++) {
-        left[i] = accumulate ? _mm256_loadu_ps(c + i * ldc) : _mm256_setzero_ps();
-        right[i] = accumulate ? _mm256_loadu_ps(c + i * ldc + LANES) : _mm256_setzero_ps();
-    }
-    for (size_t l = 0; l < k; l++) {
-        __m256 b0 = half8(b + l * ldb), b1 = half8(b + l * ldb + LANES);
-        for (size_t i = 0; i < rows; i++) {
-            __m256 x = _mm256_broadcast_ss(a + i * lda + l);
-            left[i] = _mm256_fmadd_ps(x, b0, left[i]);
-            right[i] = _mm256_fmadd_ps(x, b1, right[i]);
-        }
-    }
-    for (size_t i = 0; i < rows; i++) {
-        _mm256_storeu_ps(c + i * ldc, left[i]);
-        _mm256_storeu_ps(c + i * ldc + LANES, right[i]);
-    }
-}
-
-static void gemm_f16(const float *a, size_t lda, const uint16_t *b, size_t ldb, float *c,
-                     size_t ldc, size_t m, size_t n, size_t k, bool accumulate)
-{
-    for (size_t j = 0; j < n; j += 2 * LANES)
-        for (size_t i = 0; i < m; i += ROWS) {
-            const float *ai = a + i * lda;
-            float *ci = c + i * ldc + j;
-            switch (m - i) {
-            case 1: tile(1, ai, lda, b + j, ldb, ci, ldc, k, accumulate); break;
-            case 2: tile(2, ai, lda, b + j, ldb, ci, ldc, k, accumulate); break;
-            case 3: tile(3, ai, lda, b + j, ldb, ci, ldc, k, accumulate); break;
-            case 4: tile(4, ai, lda, b + j, ldb, ci, ldc, k, accumulate); break;
-            case 5: tile(5, ai, lda, b + j, ldb, ci, ldc, k, accumulate); break;
-            default: tile(ROWS, ai, lda, b + j, ldb, ci, ldc, k, accumulate); break;
-            }
-        }
-}
-
 const bg_vecops bg_vecops_avx2 = {
     .add = add, .scale = scale, .max = max, .exp_sum = exp_sum, .rmsnorm = rmsnorm,
-    .silu_mul = silu_mul, .rope = rope, .to_f16 = to_f16, .gemm_f16 = gemm_f16,
+    .silu_mul = silu_mul, .rope = rope, .to_f16 = to_f16,
 };
 
 #endif

@@ -211,5 +211,6 @@ const bg_isa_code bg_isa_code_ref = {
     .encode_q8_0 = bg_ref_encode_q8_0,
     .encode_q8_k = bg_ref_encode_q8_k,
     .encode_bf16 = bg_ref_encode_bf16,
+    .attend = bg_ref_attend,
     .vec = &bg_vecops_ref,
 };

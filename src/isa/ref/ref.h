@@ -10,5 +10,6 @@
 void bg_ref_matmul(bg_format format, bg_format activation, bool magnitude, const bg_matmul *args);
 
 bg_encode_fn bg_ref_encode_q8_0, bg_ref_encode_q8_k, bg_ref_encode_bf16;
+bg_attend_fn bg_ref_attend;
 
 #endif

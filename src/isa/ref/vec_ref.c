@@ -56,18 +56,7 @@ static void to_f16(const float *in, uint16_t *out, size_t n)
     for (size_t i = 0; i < n; i++) out[i] = bg_f32_to_f16(in[i]);
 }
 
-static void gemm_f16(const float *a, size_t lda, const uint16_t *b, size_t ldb, float *c,
-                     size_t ldc, size_t m, size_t n, size_t k, bool accumulate)
-{
-    for (size_t j = 0; j < n; j++)
-        for (size_t i = 0; i < m; i++) {
-            float sum = accumulate ? c[i * ldc + j] : 0.0f;
-            for (size_t l = 0; l < k; l++) sum += a[i * lda + l] * bg_f16_to_f32(b[l * ldb + j]);
-            c[i * ldc + j] = sum;
-        }
-}
-
 const bg_vecops bg_vecops_ref = {
     .add = add, .scale = scale, .max = max, .exp_sum = exp_sum, .rmsnorm = rmsnorm,
-    .silu_mul = silu_mul, .rope = rope, .to_f16 = to_f16, .gemm_f16 = gemm_f16,
+    .silu_mul = silu_mul, .rope = rope, .to_f16 = to_f16,
 };

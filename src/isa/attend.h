@@ -1,0 +1,46 @@
+/* attend.h: attention of a few queries, one function an instruction set. Internal. */
+#ifndef BG_ATTEND_H
+#define BG_ATTEND_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    BG_KV_PANEL = 16,     /* positions of a KV cache are kept in panels of this many */
+    BG_ATT_ROWS = 256,    /* most queries (tokens * heads) of one bg_attend */
+    BG_ATT_BLOCK = 128,   /* positions that are scored at once */
+};
+
+/* Attention of `heads` query heads, which share a key head, of `tokens` consecutive tokens, to the
+ * positions begin <= j < end. The token at position p sees those up to p. Row t * heads + h of the
+ * results belongs to token t and head h:
+ *     score[j] = log2(e) / sqrt(dim) * (q . key[j])
+ *     max = the largest score; sum = sum of 2^(score[j] - max);
+ *     out = sum of 2^(score[j] - max) * value[j]
+ * A row that sees none has max -infinity and the rest 0. Same arguments give the same bits. */
+typedef struct bg_attend {
+    const float *q;               /* of token 0: [heads][dim], */
+    size_t q_stride;              /* this many floats from token to token */
+    size_t tokens, heads, dim;
+    size_t value_width;           /* dim rounded up to 16 */
+    const uint16_t *keys;         /* halves, [positions / 16][dim][16] */
+    const uint16_t *values;       /* halves, [positions][value_width] */
+    size_t pos;                   /* of token 0 */
+    size_t begin, end;            /* begin is a multiple of BG_KV_PANEL, end > begin */
+    float *out, *max, *sum;       /* [rows][value_width], [rows], [rows] */
+    void *scratch;                /* bg_attend_scratch bytes, 64-byte aligned */
+} bg_attend;
+
+typedef void bg_attend_fn(const bg_attend *a);
+
+/* Enough for every set. */
+static inline size_t bg_attend_scratch(size_t dim)
+{
+    enum { STRIP = 32 };          /* rows whose scores are kept, and what dimensions are padded to */
+    size_t width = (dim + STRIP - 1) / STRIP * STRIP;
+    return BG_ATT_ROWS * width * sizeof(float) +                 /* queries */
+           2 * BG_ATT_BLOCK * width * sizeof(uint16_t) +         /* a block's keys and values */
+           STRIP * BG_ATT_BLOCK * (sizeof(float) + sizeof(uint16_t));
+}
+
+#endif

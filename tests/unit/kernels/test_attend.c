@@ -1,0 +1,170 @@
+/* Attention of every instruction set against softmax in double precision. */
+#include "test.h"
+
+#include "kernels/kernels.h"
+
+#include "base/base.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+typedef struct shape { size_t tokens, heads, dim, pos, begin, end; } shape;
+
+/* One problem, its truth, and guards around what is written. */
+typedef struct problem {
+    shape s;
+    size_t positions, value_width, rows;
+    float *q;
+    uint16_t *keys, *values;
+    double *out, *log_sum;       /* normalised; log2 of the sum of 2^score */
+} problem;
+
+static float number(bg_rng *rng) { return (float)bg_rng_normal(rng); }
+
+static double key_at(const problem *p, size_t j, size_t d)
+{
+    size_t panel = j / BG_KV_PANEL * BG_KV_PANEL * p->s.dim;
+    return (double)bg_f16_to_f32(p->keys[panel + d * BG_KV_PANEL + j % BG_KV_PANEL]);
+}
+
+static void solve_row(problem *p, size_t row)
+{
+    size_t dim = p->s.dim, last = p->s.pos + row / p->s.heads;
+    const float *q = p->q + row * dim;
+    double *out = p->out + row * dim, sum = 0;
+    for (size_t j = p->s.begin; j < p->s.end && j <= last; j++) {
+        double score = 0, weight;
+        for (size_t d = 0; d < dim; d++) score += (double)q[d] * key_at(p, j, d);
+        weight = exp(score / sqrt((double)dim));
+        sum += weight;
+        for (size_t d = 0; d < dim; d++)
+            out[d] += weight * (double)bg_f16_to_f32(p->values[j * p->value_width + d]);
+    }
+    for (size_t d = 0; d < dim && sum > 0; d++) out[d] /= sum;
+    p->log_sum[row] = log2(sum);
+}
+
+static problem make(shape s)
+{
+    problem p = {.s = s, .value_width = (s.dim + 15) / 16 * 16, .rows = s.tokens * s.heads};
+    bg_rng rng;
+    bg_rng_seed(&rng, s.dim);
+    p.positions = (s.pos + s.tokens + 15) / 16 * 16;
+    p.q = bg_alloc(p.rows * s.dim, sizeof *p.q);
+    p.keys = bg_alloc(p.positions * s.dim, sizeof *p.keys);
+    p.values = bg_alloc(p.positions * p.value_width, sizeof *p.values);
+    p.out = bg_alloc(p.rows * s.dim, sizeof *p.out);
+    p.log_sum = bg_alloc(p.rows, sizeof *p.log_sum);
+    for (size_t i = 0; i < p.rows * s.dim; i++) p.q[i] = number(&rng);
+    for (size_t i = 0; i < p.positions * s.dim; i++) p.keys[i] = bg_f32_to_f16(number(&rng));
+    for (size_t j = 0; j < p.positions; j++)
+        for (size_t d = 0; d < s.dim; d++)
+            p.values[j * p.value_width + d] = bg_f32_to_f16(number(&rng));
+    for (size_t r = 0; r < p.rows; r++) solve_row(&p, r);
+    return p;
+}
+
+static void drop(problem *p)
+{
+    bg_free(p->q), bg_free(p->keys), bg_free(p->values), bg_free(p->out), bg_free(p->log_sum);
+}
+
+static bg_attend arguments(const problem *p, float *out)
+{
+    return (bg_attend){
+        .q = p->q, .q_stride = p->s.heads * p->s.dim, .tokens = p->s.tokens, .heads = p->s.heads,
+        .dim = p->s.dim, .value_width = p->value_width, .keys = p->keys, .values = p->values,
+        .pos = p->s.pos, .begin = p->s.begin, .end = p->s.end, .out = out,
+        .max = out + p->rows * p->value_width, .sum = out + p->rows * (p->value_width + 1),
+    };
+}
+
+/* bfloat16 keeps 8 bits of queries, keys, values and weights. */
+static double tolerance(size_t isa)
+{
+    return strstr(bg_isa_name((bg_isa)isa), "bf16") || strstr(bg_isa_name((bg_isa)isa), "amx")
+               ? 2e-2 : 2e-5;
+}
+
+static void check(bg_isa isa, const problem *p)
+{
+    size_t floats = p->rows * (p->value_width + 2);
+    float *out = bg_alloc(floats + 16, sizeof *out);
+    bg_attend a = arguments(p, out);
+    double off = 0, limit = tolerance((size_t)isa);
+    a.scratch = aligned_alloc(64, (bg_attend_scratch(p->s.dim) + 63) / 64 * 64);
+    memset(a.scratch, 0xff, bg_attend_scratch(p->s.dim)); /* not numbers */
+    for (size_t i = 0; i < 16; i++) out[floats + i] = 7;
+    bg_attend_get(isa)(&a);
+    for (size_t r = 0; r < p->rows; r++) {
+        if (a.sum[r] == 0) {
+            assert_true(isinf(a.max[r]) && a.max[r] < 0 && isinf(p->log_sum[r]));
+            for (size_t d = 0; d < p->s.dim; d++) assert_true(out[r * p->value_width + d] == 0);
+            continue;
+        }
+        off = fmax(off, fabs((double)a.max[r] + log2((double)a.sum[r]) - p->log_sum[r]));
+        for (size_t d = 0; d < p->s.dim; d++)
+            off = fmax(off, fabs((double)out[r * p->value_width + d] / (double)a.sum[r] -
+                                 p->out[r * p->s.dim + d]));
+    }
+    if (!(off < limit))
+        fail_msg("%s, %zu tokens of %zu heads of %zu at %zu, positions %zu to %zu: off by %g",
+                 bg_isa_name(isa), p->s.tokens, p->s.heads, p->s.dim, p->s.pos, p->s.begin,
+                 p->s.end, off);
+    for (size_t i = 0; i < 16; i++) assert_true(out[floats + i] == 7);
+    free(a.scratch);
+    bg_free(out);
+}
+
+static void matches_softmax(void **state)
+{
+    static const shape shapes[] = {
+        {1, 1, 64, 0, 0, 1},       {1, 8, 64, 130, 0, 131},   {1, 5, 128, 700, 256, 512},
+        {32, 8, 64, 100, 0, 132},  {64, 4, 32, 0, 0, 64},     {33, 7, 80, 0, 0, 33},
+        {17, 1, 22, 300, 0, 317},  {16, 2, 2, 9, 0, 25},      {3, 12, 96, 250, 128, 253},
+        {40, 6, 16, 120, 128, 160}, {256, 1, 48, 3, 0, 259},  {1, 32, 64, 40, 0, 41},
+    };
+    (void)state;
+    for (size_t i = 0; i < BG_COUNT(shapes); i++) {
+        problem p = make(shapes[i]);
+        for (int isa = 0; isa < BG_ISA_COUNT; isa++)
+            if (bg_isa_usable((bg_isa)isa, NULL)) check((bg_isa)isa, &p);
+        drop(&p);
+    }
+}
+
+/* Scores far apart, and what is not a number, in one query of several. */
+static void extremes(void **state)
+{
+    problem p = make((shape){20, 2, 32, 200, 0, 220});
+    (void)state;
+    for (size_t d = 0; d < 32; d++) p.q[7 * 32 + d] *= 3000;
+    p.q[9 * 32] = NAN;
+    for (int isa = 0; isa < BG_ISA_COUNT; isa++) {
+        float *out;
+        bg_attend a;
+        if (!bg_isa_usable((bg_isa)isa, NULL)) continue;
+        out = bg_alloc(p.rows * (p.value_width + 2), sizeof *out);
+        a = arguments(&p, out);
+        a.scratch = aligned_alloc(64, (bg_attend_scratch(32) + 63) / 64 * 64);
+        bg_attend_get((bg_isa)isa)(&a);
+        for (size_t r = 0; r < p.rows; r++) {
+            bool right = true;
+            for (size_t d = 0; d < 32; d++)
+                right &= isfinite(out[r * p.value_width + d] / a.sum[r]) != 0;
+            assert_true(right == (r != 9));
+        }
+        assert_true(a.sum[7] >= 1 && a.sum[7] < 1.5f); /* one position has all the weight */
+        free(a.scratch);
+        bg_free(out);
+    }
+    drop(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(matches_softmax), cmocka_unit_test(extremes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
