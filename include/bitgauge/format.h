@@ -90,6 +90,17 @@ bg_status bg_pack_matrix(const bg_format_info *f, const void *src, void *dst, si
 /* One row of a packed matrix, as GGUF blocks again. */
 void bg_unpack_row(const bg_format_info *f, const void *packed, size_t row, size_t k, void *out);
 
+/* Random weights for models that have none: about normal, with this standard deviation, in blocks
+ * that the format's own encoder wrote. A few thousand of them are made once and then repeated in
+ * random order, which is as fast as memory. */
+#define BG_RANDOM_SIGMA 0.02
+typedef struct bg_random_blocks bg_random_blocks;
+bg_status bg_random_blocks_new(bg_random_blocks **r, const bg_format_info *f, bg_error *err);
+void bg_random_blocks_free(bg_random_blocks **r);
+/* Fills whole blocks; the same seed gives the same, whatever the team's size. */
+void bg_random_blocks_fill(const bg_random_blocks *r, void *out, size_t bytes, uint64_t seed,
+                           struct bg_team *team);
+
 #ifdef __cplusplus
 }
 #endif

@@ -116,6 +116,9 @@ bg_status bg_gguf_writer_data(bg_gguf_writer *w, const void *data, size_t bytes,
 /* Checks that every tensor got its data, then makes the file appear. Frees w either way. */
 bg_status bg_gguf_writer_finish(bg_gguf_writer **w, bg_error *err);
 void bg_gguf_writer_discard(bg_gguf_writer **w);
+/* Instead of finish, for a writer without a path: a file `name` as it was declared, in memory and
+ * without the tensors' data, which is NULL. Frees w either way. */
+bg_status bg_gguf_writer_describe(bg_gguf_writer **w, const char *name, bg_gguf **g, bg_error *err);
 
 #ifdef __cplusplus
 }

@@ -42,7 +42,7 @@ static void count_tensors(bg_info *info)
     qsort(info->types, info->n_types, sizeof info->types[0], most_bytes);
 }
 
-static void find_out(bg_info *info)
+static void find_out(bg_info *info, const bg_shape *shape)
 {
     const bg_gguf *g = info->g;
     const bg_gguf_value *tokens = bg_gguf_find(g, "tokenizer.ggml.tokens");
@@ -59,7 +59,8 @@ static void find_out(bg_info *info)
     info->n_vocab = tokens && tokens->type == BG_GGUF_ARRAY ? tokens->count
                                                             : number(info, "vocab_size");
     count_tensors(info);
-    info->runs = bg_model_open(&m, bg_gguf_path(g), &info->why_not) == BG_OK;
+    info->runs = shape || bg_model_open(&m, bg_gguf_path(g), &info->why_not) == BG_OK;
+    info->remark = shape ? bg_shape_remark(shape) : NULL;
     bg_model_close(&m);
 }
 
@@ -241,7 +242,8 @@ static int print_text(const bg_info *info, bool tensors)
     append_shape(&out, info);
     append_tokenizer(&out, info);
     append_sizes(&out, info);
-    if (info->runs) bg_text_printf(&out, "  %-14syes\n", "runs here");
+    if (info->remark) bg_text_printf(&out, "  %-14s%s\n", "runs here", info->remark);
+    else if (info->runs) bg_text_printf(&out, "  %-14syes\n", "runs here");
     else bg_text_printf(&out, "  %-14sno: %s\n", "runs here", info->why_not.message);
     append_metadata(&out, info->g);
     if (tensors) append_tensors(&out, info->g);
@@ -257,31 +259,46 @@ static int print_text(const bg_info *info, bool tensors)
 
 int bg_cmd_info(int argc, char **argv)
 {
-    bool json = false, tensors = false;
+    bool json = false, tensors = false, list = false;
+    const char *shape_name = NULL;
     const bg_opt options[] = {
         {.type = BG_OPT_FLAG, .names = "--tensors", .help = "list the tensors too", .target = &tensors},
+        {.type = BG_OPT_TEXT, .names = "--shape", .metavar = "NAME", .target = &shape_name,
+         .help = "a known model, as its F16 file would be"},
+        {.type = BG_OPT_FLAG, .names = "--list-shapes", .help = "list the known models",
+         .target = &list},
         {.type = BG_OPT_FLAG, .names = "--json", .help = "print JSON", .target = &json},
     };
     const bg_opt_spec spec = {
         .command = "info", .usage = "[FILE] [options]",
-        .summary = "Shows what a GGUF file holds, and whether bitgauge can run it.",
-        .examples = "  bitgauge info model.gguf\n  bitgauge info model.gguf --tensors --json\n",
+        .summary = "Shows what a GGUF file holds, and whether bitgauge can run it. --list-shapes "
+                   "lists the\nmodels whose sizes are known: they can be timed without their "
+                   "weights (--shape).",
+        .examples = "  bitgauge info model.gguf\n  bitgauge info model.gguf --tensors --json\n"
+                    "  bitgauge info --shape codellama-34b\n",
         .options = options, .n_options = BG_COUNT(options), .max_words = 1,
     };
     const char *word = NULL;
     bg_gguf *g = NULL;
+    bg_shape *shape = NULL;
     char *path = NULL;
     bg_error err;
     bg_status s;
     int status = bg_opt_parse(&spec, argc, argv, &word, NULL);
     if (status >= 0) return status;
-    s = bg_cli_model_path(word, &path, &err);
-    if (s == BG_OK) s = bg_gguf_open(&g, path, &err);
-    bg_free(path);
+    if (list) return bg_cli_list_shapes(json);
+    if (shape_name) {
+        s = bg_shape_open(&shape, shape_name, &err);
+    } else {
+        s = bg_cli_model_path(word, &path, &err);
+        if (s == BG_OK) s = bg_gguf_open(&g, path, &err);
+        bg_free(path);
+    }
     if (s != BG_OK) return bg_cli_fail(&err);
-    bg_info info = {.g = g};
-    find_out(&info);
+    bg_info info = {.g = shape ? bg_shape_gguf(shape) : g};
+    find_out(&info, shape);
     status = json ? bg_info_print_json(&info, tensors) : print_text(&info, tensors);
     bg_gguf_close(&g);
+    bg_shape_close(&shape);
     return status;
 }

@@ -1,5 +1,6 @@
 #include "bitgauge/machine.h"
 #include "bitgauge/model.h"
+#include "bitgauge/shape.h"
 #include "cli/json.h"
 
 #include <stdlib.h>
@@ -8,8 +9,8 @@
 typedef struct request {
     const char *in, *out;
     const bg_scheme *scheme;
-    const char *imatrix;
-    int threads;
+    const char *imatrix, *shape;
+    int threads, layers;
     bool json;
 } request;
 
@@ -40,6 +41,29 @@ static int print_summary(const request *r, const bg_quantize_plan *p, int thread
     return BG_EXIT_OK;
 }
 
+/* Random weights, in no other source's place. */
+static bg_status write_shape(const request *r, bg_quantize_plan *plan, int *threads, bg_error *err)
+{
+    bg_cli_progress progress = {.what = "writing"};
+    bg_machine *machine = NULL;
+    bg_team *team = NULL;
+    bg_shape *shape;
+    bg_status s = bg_shape_open(&shape, r->shape, err);
+    if (s == BG_OK && r->layers) s = bg_shape_cut(shape, (uint32_t)r->layers, err);
+    if (s == BG_OK) s = bg_quantize_plan_file(plan, bg_shape_gguf(shape), r->scheme, err);
+    if (s == BG_OK) s = bg_cli_team(r->threads, &machine, &team, err);
+    if (s == BG_OK) {
+        *threads = bg_team_size(team);
+        bg_cli_catch_interrupt();
+        s = bg_shape_write(shape, r->out, r->scheme, team, show, &progress, err);
+        bg_cli_progress_end(&progress);
+    }
+    bg_team_close(&team);
+    bg_machine_close(&machine);
+    bg_shape_close(&shape);
+    return s;
+}
+
 static bg_status quantize(const request *r, bg_quantize_plan *plan, int *threads, bg_error *err)
 {
     bg_cli_progress progress = {.what = "quantizing"};
@@ -64,12 +88,54 @@ static bg_status quantize(const request *r, bg_quantize_plan *plan, int *threads
     return s;
 }
 
+/* A number of threads may come last, where llama-quantize has it. */
+static bg_status read_threads(request *r, const char *word, bg_error *err)
+{
+    char *end;
+    long n = word ? strtol(word, &end, 10) : 0;
+    if (!word) return BG_OK;
+    if (*end || n < 1 || n > 4096)
+        return bg_fail(err, BG_ERR_INPUT, NULL, "the number of threads is from 1 to 4096, not '%s'",
+                       word);
+    if (!r->threads) r->threads = (int)n;
+    return BG_OK;
+}
+
+/* IN OUT SCHEME [THREADS], or with --shape SCHEME OUT [THREADS]; there OUT may come first too. */
+static bg_status read_words(request *r, const char *const *words, size_t n, bg_error *err)
+{
+    bool swapped;
+    if (!r->shape) {
+        if (r->layers || n < 3)
+            return bg_fail(err, BG_ERR_INPUT, NULL, r->layers
+                           ? "--layers goes with --shape" : "too few arguments: give IN.gguf "
+                           "OUT.gguf SCHEME; see `bitgauge quantize --help`");
+        r->in = words[0];
+        r->out = words[1];
+        BG_TRY(read_threads(r, words[3], err));
+        return bg_scheme_parse(words[2], &r->scheme, err);
+    }
+    if (r->imatrix || n > 3)
+        return bg_fail(err, BG_ERR_INPUT, NULL, r->imatrix
+                       ? "random weights have no importance: leave --imatrix out"
+                       : "too many arguments: with --shape give SCHEME OUT.gguf");
+    swapped = !bg_scheme_find(words[0]) && bg_scheme_find(words[1]);
+    r->in = r->shape;
+    r->out = words[swapped ? 0 : 1];
+    BG_TRY(read_threads(r, words[2], err));
+    return bg_scheme_parse(words[swapped ? 1 : 0], &r->scheme, err);
+}
+
 int bg_cmd_quantize(int argc, char **argv)
 {
     request r = {0};
     const bg_opt options[] = {
         {.type = BG_OPT_TEXT, .names = "--imatrix", .metavar = "FILE", .target = &r.imatrix,
          .help = "importance matrix (llama-imatrix's GGUF or .dat file)"},
+        {.type = BG_OPT_TEXT, .names = "--shape", .metavar = "NAME", .target = &r.shape,
+         .help = "a known model with random weights, in place of IN.gguf"},
+        {.type = BG_OPT_INT, .names = "--layers", .metavar = "N", .target = &r.layers, .min = 1,
+         .max = 4096, .help = "of the shape, only the first N layers"},
         {.type = BG_OPT_INT, .names = "-t --threads", .metavar = "N", .target = &r.threads,
          .min = 1, .max = 4096, .help = "threads (default: one a usable core)"},
         {.type = BG_OPT_FLAG, .names = "--json", .target = &r.json, .help = "print JSON"},
@@ -77,31 +143,22 @@ int bg_cmd_quantize(int argc, char **argv)
     const bg_opt_spec spec = {
         .command = "quantize", .usage = "IN.gguf OUT.gguf SCHEME [THREADS] [options]",
         .summary = "Quantizes a model file. The metadata carries over, and llama.cpp loads the\n"
-                   "result. `bitgauge schemes` lists the schemes.",
+                   "result. `bitgauge schemes` lists the schemes. With --shape NAME SCHEME OUT.gguf "
+                   "it\nwrites a file to time: random weights, no vocabulary.",
         .examples = "  bitgauge quantize model-f16.gguf model-q4_k_m.gguf Q4_K_M\n"
-                    "  bitgauge quantize model-f16.gguf small.gguf Q2_K --imatrix imatrix.gguf\n",
-        .options = options, .n_options = BG_COUNT(options), .min_words = 3, .max_words = 4,
+                    "  bitgauge quantize model-f16.gguf small.gguf Q2_K --imatrix imatrix.gguf\n"
+                    "  bitgauge quantize --shape tinyllama-1.1b Q4_K_M random.gguf\n",
+        .options = options, .n_options = BG_COUNT(options), .min_words = 2, .max_words = 4,
     };
     const char *words[4] = {0};
     bg_quantize_plan plan;
     bg_error err;
-    int threads = 1, status = bg_opt_parse(&spec, argc, argv, words, NULL);
+    size_t n = 0;
+    int threads = 1, status = bg_opt_parse(&spec, argc, argv, words, &n);
     uint64_t start = bg_clock_ns();
     if (status >= 0) return status;
-    r.in = words[0];
-    r.out = words[1];
-    if (words[3]) { /* where llama-quantize has it */
-        char *end;
-        long n = strtol(words[3], &end, 10);
-        if (*end || n < 1 || n > 4096) {
-            fprintf(stderr, "bitgauge quantize: the number of threads is from 1 to 4096, not '%s'\n",
-                    words[3]);
-            return BG_EXIT_MISUSE;
-        }
-        if (!r.threads) r.threads = (int)n;
-    }
-    if (bg_scheme_parse(words[2], &r.scheme, &err) != BG_OK ||
-        quantize(&r, &plan, &threads, &err) != BG_OK)
+    if (read_words(&r, words, n, &err) != BG_OK ||
+        (r.shape ? write_shape : quantize)(&r, &plan, &threads, &err) != BG_OK)
         return bg_cli_fail(&err);
     return print_summary(&r, &plan, threads, (double)(bg_clock_ns() - start) * 1e-9);
 }

@@ -3,6 +3,7 @@
 #define BG_CLI_INFO_H
 
 #include "bitgauge/model.h"
+#include "bitgauge/shape.h"
 #include "cli/json.h"
 
 enum { BG_INFO_TYPES = 64 }; /* more than GGUF has */
@@ -20,8 +21,10 @@ typedef struct bg_info {
     size_t n_types;
     bool runs;
     bg_error why_not;        /* when it does not run */
+    const char *remark;      /* what runs in its place, or NULL */
 } bg_info;
 
 int bg_info_print_json(const bg_info *info, bool tensors);
+int bg_cli_list_shapes(bool json);
 
 #endif

@@ -23,6 +23,7 @@ enum {
 
 struct bg_gguf {
     bg_map map;              /* empty when the memory is the caller's */
+    bg_text header;          /* or this, of a file that has no data */
     const uint8_t *data;
     size_t size;
     char *path;
@@ -47,6 +48,9 @@ const bg_gguf_tensor_type *bg_gguf_tensor_type_get(uint32_t id); /* NULL: unknow
 
 /* Bytes of one value of a fixed-size type; 0 for strings, arrays and unknown types. */
 size_t bg_gguf_type_bytes(uint32_t type);
+
+/* Opens the header of a file that has no data; takes the text. */
+bg_status bg_gguf_open_header(bg_gguf **g, bg_text *header, const char *name, bg_error *err);
 
 uint32_t bg_gguf_read_u32(const uint8_t *p);
 uint64_t bg_gguf_read_u64(const uint8_t *p);

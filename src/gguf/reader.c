@@ -293,6 +293,7 @@ static bg_status place_tensors(cursor *c)
             return bg_fail(c->err, BG_ERR_INPUT, g->path, "tensor '%.120s' begins at offset %zu, "
                            "which is no multiple of %zu: the file is damaged", t->name, offset,
                            g->alignment);
+        if (g->header.data) continue; /* described only */
         if (__builtin_add_overflow(data_start, offset, &begin) ||
             __builtin_add_overflow(begin, t->bytes, &end))
             end = SIZE_MAX;
@@ -393,7 +394,8 @@ static bg_status parse(bg_gguf *g, bg_error *err)
     return index_tensors(&c);
 }
 
-static bg_status open_map(bg_gguf **out, bg_map map, const void *data, size_t size,
+/* `header` is NULL or what data points at; it is taken. */
+static bg_status open_map(bg_gguf **out, bg_map map, bg_text *header, const void *data, size_t size,
                           const char *name, bg_error *err)
 {
     bg_gguf *g = bg_alloc(1, sizeof *g);
@@ -404,6 +406,10 @@ static bg_status open_map(bg_gguf **out, bg_map map, const void *data, size_t si
         return bg_fail_nomem(err, name, sizeof *g);
     }
     g->map = map;
+    if (header) {
+        g->header = *header;
+        *header = (bg_text){0};
+    }
     g->data = data;
     g->size = size;
     g->path = bg_strdup(name);
@@ -418,13 +424,18 @@ bg_status bg_gguf_open(bg_gguf **g, const char *path, bg_error *err)
     bg_map map;
     *g = NULL;
     BG_TRY(bg_map_open(&map, path, err));
-    return open_map(g, map, map.data, map.size, path, err);
+    return open_map(g, map, NULL, map.data, map.size, path, err);
 }
 
 bg_status bg_gguf_open_memory(bg_gguf **g, const void *data, size_t size, const char *name,
                               bg_error *err)
 {
-    return open_map(g, (bg_map){0}, data, size, name, err);
+    return open_map(g, (bg_map){0}, NULL, data, size, name, err);
+}
+
+bg_status bg_gguf_open_header(bg_gguf **g, bg_text *header, const char *name, bg_error *err)
+{
+    return open_map(g, (bg_map){0}, header, header->data, header->length, name, err);
 }
 
 void bg_gguf_release(const bg_gguf *g, const void *data, size_t bytes)
@@ -448,6 +459,7 @@ void bg_gguf_close(bg_gguf **out)
     bg_free(g->tensors);
     bg_free(g->path);
     bg_map_close(&g->map);
+    bg_text_fini(&g->header);
     bg_free(g);
     *out = NULL;
 }

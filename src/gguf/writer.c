@@ -13,6 +13,7 @@ typedef struct entry {
 
 struct bg_gguf_writer {
     bg_outfile *out;         /* NULL: nothing is written */
+    bg_text *header;         /* where the header goes instead, or NULL */
     char *path;
     entry *entries;
     size_t n_entries, entries_capacity;
@@ -236,6 +237,7 @@ size_t bg_gguf_writer_file_bytes(const bg_gguf_writer *w)
 /* Every write goes through here: what the disk refuses is an error at once, not after hours. */
 static bg_status emit(bg_gguf_writer *w, const void *data, size_t bytes, bg_error *err)
 {
+    if (w->header) bg_text_append(w->header, data, bytes);
     if (!w->out || bytes == 0) return BG_OK;
     errno = 0;
     if (fwrite(data, 1, bytes, bg_outfile_stream(w->out)) == bytes) return BG_OK;
@@ -317,5 +319,20 @@ bg_status bg_gguf_writer_finish(bg_gguf_writer **out, bg_error *err)
                     w->tensors[w->tensor].name);
     if (s == BG_OK && w->out) s = bg_outfile_commit(&w->out, err);
     bg_gguf_writer_discard(out);
+    return s;
+}
+
+bg_status bg_gguf_writer_describe(bg_gguf_writer **out, const char *name, bg_gguf **g,
+                                  bg_error *err)
+{
+    bg_text header = {0};
+    bg_status s;
+    *g = NULL;
+    (*out)->header = &header;
+    s = emit_header(*out, err);
+    bg_gguf_writer_discard(out);
+    if (s == BG_OK && header.failed) s = bg_fail_nomem(err, name, header.length);
+    if (s == BG_OK) s = bg_gguf_open_header(g, &header, name, err);
+    bg_text_fini(&header);
     return s;
 }

@@ -1,6 +1,7 @@
-/* From a GGUF file to a GGUF file, a piece of a tensor at a time. */
+/* From a GGUF file, or from none, to a GGUF file, a piece of a tensor at a time. */
 #include "base/file.h"
 #include "base/team.h"
+#include "bitgauge/shape.h"
 #include "model/model.h"
 
 #include <string.h>
@@ -132,6 +133,8 @@ typedef struct job {
     uint8_t *buffer;
     size_t buffer_bytes;
     uint64_t done, all;      /* weights */
+    bg_random_blocks *random;     /* of the format that came last, where there is no data */
+    bg_format random_format;
 } job;
 
 static bg_status step(job *j, uint64_t weights, bg_error *err)
@@ -175,6 +178,34 @@ static bg_status write_matrix(job *j, const bg_tensor *from, const bg_tensor *to
     return BG_OK;
 }
 
+static bg_status write_random(job *j, const bg_tensor *to, size_t index, bg_error *err)
+{
+    const bg_format_info *f = bg_format_get((int)to->format);
+    size_t most = PIECE_BYTES / f->block_bytes * f->block_bytes;
+    if (to->format != j->random_format) bg_random_blocks_free(&j->random);
+    if (!j->random) BG_TRY(bg_random_blocks_new(&j->random, f, err));
+    j->random_format = to->format;
+    BG_TRY(reserve(j, BG_MIN(most, to->bytes), err));
+    for (size_t at = 0; at < to->bytes; at += most) {
+        size_t some = BG_MIN(most, to->bytes - at);
+        bg_random_blocks_fill(j->random, j->buffer, some, (uint64_t)index << 40 ^ at, j->team);
+        BG_TRY(bg_gguf_writer_data(j->writer, j->buffer, some, err));
+        BG_TRY(step(j, some / f->block_bytes * f->block_weights, err));
+    }
+    return BG_OK;
+}
+
+/* Norms of one, biases of nothing. */
+static bg_status write_vector(job *j, const bg_tensor *to, bg_error *err)
+{
+    float *values, value = strstr(to->name, ".bias") ? 0 : 1;
+    BG_TRY(reserve(j, to->bytes, err));
+    values = (float *)(void *)j->buffer;
+    for (size_t i = 0; i < to->ne[0]; i++) values[i] = value;
+    BG_TRY(bg_gguf_writer_data(j->writer, j->buffer, to->bytes, err));
+    return step(j, to->ne[0], err);
+}
+
 static bg_status write_tensor(job *j, const bg_tensor *from, const bg_tensor *to, bg_error *err)
 {
     uint64_t experts = from->ne[2], matrices = experts * from->ne[3];
@@ -198,7 +229,9 @@ static bg_status write_tensors(job *j, bg_error *err)
         const bg_tensor *from = bg_gguf_tensor_at(j->g, i);
         bg_tensor to;
         BG_TRY(target_of(j->g, j->scheme, &facts, from, &to, NULL, err));
-        BG_TRY(write_tensor(j, from, &to, err));
+        if (from->data) BG_TRY(write_tensor(j, from, &to, err));
+        else if (to.n_dims == 1) BG_TRY(write_vector(j, &to, err));
+        else BG_TRY(write_random(j, &to, i, err));
     }
     return BG_OK;
 }
@@ -209,6 +242,24 @@ static bool same_file(const char *a, const char *b)
     return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
+/* All that follows the choice of a source; frees what the job holds. */
+static bg_status write_file(job *j, const char *out, bg_error *err)
+{
+    bg_quantize_plan plan;
+    bg_status s = bg_gguf_writer_open(&j->writer, out, err);
+    if (s == BG_OK) s = declare(j->writer, j->g, j->scheme, j->importance, &plan, err);
+    if (s == BG_OK && plan.n_requantized)
+        bg_log(BG_LOG_WARN, "%s: %u tensors are quantized already: quality will be lower than from "
+               "an F16 file", bg_gguf_path(j->g), plan.n_requantized);
+    j->all = plan.n_params;
+    if (s == BG_OK) s = write_tensors(j, err);
+    if (s == BG_OK) s = bg_gguf_writer_finish(&j->writer, err);
+    bg_gguf_writer_discard(&j->writer);
+    bg_random_blocks_free(&j->random);
+    bg_free(j->buffer);
+    return s;
+}
+
 bg_status bg_quantize_file(const char *in, const char *out, const bg_scheme *scheme,
                            const bg_importance *importance, struct bg_team *team,
                            bool (*progress)(void *user, double fraction), void *user, bg_error *err)
@@ -216,7 +267,6 @@ bg_status bg_quantize_file(const char *in, const char *out, const bg_scheme *sch
     job j = {.scheme = scheme, .importance = importance, .team = team, .progress = progress,
              .user = user};
     bg_gguf *g = NULL;
-    bg_quantize_plan plan;
     bg_status s;
     if (same_file(in, out))
         return bg_fail(err, BG_ERR_INPUT, out, "is the input itself: choose another name");
@@ -225,16 +275,16 @@ bg_status bg_quantize_file(const char *in, const char *out, const bg_scheme *sch
     s = importance ? bg_importance_check(importance, g, err) : BG_OK;
     if (s == BG_OK && bg_gguf_tensor_count(g) == 0)
         s = bg_fail(err, BG_ERR_INPUT, in, "has no tensors: give a model, not a vocabulary");
-    if (s == BG_OK) s = bg_gguf_writer_open(&j.writer, out, err);
-    if (s == BG_OK) s = declare(j.writer, g, scheme, importance, &plan, err);
-    if (s == BG_OK && plan.n_requantized)
-        bg_log(BG_LOG_WARN, "%s: %u tensors are quantized already: quality will be lower than from "
-               "an F16 file", in, plan.n_requantized);
-    j.all = plan.n_params;
-    if (s == BG_OK) s = write_tensors(&j, err);
-    if (s == BG_OK) s = bg_gguf_writer_finish(&j.writer, err);
-    bg_gguf_writer_discard(&j.writer);
-    bg_free(j.buffer);
+    if (s == BG_OK) s = write_file(&j, out, err);
     bg_gguf_close(&g);
     return s;
+}
+
+bg_status bg_shape_write(const bg_shape *s, const char *out, const bg_scheme *scheme,
+                         struct bg_team *team, bool (*progress)(void *user, double fraction),
+                         void *user, bg_error *err)
+{
+    job j = {.g = bg_shape_gguf(s), .scheme = scheme, .team = team, .progress = progress,
+             .user = user};
+    return write_file(&j, out, err);
 }
