@@ -3,7 +3,7 @@
 #define BITGAUGE_BENCH_H
 
 #include "bitgauge/machine.h"
-#include "bitgauge/model.h"
+#include "bitgauge/shape.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -28,7 +28,12 @@ typedef struct bg_bench_result {
     char roof[48];             /* "read L3"; empty when the roofs are not measured */
     double roof_tps;           /* tokens/s at the roof; NaN then */
     size_t batch;              /* tokens a batch of the prompt */
+    uint32_t layers_timed;     /* fewer than the model has: the times are predicted from these */
 } bg_bench_result;
+
+/* How much of a shape to hold to time it: `layers` (0: all that fit), in `share` of the memory that
+ * is free, and more than the last cache holds, so that they are read from where all would be. */
+bg_shape_sample bg_bench_sample(const bg_machine *machine, uint32_t layers, double share);
 
 /* samples_ns gets `reps` times. machine gives the roof where it was measured; may be NULL. */
 bg_status bg_bench_run(const bg_model *m, const bg_machine *machine, const bg_bench_test *test,

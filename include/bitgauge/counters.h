@@ -59,6 +59,8 @@ bg_status bg_counters_json(const bg_counters *c, char **counters, char **energy,
 
 /* Peak and current resident set of this process in bytes; 0 when unknown. */
 uint64_t bg_peak_rss(void);
+/* Lets the peak begin anew from what is resident now. false: this system cannot. */
+bool bg_peak_rss_reset(void);
 uint64_t bg_current_rss(void);
 
 #ifdef __cplusplus

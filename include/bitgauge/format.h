@@ -8,6 +8,8 @@
 
 #include "bitgauge/base.h"
 
+#include <stdbool.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -95,9 +97,10 @@ void bg_unpack_row(const bg_format_info *f, const void *packed, size_t row, size
  * random order, which is as fast as memory. */
 #define BG_RANDOM_SIGMA 0.02
 typedef struct bg_random_blocks bg_random_blocks;
-bg_status bg_random_blocks_new(bg_random_blocks **r, const bg_format_info *f, bg_error *err);
+bg_status bg_random_blocks_new(bg_random_blocks **r, const bg_format_info *f, bool packed,
+                               bg_error *err);
 void bg_random_blocks_free(bg_random_blocks **r);
-/* Fills whole blocks; the same seed gives the same, whatever the team's size. */
+/* Fills GGUF rows, or packed panels; the same seed gives the same, whatever the team's size. */
 void bg_random_blocks_fill(const bg_random_blocks *r, void *out, size_t bytes, uint64_t seed,
                            struct bg_team *team);
 

@@ -67,6 +67,12 @@ void bg_model_close(bg_model **m);
  * in place: their tensor's data is NULL from then on. May be called at any time by any thread. */
 bg_status bg_model_pack(const bg_model *m, struct bg_team *team, bg_error *err);
 
+/* Bytes of memory that bg_model_quantize would take for weights. */
+bg_status bg_model_plan_bytes(const bg_model *source, const bg_scheme *scheme, uint64_t *bytes,
+                              bg_error *err);
+/* Layers in memory: all, but for shapes (shape.h). */
+uint32_t bg_model_layers_held(const bg_model *m);
+
 const bg_hparams *bg_model_hparams(const bg_model *m);
 const bg_tokenizer *bg_model_tokenizer(const bg_model *m);     /* NULL: the file has none */
 const bg_gguf *bg_model_gguf(const bg_model *m);               /* of the source file */
@@ -131,6 +137,9 @@ void bg_session_close(bg_session **s);
 void bg_session_reset(bg_session *s, uint32_t seq);             /* forgets one sequence */
 size_t bg_session_kv_bytes(const bg_session *s);
 size_t bg_session_scratch_bytes(const bg_session *s);
+/* What the layers that the model does not hold would have taken in all evaluations so far: the time
+ * of those of the same formats that it holds, for each. 0 for a whole model. */
+double bg_session_skipped_seconds(const bg_session *s);
 
 /* One forward pass over n <= n_batch tokens. Token i belongs to sequence seq[i] (NULL: 0) and
  * takes that sequence's next position; it attends to all earlier ones of its sequence. Logits of

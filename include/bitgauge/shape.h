@@ -7,8 +7,7 @@
 #ifndef BITGAUGE_SHAPE_H
 #define BITGAUGE_SHAPE_H
 
-#include "bitgauge/gguf.h"
-#include "bitgauge/scheme.h"
+#include "bitgauge/model.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -44,6 +43,23 @@ void bg_shape_names_free(char **names, size_t n);
 bg_status bg_shape_write(const bg_shape *s, const char *out, const bg_scheme *scheme,
                          struct bg_team *team, bool (*progress)(void *user, double fraction),
                          void *user, bg_error *err);
+
+/* How much of it is held in memory. */
+typedef struct bg_shape_sample {
+    uint32_t layers;      /* so many; 0: all where they fit, else BG_SHAPE_LAYERS */
+    uint64_t min_bytes;   /* more layers, until their matrices take this: what no cache holds */
+    uint64_t max_bytes;   /* most of all weights; 0: no limit */
+} bg_shape_sample;
+enum { BG_SHAPE_LAYERS = 6 };
+
+/* A model without weights, which s must outlive; bg_model_quantize gives it random ones in the
+ * formats of a scheme. That model describes the whole (formats, bytes, operations), but when it
+ * holds fewer layers than it has, passes run through those alone, and their sessions predict what
+ * the others would take (bg_session_skipped_seconds). The last layer is among those held, and
+ * every kind of layer (by the formats of its matrices) is, as far as they suffice. Making it fails
+ * with BG_ERR_NOMEM when not even two layers fit max_bytes. */
+bg_status bg_model_open_shape(bg_model **m, const bg_shape *s, const bg_shape_sample *sample,
+                              bg_error *err);
 
 #ifdef __cplusplus
 }

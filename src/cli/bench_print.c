@@ -94,12 +94,19 @@ static bool add_extras(json_t *o, const bg_bench_line *l)
 {
     const bg_bench_result *r = l->result;
     json_t *scheme = l->scheme ? json_string(l->scheme) : json_null();
+    bool predicted = r->layers_timed < l->model_layers;
     return json_object_set_new(o, "scheme", scheme) == 0 &&
            json_object_set_new(o, "isa", json_string(bg_isa_name(l->test->isa))) == 0 &&
            json_object_set_new(o, "tier", json_string(r->tier)) == 0 &&
            json_object_set_new(o, "roof", *r->roof ? json_string(r->roof) : json_null()) == 0 &&
            json_object_set_new(o, "roof_ts", real_or_null(r->roof_tps)) == 0 &&
-           json_object_set_new(o, "roof_share", real_or_null(r->avg_ts / r->roof_tps)) == 0;
+           json_object_set_new(o, "roof_share", real_or_null(r->avg_ts / r->roof_tps)) == 0 &&
+           json_object_set_new(o, "source", json_string(predicted ? "predicted" : "measured")) ==
+               0 &&
+           json_object_set_new(o, "layers_timed", json_integer(r->layers_timed)) == 0 &&
+           json_object_set_new(o, "random_weights", json_boolean(l->shape)) == 0 &&
+           json_object_set_new(o, "load_s", real_or_null(l->load_seconds)) == 0 &&
+           json_object_set_new(o, "peak_rss", count_or_null(l->peak_rss)) == 0;
 }
 
 static json_t *make_object(const bg_bench_line *l, bool samples)
@@ -174,36 +181,64 @@ static bool csv_line(const bg_bench_line *l, size_t index)
 static void md_begin(void)
 {
     printf("| model                          |       size |     params | backend    | threads |"
-           "            test |                  t/s |           roof | share |\n"
+           "            test |                  t/s |            roof | %% of roof |  load s |"
+           "   peak RSS |\n"
            "| ------------------------------ | ---------: | ---------: | ---------- | ------: |"
-           " --------------: | -------------------: | -------------: | ----: |\n");
+           " --------------: | -------------------: | --------------: | --------: | ------: |"
+           " ---------: |\n");
 }
+
+static const char *md_size(char *buffer, size_t n, double bytes)
+{
+    double mib = bytes / 1048576;
+    if (isnan(bytes)) buffer[0] = 0;
+    else if (mib < 1024) snprintf(buffer, n, "%.2f MiB", mib);
+    else snprintf(buffer, n, "%.2f GiB", mib / 1024);
+    return buffer;
+}
+
+/* Speeds that were predicted are marked, and a last line says from what. */
+static uint32_t layers_timed, layers;
 
 static bool md_line(const bg_bench_line *l, size_t index)
 {
-    char size[32], params[32], test[32], depth[16] = "", speed[48], share[16] = "";
-    double mib = (double)l->model_size / 1048576, millions = (double)l->model_params * 1e-6;
+    char size[32], params[32], test[32], depth[16] = "", speed[48], share[16] = "", load[16] = "";
+    char rss[32];
+    double millions = (double)l->model_params * 1e-6;
     const bg_bench_result *r = l->result;
     uint32_t n = l->test->n_prompt + l->test->n_gen;
-    (void)index;
-    if (mib < 1024) snprintf(size, sizeof size, "%.2f MiB", mib);
-    else snprintf(size, sizeof size, "%.2f GiB", mib / 1024);
+    bool predicted = r->layers_timed < l->model_layers;
+    if (index == 0) layers_timed = layers = 0;
+    if (predicted && (!layers || r->layers_timed < layers_timed)) {
+        layers_timed = r->layers_timed;
+        layers = l->model_layers;
+    }
     if (millions < 1000) snprintf(params, sizeof params, "%.2f M", millions);
     else snprintf(params, sizeof params, "%.2f B", millions / 1000);
     if (l->test->depth) snprintf(depth, sizeof depth, " @ d%u", l->test->depth);
     snprintf(test, sizeof test, "%s%u%s", l->test->n_prompt ? "pp" : "tg", n, depth);
-    if (isnan(r->stddev_ts)) snprintf(speed, sizeof speed, "%.2f", r->avg_ts);
-    else snprintf(speed, sizeof speed, "%.2f \xc2\xb1 %.2f", r->avg_ts, r->stddev_ts);
+    if (isnan(r->stddev_ts)) snprintf(speed, sizeof speed, "%.2f%s", r->avg_ts,
+                                      predicted ? " *" : "");
+    else snprintf(speed, sizeof speed, "%.2f \xc2\xb1 %.2f%s", r->avg_ts, r->stddev_ts,
+                  predicted ? " *" : "");
     if (!isnan(r->roof_tps))
         snprintf(share, sizeof share, "%.0f %%", 100 * r->avg_ts / r->roof_tps);
+    if (!isnan(l->load_seconds)) snprintf(load, sizeof load, "%.2f", l->load_seconds);
     /* The plus-minus sign is two bytes and one column. */
-    printf("| %-30s | %10s | %10s | %-10s | %7d | %15s | %*s | %14s | %5s |\n", l->model_type,
-           size, params, "CPU", l->threads, test, isnan(r->stddev_ts) ? 20 : 21, speed, r->roof,
-           share);
+    printf("| %-30s | %10s | %10s | %-10s | %7d | %15s | %*s | %15s | %9s | %7s | %10s |\n",
+           l->model_type, md_size(size, sizeof size, (double)l->model_size), params, "CPU",
+           l->threads, test, isnan(r->stddev_ts) ? 20 : 21, speed, r->roof, share, load,
+           md_size(rss, sizeof rss, l->peak_rss));
     return true;
 }
 
-static void md_end(void) { printf("\nbuild: %s (%d)\n", BG_BUILD_COMMIT, BG_BUILD_NUMBER); }
+static void md_end(void)
+{
+    if (layers)
+        printf("\n* predicted for the whole model from %u or more of its %u layers\n", layers_timed,
+               layers);
+    printf("\nbuild: %s (%d)\n", BG_BUILD_COMMIT, BG_BUILD_NUMBER);
+}
 
 const bg_bench_printer *bg_bench_printer_find(const char *name)
 {

@@ -10,6 +10,10 @@
 typedef struct bg_bench_line {
     const char *model_path, *model_type, *scheme, *cpu;
     uint64_t model_size, model_params;
+    uint32_t model_layers;
+    double load_seconds;          /* from the start to weights that are ready; NaN unknown */
+    double peak_rss;              /* bytes of this process since then; NaN unknown */
+    bool shape;                   /* the weights are random */
     const bg_bench_test *test;
     const bg_bench_result *result;
     const double *samples_ns;

@@ -1,19 +1,23 @@
 #include "cli/bench_print.h"
 
+#include "bitgauge/counters.h"
 #include "cli/cli.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { MAX_VALUES = 64 };
 
+static const double MEMORY_SHARE = 0.8; /* of what is free, for the weights of a shape */
+
 typedef struct numbers { uint32_t values[MAX_VALUES]; size_t n; } numbers;
 
 /* What the command line asked for, read. */
 typedef struct request {
-    bg_opt_list models, prompts, gens, depths, threads;
+    bg_opt_list models, shapes, prompts, gens, depths, threads;
     const char *schemes, *isa, *output;
-    int reps;
+    int reps, layers;
     bool no_warm_up, no_roofs;
     numbers n_prompt, n_gen, depth, n_threads;
     const bg_scheme *scheme[MAX_VALUES];
@@ -29,6 +33,7 @@ typedef struct run {
     bg_cli_progress line;
     char what[128];
     size_t printed;
+    bool peak_known;              /* the peak of memory began anew with the model */
     double *samples_ns;
 } run;
 
@@ -108,6 +113,11 @@ static bg_status read_request(request *ask, int default_threads, bg_error *err)
             bg_log(BG_LOG_WARN, "%u threads on %d usable cores: they will share cores",
                    ask->n_threads.values[i], default_threads);
     }
+    if (ask->shapes.n && ask->models.n)
+        return bg_fail(err, BG_ERR_INPUT, NULL, "--model and --shape: give one of them");
+    if (ask->layers && !ask->shapes.n)
+        return bg_fail(err, BG_ERR_INPUT, NULL, "--layers goes with --shape");
+    if (ask->shapes.n && !ask->schemes) ask->schemes = "levels";
     if (ask->schemes)
         BG_TRY(bg_scheme_parse_list(ask->schemes, ask->scheme, MAX_VALUES, &ask->n_schemes, err));
     return read_isas(ask, err);
@@ -165,6 +175,7 @@ static bg_status run_test(run *r, bg_bench_line *line, bg_bench_test *test, cons
                           err);
     bg_cli_progress_end(&r->line);
     if (status != BG_OK) return status;
+    line->peak_rss = r->peak_known ? (double)bg_peak_rss() : (double)NAN;
     line->test = test;
     line->result = &result;
     line->samples_ns = r->samples_ns;
@@ -211,34 +222,90 @@ static bg_status run_model(run *r, bg_bench_line *line, const bg_model *m, bg_er
     return status;
 }
 
-/* The file as it is, or quantized in memory to each scheme. */
-static bg_status run_file(run *r, const char *path, bg_error *err)
+/* Puts the weights in their place, with all threads, and times it. */
+static bg_status load(run *r, bg_bench_line *line, bg_model **m, const bg_model *source,
+                      const bg_scheme *scheme, uint64_t start, bg_error *err)
+{
+    bg_team *team = NULL;
+    bg_status status = bg_team_open(&team, (int)r->ask->n_threads.values[0], bg_machine_bind,
+                                    r->machine, err);
+    if (status == BG_OK && scheme)
+        status = bg_model_quantize(m, source, scheme, NULL, team, NULL, NULL, err);
+    if (status == BG_OK) status = bg_model_pack(scheme ? *m : source, team, err);
+    bg_team_close(&team);
+    line->load_seconds = (double)(bg_clock_ns() - start) * 1e-9;
+    return status;
+}
+
+/* The source quantized in memory to each scheme, or as it is. */
+static bg_status run_source(run *r, bg_bench_line *line, char type[128], const bg_model *source,
+                            uint64_t start, bg_error *err)
 {
     const request *ask = r->ask;
-    char type[128];
-    bg_bench_line line = {.model_path = path, .model_type = type,
-                          .cpu = bg_machine_cpu_model(r->machine)};
-    bg_model *source, *m = NULL;
-    bg_team *team = NULL;
-    bg_status status = bg_model_open(&source, path, err);
-    if (!line.cpu) line.cpu = "unknown";
-    if (status != BG_OK) return status;
+    bg_model *m = NULL;
+    bg_status status = BG_OK;
+    line->model_type = type;
+    line->model_layers = bg_model_hparams(source)->n_layer;
+    if (!line->cpu) line->cpu = "unknown";
     if (ask->n_schemes == 0) {
-        name_model(type, sizeof type, source, NULL);
-        status = run_model(r, &line, source, err);
+        name_model(type, 128, source, NULL);
+        status = load(r, line, NULL, source, NULL, start, err);
+        return status == BG_OK ? run_model(r, line, source, err) : status;
     }
     for (size_t i = 0; i < ask->n_schemes && status == BG_OK; i++) {
-        line.scheme = bg_scheme_name(ask->scheme[i]);
-        name_model(type, sizeof type, source, ask->scheme[i]);
-        status = bg_team_open(&team, (int)ask->n_threads.values[0], bg_machine_bind, r->machine,
-                              err);
-        if (status == BG_OK)
-            status = bg_model_quantize(&m, source, ask->scheme[i], NULL, team, NULL, NULL, err);
-        bg_team_close(&team);
-        if (status == BG_OK) status = run_model(r, &line, m, err);
+        if (i) start = bg_clock_ns(), r->peak_known = bg_peak_rss_reset();
+        line->scheme = bg_scheme_name(ask->scheme[i]);
+        name_model(type, 128, source, ask->scheme[i]);
+        status = load(r, line, &m, source, ask->scheme[i], start, err);
+        if (status == BG_OK) status = run_model(r, line, m, err);
         bg_model_close(&m);
     }
+    return status;
+}
+
+static bg_status run_file(run *r, const char *path, bg_error *err)
+{
+    char type[128];
+    bg_bench_line line = {.model_path = path, .cpu = bg_machine_cpu_model(r->machine)};
+    bg_model *source;
+    uint64_t start = bg_clock_ns();
+    bg_status status;
+    r->peak_known = bg_peak_rss_reset();
+    status = bg_model_open(&source, path, err);
+    if (status == BG_OK) status = run_source(r, &line, type, source, start, err);
     bg_model_close(&source);
+    return status;
+}
+
+static bg_status run_shape(run *r, const char *name, bg_error *err)
+{
+    char type[128];
+    bg_bench_line line = {.cpu = bg_machine_cpu_model(r->machine), .shape = true};
+    bg_shape_sample sample = bg_bench_sample(r->machine, (uint32_t)r->ask->layers, MEMORY_SHARE);
+    bg_shape *shape = NULL;
+    bg_model *source = NULL;
+    bg_status status;
+    r->peak_known = bg_peak_rss_reset();
+    status = bg_shape_open(&shape, name, err);
+    if (status == BG_OK) status = bg_model_open_shape(&source, shape, &sample, err);
+    if (status == BG_OK) {
+        if (bg_shape_remark(shape)) bg_log(BG_LOG_WARN, "%s %s", name, bg_shape_remark(shape));
+        line.model_path = bg_shape_name(shape);
+        status = run_source(r, &line, type, source, bg_clock_ns(), err);
+    }
+    bg_model_close(&source);
+    bg_shape_close(&shape);
+    return status;
+}
+
+typedef bg_status run_fn(run *r, const char *name, bg_error *err);
+
+static bg_status run_list(run *r, const char *list, run_fn *one, bg_error *err)
+{
+    char *copy = bg_strdup(list), *rest = copy, *word;
+    bg_status status = copy ? BG_OK : bg_fail_nomem(err, list, 0);
+    while (status == BG_OK && (word = strsep(&rest, ","))) status = one(r, word, err);
+    bg_free(copy);
     return status;
 }
 
@@ -250,12 +317,15 @@ static bg_status run_all(run *r, bg_error *err)
         BG_TRY(bg_machine_measure(r->machine, (int)ask->n_threads.values[t], err));
     r->samples_ns = bg_alloc((size_t)ask->reps, sizeof *r->samples_ns);
     if (!r->samples_ns) return bg_fail_nomem(err, "samples", (size_t)ask->reps * sizeof(double));
-    for (size_t i = 0; i < BG_MAX(ask->models.n, 1) && status == BG_OK; i++) {
-        char *list = NULL, *rest, *word;
-        status = bg_cli_model_path(ask->models.n ? ask->models.values[i] : NULL, &list, err);
-        rest = list;
-        while (status == BG_OK && (word = strsep(&rest, ","))) status = run_file(r, word, err);
-        bg_free(list);
+    for (size_t i = 0; i < ask->models.n && status == BG_OK; i++)
+        status = run_list(r, ask->models.values[i], run_file, err);
+    for (size_t i = 0; i < ask->shapes.n && status == BG_OK; i++)
+        status = run_list(r, ask->shapes.values[i], run_shape, err);
+    if (ask->models.n + ask->shapes.n == 0) {
+        char *path = NULL;
+        status = bg_cli_model_path(NULL, &path, err);
+        if (status == BG_OK) status = run_file(r, path, err);
+        bg_free(path);
     }
     if (r->printed) r->printer->end();
     bg_free(r->samples_ns);
@@ -271,6 +341,8 @@ int bg_cmd_bench(int argc, char **argv)
     const bg_opt options[] = {
         {BG_OPT_LIST, "-m --model", "FILE", "GGUF model; default: the embedded one", &ask.models,
          NULL, 0, 0},
+        {BG_OPT_LIST, "--shape", "NAME", "a known model with random weights (`info --list-shapes`)",
+         &ask.shapes, NULL, 0, 0},
         {BG_OPT_LIST, "-p --n-prompt", "N", "tokens of the prompt tests (default 512; 0: none)",
          &ask.prompts, NULL, 0, 0},
         {BG_OPT_LIST, "-n --n-gen", "N", "tokens of the generation tests (default 128; 0: none)",
@@ -285,8 +357,10 @@ int bg_cmd_bench(int argc, char **argv)
          "md|csv|json|jsonl", 0, 0},
         {BG_OPT_FLAG, "--no-warmup", NULL, "time the first run too", &ask.no_warm_up, NULL, 0, 0},
         {BG_OPT_GROUP, NULL, NULL, "Beyond llama-bench", NULL, NULL, 0, 0},
-        {BG_OPT_TEXT, "--schemes", "LIST", "quantize in memory to these first", &ask.schemes, NULL,
-         0, 0},
+        {BG_OPT_TEXT, "--schemes", "LIST", "quantize in memory to these first: all, levels, "
+         "or names; for shapes the default is levels", &ask.schemes, NULL, 0, 0},
+        {BG_OPT_INT, "--layers", "N", "time N layers of a shape and predict the whole (default: all "
+         "that fit)", &ask.layers, NULL, 2, 4096},
         {BG_OPT_TEXT, "--isa", "LIST", "instruction sets (default native)", &ask.isa, NULL, 0, 0},
         {BG_OPT_FLAG, "--no-roof", NULL, "do not measure what the machine could reach",
          &ask.no_roofs, NULL, 0, 0},
@@ -298,7 +372,8 @@ int bg_cmd_bench(int argc, char **argv)
                    "ranges (1-8*2)\nare combined with each other. For a comparison of schemes use "
                    "`bitgauge sweep`.",
         .examples = "  bitgauge bench -m model.gguf -p 512 -n 128 -t 8\n"
-                    "  bitgauge bench --schemes Q4_K_M,Q6_K -t 1-8*2 -o json\n",
+                    "  bitgauge bench --schemes Q4_K_M,Q6_K -t 1-8*2 -o json\n"
+                    "  bitgauge bench --shape codellama-34b --schemes all --layers 6\n",
         .options = options, .n_options = BG_COUNT(options),
     };
     int parsed = bg_opt_parse(&spec, argc, argv, NULL, NULL);

@@ -1,6 +1,6 @@
 /* Random blocks: a few thousand that the encoder made, repeated in random order. */
 #include "base/team.h"
-#include "bitgauge/format.h"
+#include "formats/pack.h"
 
 #include <string.h>
 
@@ -11,31 +11,39 @@ enum {
 };
 
 struct bg_random_blocks {
-    size_t unit, units;         /* bytes that stay together; how many of them */
+    size_t unit, units;         /* bytes that stay together: a block, or 16 that are packed */
     uint8_t *data;
 };
 
-bg_status bg_random_blocks_new(bg_random_blocks **out, const bg_format_info *f, bg_error *err)
+bg_status bg_random_blocks_new(bg_random_blocks **out, const bg_format_info *f, bool packed,
+                               bg_error *err)
 {
     bg_random_blocks *r = bg_alloc(1, sizeof *r);
     float *weights = bg_alloc(WEIGHTS, sizeof *weights);
     bg_rng rng;
     *out = NULL;
-    if (r) r->unit = f->block_bytes;
-    if (r) r->units = WEIGHTS / f->block_weights;
-    if (r) r->data = bg_alloc(r->units, r->unit);
+    bg_status status = BG_OK;
+    size_t bytes = bg_format_row_bytes(f, WEIGHTS);
+    if (r) r->unit = packed ? BG_PANEL_ROWS * bg_packed_block_bytes(f) : f->block_bytes;
+    if (r) r->units = bytes / r->unit;
+    if (r) r->data = bg_alloc(bytes, 1);
     if (!weights || !r || !r->data) {
-        bg_free(weights);
-        bg_random_blocks_free(&r);
-        return bg_fail_nomem(err, "random weights", WEIGHTS * sizeof *weights);
+        status = bg_fail_nomem(err, "random weights", WEIGHTS * sizeof *weights);
+        goto cleanup;
     }
     bg_rng_seed(&rng, (uint64_t)f->format);
     for (size_t i = 0; i < WEIGHTS; i++)
         weights[i] = (float)(BG_RANDOM_SIGMA * bg_rng_normal(&rng));
     bg_format_encode(f, weights, NULL, r->data, WEIGHTS);
+    /* Blocks that lie side by side in a panel may do so anywhere along it. */
+    if (packed)
+        status = bg_pack_matrix(f, r->data, r->data, BG_PANEL_ROWS, WEIGHTS / BG_PANEL_ROWS, NULL,
+                                err);
+cleanup:
     bg_free(weights);
+    if (status != BG_OK) bg_random_blocks_free(&r);
     *out = r;
-    return BG_OK;
+    return status;
 }
 
 void bg_random_blocks_free(bg_random_blocks **r)

@@ -1,9 +1,15 @@
-#include "bitgauge/bench.h"
-
 #include "harness/harness.h"
 
 #include <math.h>
 #include <string.h>
+
+bg_shape_sample bg_bench_sample(const bg_machine *machine, uint32_t layers, double share)
+{
+    enum { CACHES = 2 };
+    return (bg_shape_sample){
+        .layers = layers, .min_bytes = CACHES * (uint64_t)bg_machine_cache_bytes(machine, 3),
+        .max_bytes = (uint64_t)(share * (double)bg_machine_memory_available(machine))};
+}
 
 /* Any tokens take the same time; these are drawn from a fixed seed. */
 static bg_status draw_tokens(bg_tokens *t, const bg_model *m, bg_error *err)
@@ -64,6 +70,7 @@ bg_status bg_bench_run(const bg_model *m, const bg_machine *machine, const bg_be
     memset(result, 0, sizeof *result);
     result->roof_tps = NAN;
     result->batch = BG_BATCH;
+    result->layers_timed = bg_model_layers_held(m);
     if (status == BG_OK) {
         timed.logits = bg_alloc(bg_model_hparams(m)->n_vocab, sizeof *timed.logits);
         status = timed.logits ? bg_session_open(&timed.session, m, &o, err)

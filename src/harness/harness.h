@@ -2,6 +2,7 @@
 #ifndef BG_HARNESS_H
 #define BG_HARNESS_H
 
+#include "bitgauge/bench.h"
 #include "bitgauge/machine.h"
 #include "bitgauge/quality.h"
 #include "bitgauge/results.h"

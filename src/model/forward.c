@@ -246,7 +246,7 @@ static void layer_run(const worker *w, uint32_t layer, columns *c)
     static const bg_matrix_id qkv[] = {BG_W_Q, BG_W_K, BG_W_V}, out[] = {BG_W_OUT},
                               ffn[] = {BG_W_GATE, BG_W_UP}, down[] = {BG_W_DOWN};
     const bg_session *s = w->s;
-    const bg_layer *l = &s->model->layers[layer];
+    const bg_layer *l = &s->model->layers[s->model->held[layer]];
     columns rows;
     normalise(w, c, l->attn_norm_f32, layer > 0, slots_of(s, layer, qkv, 3, c->n));
     column_barrier(w);
@@ -254,7 +254,7 @@ static void layer_run(const worker *w, uint32_t layer, columns *c)
     bg_team_barrier(s->team);
     bg_attention_run(w->p, layer, w->member);
     bg_team_barrier(s->team);
-    if (layer + 1 == s->model->h.n_layer) *c = (columns){w->p->n_out, s->out};
+    if (layer + 1 == s->n_layer) *c = (columns){w->p->n_out, s->out};
     encode_columns(w, c, s->att, s->q_width, slots_of(s, layer, out, 1, c->n));
     column_barrier(w);
     multiply_share(w, matrix(s, layer, BG_W_OUT), c->n, s->delta);
@@ -277,7 +277,11 @@ void bg_forward_run(void *user, int member, int size)
     worker w = make_worker(p, member, size);
     columns c = {p->n, NULL};
     embed(&w);
-    for (uint32_t layer = 0; layer < s->model->h.n_layer; layer++) layer_run(&w, layer, &c);
+    if (s->layer_end && member == 0) s->layer_end[0] = bg_clock_ns();
+    for (uint32_t layer = 0; layer < s->n_layer; layer++) {
+        layer_run(&w, layer, &c); /* ends with a barrier */
+        if (s->layer_end && member == 0) s->layer_end[layer + 1] = bg_clock_ns();
+    }
     normalise(&w, &c, s->model->output_norm_f32, true,
               1u << s->output.slot[bg_op_for(c.n)]);
     column_barrier(&w);

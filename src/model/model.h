@@ -4,6 +4,7 @@
 
 #include "base/base.h"
 #include "bitgauge/model.h"
+#include "bitgauge/shape.h"
 
 /* The matrices of one layer. */
 typedef enum bg_matrix_id {
@@ -27,6 +28,11 @@ struct bg_model {
     void **recoded;               /* per tensor: data owned by this model, or NULL; it has room
                                      for bg_packed_bytes */
     bg_packs *packs;
+    const bg_shape *shape;        /* its weights are random, or not there at all; else NULL */
+    bg_shape_sample sample;       /* of a shape's own model: how much to hold */
+    uint32_t n_held;              /* layers in memory, and which */
+    uint32_t *held;
+    double *stands_for;           /* of these: for how many that are not */
     size_t n_tensors, weight_bytes;
     const bg_tensor *token_embd, *output, *output_norm, *rope_freqs;
     bg_layer *layers;
@@ -43,8 +49,16 @@ bg_status bg_model_open_gguf(bg_model **m, bg_gguf *g, bg_error *err);
 /* Finds, checks and prepares the parts of m->tensors (set, as is m->h). */
 bg_status bg_model_link(bg_model *m, bg_error *err);
 
+/* A shape's model in the formats of a scheme: which layers it holds, then what they hold. */
+bg_status bg_sample_choose(bg_model *m, const bg_shape_sample *sample, bg_error *err);
+uint64_t bg_sample_bytes(const bg_model *m);
+bg_status bg_sample_fill(bg_model *m, struct bg_team *team,
+                         void (*progress)(void *user, double fraction), void *user, bg_error *err);
+
 bg_packs *bg_packs_new(size_t n_tensors);                       /* NULL: no memory */
 void bg_packs_free(bg_packs **p);
+/* Says that recoded[i] is packed already. */
+void bg_packs_adopt(const bg_model *m, size_t i);
 /* The packed panels of a matrix; NULL before bg_model_pack. */
 const void *bg_model_packed(const bg_model *m, const bg_tensor *t);
 /* Bytes of a tensor's memory in `recoded`. */

@@ -76,9 +76,16 @@ static bg_status pack_or_borrow(const bg_model *m, const bg_tensor *t, bg_team *
     return status;
 }
 
+void bg_packs_adopt(const bg_model *m, size_t i)
+{
+    m->packs->data[i] = m->recoded[i];
+    m->tensors[i].data = NULL;
+}
+
 bg_status bg_model_pack(const bg_model *m, bg_team *team, bg_error *err)
 {
     bg_status status;
+    if (m->shape) return BG_OK; /* made packed */
     pthread_mutex_lock(&m->packs->lock);
     status = pack_or_borrow(m, m->output, team, err);
     for (uint32_t l = 0; status == BG_OK && l < m->h.n_layer; l++)

@@ -183,7 +183,7 @@ static bg_status write_random(job *j, const bg_tensor *to, size_t index, bg_erro
     const bg_format_info *f = bg_format_get((int)to->format);
     size_t most = PIECE_BYTES / f->block_bytes * f->block_bytes;
     if (to->format != j->random_format) bg_random_blocks_free(&j->random);
-    if (!j->random) BG_TRY(bg_random_blocks_new(&j->random, f, err));
+    if (!j->random) BG_TRY(bg_random_blocks_new(&j->random, f, false, err));
     j->random_format = to->format;
     BG_TRY(reserve(j, BG_MIN(most, to->bytes), err));
     for (size_t at = 0; at < to->bytes; at += most) {

@@ -1,6 +1,7 @@
 /* A model's tensors in the formats of a scheme, in memory. */
 #include "base/team.h"
 #include "model/model.h"
+#include "model/shape.h"
 
 #include <string.h>
 
@@ -50,32 +51,94 @@ static bg_status recode_all(bg_model *m, const bg_scheme *scheme, const bg_impor
     return BG_OK;
 }
 
-bg_status bg_model_quantize(bg_model **out, const bg_model *source, const bg_scheme *scheme,
-                            const bg_importance *importance, bg_team *team,
-                            void (*progress)(void *user, double fraction), void *user,
-                            bg_error *err)
+/* The formats of a scheme for a model that has no data yet. */
+static void describe_all(bg_model *m, const bg_scheme *scheme)
 {
-    bg_status status = BG_OK;
+    bg_scheme_model facts = bg_model_scheme_facts(m->source);
+    for (size_t i = 0; i < m->n_tensors; i++) {
+        bg_tensor *t = &m->tensors[i];
+        char name[128];
+        bg_format format = bg_scheme_tensor_format(
+            scheme, &facts, bg_shape_scheme_name(m->shape, t->name, name, sizeof name), t->n_dims,
+            t->ne, NULL);
+        if (format == BG_FORMAT_NONE) continue;
+        t->format = format;
+        t->type_id = (uint32_t)format;
+        t->bytes = bg_format_row_bytes(bg_format_get(format), t->ne[0]) * t->ne[1];
+    }
+}
+
+/* A model that shares the source's file; its tensors are the source's. */
+static bg_status derive(bg_model **out, const bg_model *source, bg_error *err)
+{
     bg_model *m = bg_alloc(1, sizeof *m);
-    *out = NULL;
+    *out = m;
     if (!m) return bg_fail_nomem(err, "model", sizeof *m);
     m->source = source;
     m->h = source->h;
     m->h.n_params = 0; /* linking counts them */
     m->gguf = source->gguf;
     m->tokenizer = source->tokenizer;
+    m->shape = source->shape;
     m->n_tensors = source->n_tensors;
     m->tensors = bg_alloc(m->n_tensors, sizeof *m->tensors);
     m->recoded = bg_alloc(m->n_tensors, sizeof *m->recoded);
-    if (!m->tensors || !m->recoded) {
-        status = bg_fail_nomem(err, "model", m->n_tensors * sizeof *m->tensors);
-        goto cleanup;
-    }
+    if (!m->tensors || !m->recoded)
+        return bg_fail_nomem(err, "model", m->n_tensors * sizeof *m->tensors);
     memcpy(m->tensors, source->tensors, m->n_tensors * sizeof *m->tensors);
-    status = recode_all(m, scheme, importance, team, progress, user, err);
-    if (status == BG_OK) status = bg_model_link(m, err);
-cleanup:
+    return BG_OK;
+}
+
+/* A shape's model as far as its sizes go. */
+static bg_status derive_shape(bg_model **m, const bg_model *source, const bg_scheme *scheme,
+                              bg_error *err)
+{
+    BG_TRY(derive(m, source, err));
+    describe_all(*m, scheme);
+    BG_TRY(bg_model_link(*m, err));
+    (*m)->h.n_params = source->h.n_params;
+    return bg_sample_choose(*m, &source->sample, err);
+}
+
+bg_status bg_model_quantize(bg_model **out, const bg_model *source, const bg_scheme *scheme,
+                            const bg_importance *importance, bg_team *team,
+                            void (*progress)(void *user, double fraction), void *user,
+                            bg_error *err)
+{
+    bg_model *m = NULL;
+    bg_status status;
+    if (source->shape) {
+        status = derive_shape(&m, source, scheme, err);
+        if (status == BG_OK) status = bg_sample_fill(m, team, progress, user, err);
+    } else {
+        status = derive(&m, source, err);
+        if (status == BG_OK)
+            status = recode_all(m, scheme, importance, team, progress, user, err);
+        if (status == BG_OK) status = bg_model_link(m, err);
+    }
     if (status != BG_OK) bg_model_close(&m);
     *out = m;
     return status;
+}
+
+bg_status bg_model_plan_bytes(const bg_model *source, const bg_scheme *scheme, uint64_t *bytes,
+                              bg_error *err)
+{
+    bg_scheme_model facts = bg_model_scheme_facts(source);
+    bg_model *m = NULL;
+    bg_status status;
+    *bytes = 0;
+    if (source->shape) {
+        status = derive_shape(&m, source, scheme, err);
+        if (status == BG_OK) *bytes = bg_sample_bytes(m);
+        bg_model_close(&m);
+        return status;
+    }
+    for (size_t i = 0; i < source->n_tensors; i++) {
+        const bg_tensor *t = &source->tensors[i];
+        bg_format f = bg_scheme_tensor_format(scheme, &facts, t->name, t->n_dims, t->ne, NULL);
+        if (f == BG_FORMAT_NONE) *bytes += t->bytes;
+        else *bytes += bg_format_row_bytes(bg_format_get(f), t->ne[0]) * t->ne[1];
+    }
+    return BG_OK;
 }

@@ -26,13 +26,14 @@ static bg_matrix prepare_matrix(bg_session *s, const bg_tensor *t)
 static bg_status prepare_matrices(bg_session *s, bg_error *err)
 {
     const bg_model *m = s->model;
-    size_t n = (size_t)m->h.n_layer * BG_W_COUNT;
+    size_t n = (size_t)s->n_layer * BG_W_COUNT;
     BG_TRY(bg_model_pack(m, s->team, err));
     s->matrices = bg_alloc(n, sizeof *s->matrices);
     if (!s->matrices) return bg_fail_nomem(err, "session", n * sizeof *s->matrices);
-    for (uint32_t l = 0; l < m->h.n_layer; l++)
+    for (uint32_t l = 0; l < s->n_layer; l++)
         for (int w = 0; w < BG_W_COUNT; w++)
-            s->matrices[l * BG_W_COUNT + (size_t)w] = prepare_matrix(s, m->layers[l].w[w]);
+            s->matrices[l * BG_W_COUNT + (size_t)w] =
+                prepare_matrix(s, m->layers[m->held[l]].w[w]);
     s->output = prepare_matrix(s, m->output);
     return BG_OK;
 }
@@ -40,7 +41,7 @@ static bg_status prepare_matrices(bg_session *s, bg_error *err)
 static bg_status prepare_cache(bg_session *s, bg_error *err)
 {
     const bg_hparams *h = &s->model->h;
-    size_t heads = (size_t)h->n_layer * h->n_head_kv * sizeof(uint16_t), total;
+    size_t heads = (size_t)s->n_layer * h->n_head_kv * sizeof(uint16_t), total;
     s->positions = bg_round_up(s->n_ctx, BG_KV_PANEL);
     s->value_width = bg_round_up(h->head_dim, BG_KV_PANEL);
     if (__builtin_mul_overflow(bg_model_kv_bytes(h, s->n_ctx), (size_t)s->n_seq, &total) ||
@@ -138,8 +139,12 @@ bg_status bg_session_open(bg_session **out, const bg_model *m, const bg_session_
                           bg_error *err)
 {
     bg_status status;
-    bg_session *s = bg_alloc(1, sizeof *s);
+    bg_session *s;
     *out = NULL;
+    if (m->n_held == 0)
+        return bg_fail(err, BG_ERR_INPUT, bg_gguf_path(m->gguf), "is a shape without weights: "
+                       "quantize it to a scheme first");
+    s = bg_alloc(1, sizeof *s);
     if (!s) return bg_fail_nomem(err, "session", sizeof *s);
     s->model = m;
     s->team = o->team;
@@ -149,7 +154,10 @@ bg_status bg_session_open(bg_session **out, const bg_model *m, const bg_session_
     s->n_ctx = o->n_ctx ? o->n_ctx : m->h.n_ctx_train;
     s->n_batch = o->n_batch ? o->n_batch : 512;
     s->n_seq = o->n_seq ? o->n_seq : 1;
-    status = prepare_matrices(s, err);
+    s->n_layer = m->n_held;
+    if (m->n_held < m->h.n_layer) s->layer_end = bg_alloc(s->n_layer + 1, sizeof *s->layer_end);
+    status = m->n_held < m->h.n_layer && !s->layer_end ? bg_fail_nomem(err, "session", 0)
+                                                       : prepare_matrices(s, err);
     if (status == BG_OK) status = prepare_cache(s, err);
     if (status == BG_OK) status = prepare_scratch(s, err);
     if (status != BG_OK) bg_session_close(&s);
@@ -162,6 +170,7 @@ void bg_session_close(bg_session **session)
     bg_session *s = *session;
     if (!s) return;
     bg_free(s->matrices);
+    bg_free(s->layer_end);
     bg_free_large(s->keys, s->keys_bytes);
     bg_free_large(s->values, s->values_bytes);
     bg_free_large(s->arena, s->arena_bytes);
@@ -177,6 +186,7 @@ void bg_session_reset(bg_session *s, uint32_t seq)
 
 size_t bg_session_kv_bytes(const bg_session *s) { return s->keys_bytes + s->values_bytes; }
 size_t bg_session_scratch_bytes(const bg_session *s) { return s->arena_bytes; }
+double bg_session_skipped_seconds(const bg_session *s) { return s->skipped_seconds; }
 
 static bg_status check_batch(const bg_session *s, const bg_batch *b, bg_error *err)
 {
@@ -237,5 +247,8 @@ bg_status bg_session_eval(bg_session *s, const bg_batch *b, float *logits, bg_er
     for (uint32_t i = 0; i < b->n; i++)
         if (b->want ? b->want[i] : i == b->n - 1) s->out[p.n_out++] = i;
     bg_team_run(s->team, bg_forward_run, &p);
+    for (uint32_t l = 0; s->layer_end && l < s->n_layer; l++)
+        s->skipped_seconds += s->model->stands_for[l] * 1e-9 *
+                              (double)(s->layer_end[l + 1] - s->layer_end[l]);
     return BG_OK;
 }

@@ -51,7 +51,11 @@ struct bg_session {
     bg_isa isa;
     uint32_t n_ctx, n_batch, n_seq;
     size_t positions, value_width, q_width, kv_width; /* positions: C above */
+    uint32_t n_layer;                /* that the model holds; layers count by these */
     bg_matrix *matrices;             /* layer * BG_W_COUNT + id */
+    uint64_t *layer_end;             /* clock at the end of each, where the model lacks some; of
+                                        the first, preceded by its start. Else NULL */
+    double skipped_seconds;
     bg_matrix output;
     bg_format slots[BG_MAX_SLOTS];   /* activation formats */
     unsigned n_slots;

@@ -76,7 +76,8 @@ static bg_status check_shape(const bg_model *m, const bg_tensor *t, const part *
         return fail_tensor(m, t->name, err, BG_ERR_INPUT, text);
     }
     row_bytes = bg_format_row_bytes(f, k);
-    if (!row_bytes || !t->data || t->bytes / row_bytes != rows || t->bytes % row_bytes)
+    if (!row_bytes || !(t->data || m->shape) || t->bytes / row_bytes != rows ||
+        t->bytes % row_bytes)
         return fail_tensor(m, t->name, err, BG_ERR_INPUT,
                            "its size does not fit its shape: the file is damaged");
     return BG_OK;
@@ -133,7 +134,8 @@ static bg_status decode_vector(const bg_tensor *t, float **out, bg_error *err)
     size_t n = t->ne[0];
     *out = bg_alloc(n, sizeof(float));
     if (!*out) return bg_fail_nomem(err, t->name, n * sizeof(float));
-    bg_format_decode(bg_format_get(t->format), t->data, *out, n);
+    if (t->data) bg_format_decode(bg_format_get(t->format), t->data, *out, n);
+    else for (size_t i = 0; i < n; i++) (*out)[i] = 1; /* a shape's */
     return BG_OK;
 }
 
@@ -165,6 +167,15 @@ static bg_status prepare_rope(bg_model *m, bg_error *err)
     return BG_OK;
 }
 
+static bg_status hold_all(bg_model *m, bg_error *err)
+{
+    m->n_held = m->h.n_layer;
+    m->held = bg_alloc(m->n_held, sizeof *m->held);
+    if (!m->held) return bg_fail_nomem(err, "layers", m->n_held * sizeof *m->held);
+    for (uint32_t i = 0; i < m->n_held; i++) m->held[i] = i;
+    return BG_OK;
+}
+
 bg_status bg_model_link(bg_model *m, bg_error *err)
 {
     bg_hparams *h = &m->h;
@@ -186,6 +197,7 @@ bg_status bg_model_link(bg_model *m, bg_error *err)
         for (uint32_t l = 0; l < times; l++) BG_TRY(link_part(m, &parts[i], l, &used, err));
     }
     if (used != m->n_tensors) BG_TRY(refuse_unknown(m, err));
+    if (!m->shape) BG_TRY(hold_all(m, err));
     h->tied_embeddings = !m->output;
     if (!m->output) m->output = m->token_embd;
     for (size_t i = 0; i < m->n_tensors; i++) {
@@ -194,6 +206,15 @@ bg_status bg_model_link(bg_model *m, bg_error *err)
     }
     BG_TRY(decode_norms(m, err));
     return prepare_rope(m, err);
+}
+
+/* llama.cpp's name for no vocabulary is "none". */
+static bool has_tokenizer(const bg_gguf *g)
+{
+    bg_gguf_string model;
+    if (!bg_gguf_find(g, "tokenizer.ggml.model")) return false;
+    return !bg_gguf_get_string(g, "tokenizer.ggml.model", &model) || model.length != 4 ||
+           memcmp(model.data, "none", 4) != 0;
 }
 
 bg_status bg_model_open_gguf(bg_model **out, bg_gguf *g, bg_error *err)
@@ -216,7 +237,7 @@ bg_status bg_model_open_gguf(bg_model **out, bg_gguf *g, bg_error *err)
     }
     for (size_t i = 0; i < m->n_tensors; i++) m->tensors[i] = *bg_gguf_tensor_at(g, i);
     status = bg_model_link(m, err);
-    if (status == BG_OK && bg_gguf_find(g, "tokenizer.ggml.model"))
+    if (status == BG_OK && has_tokenizer(g))
         status = bg_tokenizer_open(&m->tokenizer, g, err);
     if (status == BG_OK && m->tokenizer && bg_tokenizer_size(m->tokenizer) > m->h.n_vocab)
         status = bg_fail(err, BG_ERR_INPUT, bg_gguf_path(g),
@@ -248,6 +269,8 @@ void bg_model_close(bg_model **model)
         if (m->recoded[i]) bg_free_large(m->recoded[i], bg_recoded_bytes(&m->tensors[i]));
     bg_free(m->recoded);
     bg_packs_free(&m->packs);
+    bg_free(m->held);
+    bg_free(m->stands_for);
     bg_free(m->layers);
     bg_free(m->output_norm_f32);
     bg_free(m->rope_speed);
@@ -265,6 +288,7 @@ const bg_tokenizer *bg_model_tokenizer(const bg_model *m) { return m->tokenizer;
 const bg_gguf *bg_model_gguf(const bg_model *m) { return m->gguf; }
 size_t bg_model_tensor_count(const bg_model *m) { return m->n_tensors; }
 size_t bg_model_weight_bytes(const bg_model *m) { return m->weight_bytes; }
+uint32_t bg_model_layers_held(const bg_model *m) { return m->n_held; }
 
 const bg_tensor *bg_model_tensor_at(const bg_model *m, size_t i)
 {
