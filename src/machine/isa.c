@@ -4,6 +4,7 @@
 #include <math.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,13 +30,9 @@ static bool has_bit(const bg_cpu_bit *bit)
            (r[bit->reg] >> bit->bit & 1);
 }
 
-static bool present(const bg_isa_probe *isa, char *reason, size_t n)
+/* What the operating system must do for it beyond running it. */
+static bool enabled(const bg_isa_probe *isa, char *reason, size_t n)
 {
-    for (size_t i = 0; i < BG_COUNT(isa->needs) && isa->needs[i].name; i++) {
-        if (has_bit(&isa->needs[i])) continue;
-        snprintf(reason, n, "the CPU has no %s", isa->needs[i].name);
-        return false;
-    }
     if ((enabled_state() & isa->xcr0) != isa->xcr0) {
         snprintf(reason, n, "the operating system does not enable its registers");
         return false;
@@ -47,7 +44,9 @@ static bool present(const bg_isa_probe *isa, char *reason, size_t n)
     return true;
 }
 #else
-static bool present(const bg_isa_probe *isa, char *reason, size_t n)
+static bool has_bit(const bg_cpu_bit *bit) { return getauxval(bit->leaf) >> bit->bit & 1; }
+
+static bool enabled(const bg_isa_probe *isa, char *reason, size_t n)
 {
     (void)isa;
     (void)reason;
@@ -55,6 +54,16 @@ static bool present(const bg_isa_probe *isa, char *reason, size_t n)
     return true;
 }
 #endif
+
+static bool present(const bg_isa_probe *isa, char *reason, size_t n)
+{
+    for (size_t i = 0; i < BG_COUNT(isa->needs) && isa->needs[i].name; i++) {
+        if (has_bit(&isa->needs[i])) continue;
+        snprintf(reason, n, "the CPU has no %s", isa->needs[i].name);
+        return false;
+    }
+    return enabled(isa, reason, n);
+}
 
 static bool right(const bg_peak *peak)
 {

@@ -16,6 +16,7 @@ typedef struct bg_peak {
 enum { BG_PEAK_TRIAL = 500 };
 
 enum { BG_EAX, BG_EBX, BG_ECX, BG_EDX };
+/* A bit of CPUID, or on aarch64 of the word of the auxiliary vector whose key is `leaf`. */
 typedef struct bg_cpu_bit {
     uint32_t leaf, subleaf;
     uint8_t reg, bit;

@@ -5,17 +5,19 @@
 #include <string.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
-#endif
-
-#if defined(__x86_64__)
 #define OPAQUE(v) __asm__ volatile("" : "+x"(v))
 #define TARGET(isa) __attribute__((target(isa)))
+#define BASE "sse2"
 #elif defined(__aarch64__)
+#include <arm_neon.h>
+#include <sys/auxv.h>
 #define OPAQUE(v) __asm__ volatile("" : "+w"(v))
-#define TARGET(isa)
+#define TARGET(isa) __attribute__((target(isa)))
+#define BASE "+simd"
 #else
 #define OPAQUE(v) __asm__ volatile("" : "+m"(v))
 #define TARGET(isa)
+#define BASE
 #endif
 
 enum { ACCUMULATORS = 12 };
@@ -51,12 +53,12 @@ enum { ACCUMULATORS = 12 };
 /* What portable code may use: 16-byte vectors, a multiply and an add. */
 typedef float floats __attribute__((vector_size(16)));
 #define REF_FLOP(a, x, y) a + x * y
-LOOP(ref_flop, "sse2", floats, float, ((floats){1, 1, 1, 1}), x, REF_FLOP)
+LOOP(ref_flop, BASE, floats, float, ((floats){1, 1, 1, 1}), x, REF_FLOP)
 
 #if defined(__x86_64__)
 
 #define REF_INT8(a, x, y) _mm_add_epi32(a, _mm_madd_epi16(x, y))
-LOOP(ref_int8, "sse2", __m128i, int32_t, _mm_set1_epi16(3), _mm_set1_epi16(-2), REF_INT8)
+LOOP(ref_int8, BASE, __m128i, int32_t, _mm_set1_epi16(3), _mm_set1_epi16(-2), REF_INT8)
 
 /* maddubs sums pairs in 16 bits. Kernels must widen them now and then; how seldom they get away
  * with it depends on the format, so the roof leaves it out. (A trial's sums fit in 16 bits.) */
@@ -185,11 +187,38 @@ const bg_isa_probe bg_isa_probes[] = {
 
 typedef int16_t shorts __attribute__((vector_size(16)));
 #define REF_INT8(a, x, y) a + x * y
-LOOP(ref_int8, "", shorts, int16_t, ((shorts){3, 3, 3, 3, 3, 3, 3, 3}),
+LOOP(ref_int8, BASE, shorts, int16_t, ((shorts){3, 3, 3, 3, 3, 3, 3, 3}),
      ((shorts){-2, -2, -2, -2, -2, -2, -2, -2}), REF_INT8)
+
+#if defined(__aarch64__)
+
+/* smlal, like maddubs, sums in 16 bits, and its roof leaves out the widening as well. */
+#define NEON_FLOP(a, x, y) vfmaq_f32(a, x, y)
+#define NEON_INT8(a, x, y) vmlal_s8(a, x, y)
+LOOP(neon_flop, BASE, float32x4_t, float, vdupq_n_f32(1), x, NEON_FLOP)
+LOOP(neon_int8, BASE, int16x8_t, int16_t, vdup_n_s8(3), vdup_n_s8(-2), NEON_INT8)
+
+#define DOTPROD_INT8(a, x, y) vdotq_s32(a, x, y)
+LOOP(dotprod_int8, "arch=armv8.2-a+dotprod", int32x4_t, int32_t, vdupq_n_s8(3), vdupq_n_s8(-2),
+     DOTPROD_INT8)
+
+/* Products of matrices: 2 rows of 8 by 8 rows of 2. */
+#define I8MM_INT8(a, x, y) vmmlaq_s32(a, x, y)
+LOOP(i8mm_int8, "arch=armv8.2-a+i8mm", int32x4_t, int32_t, vdupq_n_s8(3), vdupq_n_s8(-2),
+     I8MM_INT8)
+
+#endif
 
 const bg_isa_probe bg_isa_probes[] = {
     {"ref", NULL, {{0}}, 0, false, FLOP(ref_flop, 4), INT8(ref_int8, 8)},
+#if defined(__aarch64__)
+    {"neon", "ref", {{AT_HWCAP, 0, 0, 1, "asimd"}}, 0, false, FLOP(neon_flop, 4),
+     INT8(neon_int8, 8)},
+    {"dotprod", "neon", {{AT_HWCAP, 0, 0, 20, "asimddp"}}, 0, false, {0},
+     INT8(dotprod_int8, 16)},
+    {"i8mm", "dotprod", {{AT_HWCAP, 0, 0, 20, "asimddp"}, {AT_HWCAP2, 0, 0, 13, "i8mm"}}, 0, false,
+     {0}, INT8(i8mm_int8, 32)},
+#endif
     {0},
 };
 
