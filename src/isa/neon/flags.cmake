@@ -1,6 +1,5 @@
-# NEON is part of every aarch64.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
-  set(flags)
+  set(flags -march=armv8-a) # NEON is part of it
   if(BG_SANITIZE)
     list(APPEND flags -DBG_UNROLL=)
   else()
