@@ -11,7 +11,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { LANES = 4, ROWS = 6, COLUMNS = 16 };
+enum { LANES = 4 };
 
 /* exp(x) = 2^n * exp(r) with |r| <= ln(2) / 2, the latter by Taylor's series to r^7, whose rest is
  * below 1e-8. Under -87.3 it is 0, over 88.3 the value there; not a number stays that. */
@@ -151,52 +151,9 @@ static void to_f16(const float *in, uint16_t *out, size_t n)
     memcpy(out + i, &half, (n - i) * sizeof *out);
 }
 
-INLINE float32x4_t half4(const uint16_t *p)
-{
-    return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
-}
-
-/* `rows` (a constant up to ROWS once inlined) rows of 16 columns, held in registers. */
-INLINE void tile(size_t rows, const float *a, size_t lda, const uint16_t *b, size_t ldb, float *c,
-                 size_t ldc, size_t k, bool accumulate)
-{
-    enum { VECTORS = COLUMNS / LANES };
-    float32x4_t sum[ROWS][VECTORS];
-    for (size_t i = 0; i < rows; i++)
-        for (size_t v = 0; v < VECTORS; v++)
-            sum[i][v] = accumulate ? vld1q_f32(c + i * ldc + v * LANES) : vdupq_n_f32(0);
-    for (size_t l = 0; l < k; l++) {
-        float32x4_t right[VECTORS];
-        for (size_t v = 0; v < VECTORS; v++) right[v] = half4(b + l * ldb + v * LANES);
-        for (size_t i = 0; i < rows; i++)
-            for (size_t v = 0; v < VECTORS; v++)
-                sum[i][v] = vfmaq_n_f32(sum[i][v], right[v], a[i * lda + l]);
-    }
-    for (size_t i = 0; i < rows; i++)
-        for (size_t v = 0; v < VECTORS; v++) vst1q_f32(c + i * ldc + v * LANES, sum[i][v]);
-}
-
-static void gemm_f16(const float *a, size_t lda, const uint16_t *b, size_t ldb, float *c,
-                     size_t ldc, size_t m, size_t n, size_t k, bool accumulate)
-{
-    for (size_t j = 0; j < n; j += COLUMNS)
-        for (size_t i = 0; i < m; i += ROWS) {
-            const float *ai = a + i * lda;
-            float *ci = c + i * ldc + j;
-            switch (m - i) {
-            case 1: tile(1, ai, lda, b + j, ldb, ci, ldc, k, accumulate); break;
-            case 2: tile(2, ai, lda, b + j, ldb, ci, ldc, k, accumulate); break;
-            case 3: tile(3, ai, lda, b + j, ldb, ci, ldc, k, accumulate); break;
-            case 4: tile(4, ai, lda, b + j, ldb, ci, ldc, k, accumulate); break;
-            case 5: tile(5, ai, lda, b + j, ldb, ci, ldc, k, accumulate); break;
-            default: tile(ROWS, ai, lda, b + j, ldb, ci, ldc, k, accumulate); break;
-            }
-        }
-}
-
 const bg_vecops bg_vecops_neon = {
     .add = add, .scale = scale, .max = max, .exp_sum = exp_sum, .rmsnorm = rmsnorm,
-    .silu_mul = silu_mul, .rope = rope, .to_f16 = to_f16, .gemm_f16 = gemm_f16,
+    .silu_mul = silu_mul, .rope = rope, .to_f16 = to_f16,
 };
 
 #endif
