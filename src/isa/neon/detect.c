@@ -12,6 +12,7 @@ const bg_isa_code bg_isa_code_neon = {
     .present = present,
     .encode_q8_0 = bg_neon_encode_q8_0,
     .encode_q8_k = bg_neon_encode_q8_k,
+    .attend = bg_neon_attend,
     .vec = &bg_vecops_neon,
 };
 

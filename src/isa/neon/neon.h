@@ -4,6 +4,7 @@
 
 #include "isa/isa.h"
 
+bg_attend_fn bg_neon_attend;
 bg_encode_fn bg_neon_encode_q8_0, bg_neon_encode_q8_k;
 
 #endif

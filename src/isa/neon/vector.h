@@ -7,18 +7,11 @@
 #define BG_NEON_VECTOR_H
 
 #include "isa/blocks.h"
+#include "isa/inline.h"
 
 #include <arm_neon.h>
 #include <stdbool.h>
 #include <stddef.h>
-
-#define BG_INLINE static inline __attribute__((always_inline))
-#if defined(BG_UNROLL) /* from outside */
-#elif defined(__clang__)
-#define BG_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define BG_UNROLL _Pragma("GCC unroll 64")
-#endif
 
 typedef int32x4_t vint;
 typedef float32x4_t vflt;
