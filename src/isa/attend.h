@@ -15,9 +15,9 @@ enum {
  * positions begin <= j < end. The token at position p sees those up to p. Row t * heads + h of the
  * results belongs to token t and head h:
  *     score[j] = log2(e) / sqrt(dim) * (q . key[j])
- *     max = the largest score; sum = sum of 2^(score[j] - max);
- *     out = sum of 2^(score[j] - max) * value[j]
- * A row that sees none has max -infinity and the rest 0. Same arguments give the same bits. */
+ *     base = some number that lets no power or sum overflow
+ *     sum = sum of 2^(score[j] - base), out = sum of 2^(score[j] - base) * value[j]
+ * A row that sees none has base -infinity and the rest 0. Same arguments give the same bits. */
 typedef struct bg_attend {
     const float *q;               /* of token 0: [heads][dim], */
     size_t q_stride;              /* this many floats from token to token */
@@ -27,7 +27,7 @@ typedef struct bg_attend {
     const uint16_t *values;       /* halves, [positions][value_width] */
     size_t pos;                   /* of token 0 */
     size_t begin, end;            /* begin is a multiple of BG_KV_PANEL, end > begin */
-    float *out, *max, *sum;       /* [rows][value_width], [rows], [rows] */
+    float *out, *base, *sum;      /* [rows][value_width], [rows], [rows] */
     void *scratch;                /* bg_attend_scratch bytes, 64-byte aligned */
 } bg_attend;
 
@@ -40,7 +40,8 @@ static inline size_t bg_attend_scratch(size_t dim)
     size_t width = (dim + STRIP - 1) / STRIP * STRIP;
     return BG_ATT_ROWS * width * sizeof(float) +                 /* queries */
            2 * BG_ATT_BLOCK * width * sizeof(uint16_t) +         /* a block's keys and values */
-           STRIP * BG_ATT_BLOCK * (sizeof(float) + sizeof(uint16_t));
+           STRIP * BG_ATT_BLOCK * (sizeof(float) + sizeof(uint16_t)) + /* scores, weights */
+           BG_ATT_ROWS * 16 * sizeof(float);                    /* sums */
 }
 
 #endif

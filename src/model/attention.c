@@ -68,7 +68,7 @@ void bg_attention_begin(bg_session *s, size_t n, size_t n_spans)
     for (uint32_t i = 0; i < s->model->h.n_layer; i++) atomic_store(&s->next_item[i], 0);
 }
 
-/* Where a part leaves its rows of value_width numbers, then their maxima, then their sums. */
+/* Where a part leaves its rows of value_width numbers, then their footings, then their sums. */
 static float *part_result(const bg_session *s, const item *it, uint32_t part)
 {
     size_t row = ((size_t)part * s->model->h.n_head + it->head) * it->span->count;
@@ -81,7 +81,7 @@ static float *result(const bg_session *s, const item *it, size_t row)
            (it->head + row % it->heads) * s->model->h.head_dim;
 }
 
-/* Parts are brought to the footing of the highest maximum, and added up in their order. */
+/* Parts are brought to the highest footing, and added up in their order. */
 static void merge(const bg_session *s, const item *it)
 {
     size_t dim = s->model->h.head_dim, rows = (size_t)it->span->count * it->heads;
@@ -91,9 +91,9 @@ static void merge(const bg_session *s, const item *it)
             highest = fmaxf(highest, part_result(s, it, i)[rows * s->value_width + r]);
         memset(out, 0, dim * sizeof *out);
         for (uint32_t i = 0; i < it->span->parts; i++) {
-            float *part = part_result(s, it, i), *max = part + rows * s->value_width;
-            float factor = exp2f(max[r] - highest);
-            sum += factor * max[rows + r];
+            float *part = part_result(s, it, i), *base = part + rows * s->value_width;
+            float factor = exp2f(base[r] - highest);
+            sum += factor * base[rows + r];
             s->vec->scale(part + r * s->value_width, factor, dim);
             s->vec->add(out, part + r * s->value_width, dim);
         }
@@ -123,7 +123,7 @@ static void run_item(const bg_session *s, const item *it, const bg_member_scratc
         .keys = bg_session_keys(s, it->layer, span->seq, it->kv_head),
         .values = bg_session_values(s, it->layer, span->seq, it->kv_head),
         .pos = span->pos, .begin = begin, .end = BG_MIN(begin + span->part, end),
-        .out = out, .max = out + rows * s->value_width, .sum = out + rows * (s->value_width + 1),
+        .out = out, .base = out + rows * s->value_width, .sum = out + rows * (s->value_width + 1),
         .scratch = own->attend,
     };
     s->attend(&a);

@@ -39,7 +39,7 @@ typedef struct bg_member_scratch {
     float *row;                      /* n_embd: a normalised token */
     float *x, *turn;                 /* as in the session, of a pass of one token */
     uint8_t *act[BG_MAX_SLOTS];
-    float *out;                      /* of an attention item: rows, maxima and sums */
+    float *out;                      /* of an attention item: rows, footings, sums */
     void *attend;                    /* its scratch memory */
 } bg_member_scratch;
 
@@ -73,7 +73,7 @@ struct bg_session {
     uint8_t *act[BG_MAX_SLOTS];      /* encoded columns */
     uint32_t *pos, *out;             /* [n_batch] positions; tokens whose logits are wanted */
     bg_span *spans;                  /* [n_batch] */
-    float *parts;                    /* results of parts of attention: rows, maxima and sums */
+    float *parts;                    /* results of parts of attention: rows, footings, sums */
     _Atomic uint32_t *parts_done;    /* of each item whose positions are split */
     _Atomic uint32_t *next_item;     /* of attention, by layer */
     bg_member_scratch *members;

@@ -5,6 +5,7 @@
 #include "isa/inline.h"
 
 #include <immintrin.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 enum { FLOATS = 8 };    /* of a vector: 16 or a divisor */
@@ -25,11 +26,9 @@ BG_INLINE float f_sum(vfloats a)
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
 }
-BG_INLINE float f_largest(vfloats a)
+BG_INLINE bool f_any_above(vfloats a, float b)
 {
-    __m128 h = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
-    h = _mm_max_ps(h, _mm_movehl_ps(h, h));
-    return _mm_cvtss_f32(_mm_max_ss(h, _mm_movehdup_ps(h)));
+    return _mm256_movemask_ps(_mm256_cmp_ps(a, f_all(b), _CMP_GT_OQ)) != 0;
 }
 /* The first n lanes of a, then b's. */
 BG_INLINE vfloats f_keep(vfloats a, size_t n, vfloats b)

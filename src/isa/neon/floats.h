@@ -5,6 +5,7 @@
 #include "isa/inline.h"
 
 #include <arm_neon.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 enum { FLOATS = 4 };
@@ -19,7 +20,10 @@ BG_INLINE vfloats f_mul(vfloats a, vfloats b) { return vmulq_f32(a, b); }
 BG_INLINE vfloats f_fma(vfloats a, vfloats b, vfloats c) { return vfmaq_f32(c, a, b); }
 BG_INLINE vfloats f_max(vfloats a, vfloats b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
 BG_INLINE float f_sum(vfloats a) { return vaddvq_f32(a); }
-BG_INLINE float f_largest(vfloats a) { return vmaxvq_f32(a); }
+BG_INLINE bool f_any_above(vfloats a, float b)
+{
+    return vmaxvq_u32(vcgtq_f32(a, f_all(b))) != 0;
+}
 BG_INLINE vfloats f_keep(vfloats a, size_t n, vfloats b)
 {
     const uint32x4_t lane = {0, 1, 2, 3};

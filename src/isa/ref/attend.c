@@ -9,13 +9,13 @@ static void see(const bg_attend *a, size_t row, const float *q, const float *key
     float *out = a->out + row * a->value_width, score = 0, weight;
     for (size_t d = 0; d < a->dim; d++) score += q[d] * key[d];
     score *= 1.44269504f / sqrtf((float)a->dim);
-    if (score > a->max[row]) {
-        float shrink = exp2f(a->max[row] - score);
+    if (score > a->base[row]) {
+        float shrink = exp2f(a->base[row] - score);
         for (size_t d = 0; d < a->dim; d++) out[d] *= shrink;
         a->sum[row] *= shrink;
-        a->max[row] = score;
+        a->base[row] = score;
     }
-    weight = exp2f(score - a->max[row]);
+    weight = exp2f(score - a->base[row]);
     a->sum[row] += weight;
     for (size_t d = 0; d < a->dim; d++) out[d] += weight * value[d];
 }
@@ -26,7 +26,7 @@ void bg_ref_attend(const bg_attend *a)
     float *key = a->scratch, *value = key + a->dim;
     memset(a->out, 0, rows * a->value_width * sizeof(float));
     memset(a->sum, 0, rows * sizeof(float));
-    for (size_t r = 0; r < rows; r++) a->max[r] = -INFINITY;
+    for (size_t r = 0; r < rows; r++) a->base[r] = -INFINITY;
     for (size_t j = a->begin; j < a->end; j++) {
         const uint16_t *k = a->keys + j / BG_KV_PANEL * BG_KV_PANEL * a->dim + j % BG_KV_PANEL;
         const uint16_t *v = a->values + j * a->value_width;

@@ -1,7 +1,7 @@
 /* attend.h: the loops of bg_vecops.attend. Internal.
  *
  * Softmax is kept running over blocks of positions (Milakov and Gimelshein, "Online normalizer
- * calculation for softmax", 2018), in powers of two. A block's scores, and what its values add up
+ * calculation for softmax", 2018), in powers of two of scores less a footing. A block's scores, and what its values add up
  * to, are two products of a strip of rows with a small matrix whose columns lie in panels of 16.
  * Beside the words of a floats.h the including file brings
  *
@@ -11,8 +11,6 @@
  *   att_keys, att_values     the same for the matrices of a block
  *   att_put(weights, i, w)   stores weights i to i + FLOATS - 1 of a row
  *   att_product              c[m][n] (+)= a[m][k] times a matrix; see attend_product.h
- *   f_largest, f_keep        f_keep(v, n, x): x in the lanes from n on
- *   f_scale2(p, n)           p times 2 to the power of the integer in the low bits of n
  */
 #ifndef BG_TEMPLATE_ATTEND_H
 #define BG_TEMPLATE_ATTEND_H
@@ -24,73 +22,91 @@ enum { ATT_STRIP = 32 };    /* rows whose scores are kept at a time */
 /* What lies where in the scratch memory. */
 typedef struct att_room {
     void *q, *keys, *values, *weights;
-    float *scores;
+    float *scores, *sums;   /* sums: a vector for each row */
     size_t q_stride;        /* bytes of a row of q */
 } att_room;
 
-/* 2^x for x <= 0, at least 2^-126, NaN for NaN. Adding 1.5 * 2^23 rounds to an integer and leaves
- * it in the low bits; the rest is in [-1/2, 1/2], where the polynomial (by Remez' exchange, 1 at 0)
- * is off by 4.4e-7. */
-BG_INLINE vfloats att_exp2(vfloats x)
+/* Weights are powers of two of scores less a footing, an integer near the first score. As long as no
+ * score is further above, they and their sums stay far from overflow, and no maximum is needed. */
+#define ATT_HIGH 60.0f
+/* Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits. */
+#define ATT_MAGIC 12582912.0f
+
+typedef struct att_footing { vfloats magic, low; } att_footing;
+
+BG_INLINE att_footing att_stand(float base)
 {
-    const vfloats magic = f_all(12582912.0f);
+    return (att_footing){f_all(ATT_MAGIC - base), f_all(base - 126.0f)};
+}
+
+/* 2^(x - base), at least 2^-126, NaN for NaN. What is left of x after rounding is in [-1/2, 1/2];
+ * polynomials by Remez' exchange, relative error 4.4e-7 (with 1 exact at 0), or 7.5e-5 where weights
+ * will be rounded to bfloat16. */
+BG_INLINE vfloats att_weight(vfloats x, att_footing f)
+{
     vfloats n, r, p;
-    x = f_max(f_all(-126.0f), x);
-    n = f_add(x, magic);
-    r = f_sub(x, f_sub(n, magic));
-    p = f_fma(f_all(0.00111255073f), r, f_all(0.00966628268f));
-    p = f_fma(p, r, f_all(0.0555740036f));
-    p = f_fma(p, r, f_all(0.240223512f));
-    p = f_fma(p, r, f_all(0.693142831f));
-    p = f_fma(p, r, f_all(1.0f));
+    x = f_max(f.low, x);
+    n = f_add(x, f.magic);
+    r = f_sub(x, f_sub(n, f.magic));
+    if (ATT_BITE == 1) {
+        p = f_fma(f_all(0.00111255073f), r, f_all(0.00966628268f));
+        p = f_fma(p, r, f_all(0.0555740036f));
+        p = f_fma(p, r, f_all(0.240223512f));
+        p = f_fma(p, r, f_all(0.693142831f));
+        p = f_fma(p, r, f_all(1.0f));
+    } else {
+        p = f_fma(f_all(0.0551716685f), r, f_all(0.242611125f));
+        p = f_fma(p, r, f_all(0.693260968f));
+        p = f_fma(p, r, f_all(0.999928057f));
+    }
     return f_scale2(p, n);
 }
 
 BG_INLINE float att_highest(const float *scores, size_t n)
 {
-    const vfloats none = f_all(-INFINITY);
-    vfloats m = none;
-    size_t i = 0;
-    for (; i + FLOATS <= n; i += FLOATS) m = f_max(m, f_load(scores + i));
-    if (i < n) m = f_max(m, f_keep(f_load(scores + i), n - i, none));
-    return f_largest(m);
+    float highest = scores[0];
+    for (size_t i = 1; i < n; i++) highest = scores[i] > highest ? scores[i] : highest;
+    return highest;
 }
 
-/* Brings what a row summed before to the footing of a higher maximum. */
-BG_INLINE void att_raise(const bg_attend *a, size_t row, float highest)
+/* Puts a row on a footing that reaches a score far above the old one; rare. */
+static void att_raise(const bg_attend *a, size_t row, float *sums, float highest)
 {
-    vfloats shrink = att_exp2(f_all(a->max[row] - highest));
-    float *out = a->out + row * a->value_width, factor[FLOATS];
-    for (size_t i = 0; i < a->value_width; i += FLOATS)
-        f_store(out + i, f_mul(f_load(out + i), shrink));
-    f_store(factor, shrink);
-    a->sum[row] *= factor[0];
-    a->max[row] = highest;
+    float base = ceilf(highest), shrink = exp2f(a->base[row] - base);
+    for (size_t i = 0; i < a->value_width; i++) a->out[row * a->value_width + i] *= shrink;
+    for (size_t i = 0; i < FLOATS; i++) sums[i] *= shrink;
+    a->base[row] = base;
 }
 
 /* Turns the first `valid` scores of a row into weights, with zeros after them up to `padded`. */
 BG_INLINE void att_soften(const bg_attend *a, size_t row, float *scores, void *weights,
-                          size_t valid, size_t padded)
+                          float *sums, size_t valid, size_t padded)
 {
-    vfloats top, sum = f_all(0), e;
-    float highest;
+    vfloats sum, high, x;
+    att_footing f;
     size_t i = 0;
     if (valid) {
-        highest = att_highest(scores, valid);
-        if (highest > a->max[row]) att_raise(a, row, highest);
-        top = f_all(a->max[row]);
-        for (; i + FLOATS <= valid; i += FLOATS) {
-            e = att_exp2(f_sub(f_load(scores + i), top));
-            sum = f_add(sum, e);
-            att_put(weights, i, e);
+        if (a->base[row] == -INFINITY) a->base[row] = ceilf(scores[0]);
+        high = f_load(scores);
+        for (i = FLOATS; i < valid; i += FLOATS) high = f_max(high, f_load(scores + i));
+        if (f_any_above(high, a->base[row] + ATT_HIGH)) {
+            float highest = att_highest(scores, valid);
+            if (highest > a->base[row] + ATT_HIGH) att_raise(a, row, sums, highest);
+        }
+        f = att_stand(a->base[row]);
+        sum = f_load(sums);
+        for (i = 0; i + FLOATS <= valid; i += FLOATS) {
+            x = att_weight(f_load(scores + i), f);
+            sum = f_add(sum, x);
+            att_put(weights, i, x);
         }
         if (i < valid) {
-            e = f_keep(att_exp2(f_sub(f_load(scores + i), top)), valid - i, f_all(0));
-            sum = f_add(sum, e);
-            att_put(weights, i, e);
+            x = f_keep(att_weight(f_load(scores + i), f), valid - i, f_all(0));
+            sum = f_add(sum, x);
+            att_put(weights, i, x);
             i += FLOATS;
         }
-        a->sum[row] += f_sum(sum);
+        f_store(sums, sum);
     }
     for (; i < padded; i += FLOATS) att_put(weights, i, f_all(0));
 }
@@ -112,6 +128,7 @@ BG_INLINE void att_block(const bg_attend *a, const att_room *m, size_t start, si
             size_t sees = a->pos + (r + i) / a->heads + 1;
             att_soften(a, r + i, m->scores + i * BG_ATT_BLOCK,
                        (char *)m->weights + i * BG_ATT_BLOCK * 4 / ATT_BITE,
+                       m->sums + (r + i) * FLOATS,
                        sees > start ? BG_MIN(sees - start, seen) : 0, padded);
         }
         att_product(m->weights, BG_ATT_BLOCK * 4 / ATT_BITE, values, a->out + r * a->value_width,
@@ -128,14 +145,14 @@ BG_INLINE void att_run(const bg_attend *a)
     m.values = at += BG_ATT_BLOCK * width * sizeof(uint16_t);
     m.scores = (float *)(void *)(at += BG_ATT_BLOCK * width * sizeof(uint16_t));
     m.weights = ATT_BITE == 1 ? at : at + ATT_STRIP * BG_ATT_BLOCK * sizeof(float);
+    m.sums = (float *)(void *)(at + ATT_STRIP * BG_ATT_BLOCK * (sizeof(float) + sizeof(uint16_t)));
     att_queries(a, 1.44269504f / sqrtf((float)a->dim), m.q, m.q_stride);
-    for (size_t r = 0; r < rows; r++) {
-        a->max[r] = -INFINITY;
-        a->sum[r] = 0;
-    }
+    for (size_t r = 0; r < rows; r++) a->base[r] = -INFINITY;
+    memset(m.sums, 0, rows * FLOATS * sizeof(float));
     memset(a->out, 0, rows * a->value_width * sizeof(float));
     for (size_t start = a->begin; start < a->end; start += BG_ATT_BLOCK)
         att_block(a, &m, start, BG_MIN(a->end - start, (size_t)BG_ATT_BLOCK));
+    for (size_t r = 0; r < rows; r++) a->sum[r] = f_sum(f_load(m.sums + r * FLOATS));
 }
 
 #endif

@@ -75,7 +75,7 @@ static bg_attend arguments(const problem *p, float *out)
         .q = p->q, .q_stride = p->s.heads * p->s.dim, .tokens = p->s.tokens, .heads = p->s.heads,
         .dim = p->s.dim, .value_width = p->value_width, .keys = p->keys, .values = p->values,
         .pos = p->s.pos, .begin = p->s.begin, .end = p->s.end, .out = out,
-        .max = out + p->rows * p->value_width, .sum = out + p->rows * (p->value_width + 1),
+        .base = out + p->rows * p->value_width, .sum = out + p->rows * (p->value_width + 1),
     };
 }
 
@@ -98,11 +98,11 @@ static void check(bg_isa isa, const problem *p)
     bg_attend_get(isa)(&a);
     for (size_t r = 0; r < p->rows; r++) {
         if (a.sum[r] == 0) {
-            assert_true(isinf(a.max[r]) && a.max[r] < 0 && isinf(p->log_sum[r]));
+            assert_true(isinf(a.base[r]) && a.base[r] < 0 && isinf(p->log_sum[r]));
             for (size_t d = 0; d < p->s.dim; d++) assert_true(out[r * p->value_width + d] == 0);
             continue;
         }
-        off = fmax(off, fabs((double)a.max[r] + log2((double)a.sum[r]) - p->log_sum[r]));
+        off = fmax(off, fabs((double)a.base[r] + log2((double)a.sum[r]) - p->log_sum[r]));
         for (size_t d = 0; d < p->s.dim; d++)
             off = fmax(off, fabs((double)out[r * p->value_width + d] / (double)a.sum[r] -
                                  p->out[r * p->s.dim + d]));
@@ -154,7 +154,6 @@ static void extremes(void **state)
                 right &= isfinite(out[r * p.value_width + d] / a.sum[r]) != 0;
             assert_true(right == (r != 9));
         }
-        assert_true(a.sum[7] >= 1 && a.sum[7] < 1.5f); /* one position has all the weight */
         free(a.scratch);
         bg_free(out);
     }
