@@ -17,9 +17,9 @@ grep -q '^ref: works here$' "$dir/list" || fail "no verdict on ref"
 "$BITGAUGE" kernels --check --format q4_k --cols 4 > "$dir/check"
 tail -1 "$dir/check" | grep -Eq '^[1-9][0-9]* passed, 0 failed$' || fail "check: $(tail -1 "$dir/check")"
 
-"$BITGAUGE" kernels --bench --isa native --format Q4_0 --rows 32 -k 256 --cols 4 --seconds 0.001 \
+"$BITGAUGE" kernels --bench --isa native --format Q4_K --rows 32 -k 256 --cols 4 --seconds 0.001 \
     > "$dir/bench"
-grep -q '^Q4_0 .*gemm .*GFLOP\|^Q4_0 .*gemm .*of int8op$' "$dir/bench" || fail "bench: $(cat "$dir/bench")"
+grep -q '^Q4_K .*gemm .*GFLOP\|^Q4_K .*gemm .*of int8op$' "$dir/bench" || fail "bench: $(cat "$dir/bench")"
 
 status=0; "$BITGAUGE" kernels --isa avx22 2> "$dir/err" || status=$?
 [ $status = 2 ] || fail "unknown set: exit $status"

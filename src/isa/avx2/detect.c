@@ -16,29 +16,26 @@ static bool present(void)
            __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
 }
 
-#define BG_AVX2_KERNELS(NAME, name)                                                         \
-    static void gemv_##name(const bg_matmul *a)                                             \
-    {                                                                                       \
-        rows_run(a, BG_FORMAT_##NAME, bg_avx2_gemv_##name);                                 \
-    }                                                                                       \
-    static void gemm_##name(const bg_matmul *a)                                             \
-    {                                                                                       \
-        rows_run(a, BG_FORMAT_##NAME, bg_avx2_gemm_##name);                                 \
+#define BG_SMALL(NAME, name)                                                            \
+    static void gemv_##name(const bg_matmul *a)                                         \
+    {                                                                                   \
+        rows_run(a, BG_FORMAT_##NAME, bg_avx2_gemv_##name);                             \
+    }                                                                                   \
+    static void gemm_##name(const bg_matmul *a)                                         \
+    {                                                                                   \
+        rows_run(a, BG_FORMAT_##NAME, bg_avx2_gemm_##name);                             \
     }
-#include "isa/avx2/kernels.def"
-#undef BG_AVX2_KERNELS
-enum {
-#define BG_FORMAT(NAME, name, id, weights, bytes, activation, level) \
-    ACTIVATION_##NAME = BG_FORMAT_##activation,
-#include "bitgauge/formats.def"
-};
-#define BG_AVX2_KERNELS(NAME, name)                                                                 \
-    {BG_FORMAT_##NAME, BG_OP_GEMV, BG_ISA_AVX2, BG_TIER_TMPL, (bg_format)ACTIVATION_##NAME,         \
-     gemv_##name},                                                                                  \
-    {BG_FORMAT_##NAME, BG_OP_GEMM, BG_ISA_AVX2, BG_TIER_TMPL, (bg_format)ACTIVATION_##NAME,         \
-     gemm_##name},
+#define BG_FLOAT(NAME, name) BG_SMALL(NAME, name)
+#include "isa/template/kernels.def"
+
+#define ROW(NAME, OP, ACTIVATION, run) \
+    {BG_FORMAT_##NAME, BG_OP_##OP, BG_ISA_AVX2, BG_TIER_TMPL, BG_FORMAT_##ACTIVATION, run},
+#define BG_FLOAT(NAME, name) ROW(NAME, GEMV, F32, gemv_##name) ROW(NAME, GEMM, F32, gemm_##name)
+#define BG_SMALL(NAME, name) ROW(NAME, GEMV, Q8_0, gemv_##name) ROW(NAME, GEMM, Q8_0, gemm_##name)
+#define BG_SUPER(NAME, name) \
+    ROW(NAME, GEMV, Q8_K, bg_avx2_gemv_##name) ROW(NAME, GEMM, Q8_K, bg_avx2_gemm_##name)
 static const bg_kernel kernels[] = {
-#include "isa/avx2/kernels.def"
+#include "isa/template/kernels.def"
 };
 
 const bg_isa_code bg_isa_code_avx2 = {

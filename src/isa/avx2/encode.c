@@ -60,7 +60,7 @@ void bg_avx2_encode_q8_k(const float *in, void *out, size_t k)
         for (int g = 0; g < 8; g++, in += 32) {
             vint q = factor != 0 ? quantize(in, factor) : v_zero();
             /* Four lanes of 32 bits for each 16 values, added to two sums of 16 bits. */
-            vint s = v_dot_16(v_dot_u8(v_all8(1), q), v_all16(1));
+            vint s = _mm256_madd_epi16(_mm256_maddubs_epi16(v_all8(1), q), v_all16(1));
             s = _mm256_hadd_epi32(s, s);
             s = _mm256_hadd_epi32(s, s);
             v_store(b[i].qs + 32 * g, q);

@@ -1,7 +1,7 @@
 /* F32, F16, BF16. */
 #ifdef __AVX2__
 
-#include "isa/avx2/vector.h"
+#include "isa/avx2/rows_vector.h"
 
 #include "isa/avx2/avx2.h"
 #include "isa/template/float.h"

@@ -1,7 +1,7 @@
 /* Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, IQ4_NL: a block of 32 weights is one vector. */
 #ifdef __AVX2__
 
-#include "isa/avx2/vector.h"
+#include "isa/avx2/rows_vector.h"
 
 #include "isa/avx2/avx2.h"
 #include "isa/avx2/unpack.h"

@@ -2,7 +2,7 @@
 #ifndef BG_AVX2_UNPACK_H
 #define BG_AVX2_UNPACK_H
 
-#include "isa/avx2/vector.h"
+#include "isa/avx2/rows_vector.h"
 
 /* 16 bytes: low nibbles, then high nibbles. */
 BG_INLINE vint nibbles(const uint8_t *qs)

@@ -1,0 +1,10 @@
+/* avx512.h: shared inside this folder. Internal. */
+#ifndef BG_AVX512_H
+#define BG_AVX512_H
+
+#include "isa/isa.h"
+
+#define BG_SUPER(NAME, name) bg_matmul_fn bg_avx512_gemv_##name, bg_avx512_gemm_##name;
+#include "isa/template/kernels.def"
+
+#endif
