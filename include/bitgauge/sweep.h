@@ -23,8 +23,10 @@ typedef struct bg_sweep_progress {
 /* Strings are as on the command line; NULL, 0 or -1 takes the profile's value. */
 typedef struct bg_sweep_options {
     const char *model;       /* NULL: the embedded one */
+    const char *shape;       /* in place of a model: a known one with random weights (shape.h) */
+    int layers;              /* of the shape to time; 0: the profile's */
     const char *out;         /* results folder; created, or resumed when it has the same plan */
-    const char *profile;     /* "quick", "full", "ci": profiles/sweep/<name>.json; NULL: quick */
+    const char *profile;     /* profiles/sweep/<name>.json; NULL: quick, or shape for a shape */
     const char *schemes;     /* "all", "levels", or a list */
     const char *isas;        /* list; "native" */
     const char *threads;     /* list or "auto" */
@@ -45,6 +47,9 @@ typedef struct bg_sweep_options {
 void bg_sweep_options_init(bg_sweep_options *o);
 /* Runs or resumes. Whatever happens, the folder is complete and readable: results.csv,
  * samples.csv, plan.json, machine.json, machine.xml; a cell that fails is a row with its reason.
+ *
+ * The speeds of a shape that is not held whole are predicted, as the column source says; nothing is
+ * counted then, and quality is off.
  *
  * BG_ERR_INPUT: an option, or the folder holds another plan. BG_ERR_INTERRUPTED: progress said
  * so. BG_ERR_IO: the folder cannot be written.

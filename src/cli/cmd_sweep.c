@@ -24,6 +24,7 @@ static bool show_progress(void *user, const bg_sweep_progress *p)
 /* results/<UTC time>-<model>, in letters that every file system takes. */
 static void default_folder(char *dir, size_t size, const char *model)
 {
+    static const char *const endings[] = {".gguf", ".json"};
     const char *name = model ? model : "codelet-8m", *slash = strrchr(name, '/');
     time_t now = time(NULL);
     struct tm utc;
@@ -36,7 +37,10 @@ static void default_folder(char *dir, size_t size, const char *model)
     for (char *p = dir + n; *p; p++)
         if (!isalnum((unsigned char)*p) && !strchr("-_.", *p)) *p = '-';
     n = strlen(dir);
-    if (n > 5 && strcmp(dir + n - 5, ".gguf") == 0) dir[n - 5] = 0;
+    for (size_t i = 0; i < BG_COUNT(endings); i++) {
+        size_t e = strlen(endings[i]);
+        if (n > e && strcmp(dir + n - e, endings[i]) == 0) dir[n - e] = 0;
+    }
 }
 
 /* Points results/latest at the folder; a link that cannot be made only costs convenience. */
@@ -104,7 +108,7 @@ static bg_status run(bg_sweep_options *o, bool report, bg_error *err)
     char dir[512];
     bool unnamed = !o->out;
     bg_status status;
-    default_folder(dir, sizeof dir, o->model);
+    default_folder(dir, sizeof dir, o->shape ? o->shape : o->model);
     if (unnamed) o->out = dir;
     o->progress = show_progress;
     o->user = &line;
@@ -127,10 +131,14 @@ int bg_cmd_sweep(int argc, char **argv)
     const bg_opt options[] = {
         {BG_OPT_TEXT, "-m --model", "FILE", "GGUF model; default: the embedded one", &o.model, NULL,
          0, 0},
+        {BG_OPT_TEXT, "--shape", "NAME", "a known model with random weights, for its speed "
+         "(`info --list-shapes`)", &o.shape, NULL, 0, 0},
+        {BG_OPT_INT, "--layers", "N", "time N layers of the shape and predict the whole", &o.layers,
+         NULL, 2, 4096},
         {BG_OPT_TEXT, "-o --out", "DIR", "folder for the results; one of an interrupted sweep is "
          "continued", &o.out, NULL, 0, 0},
-        {BG_OPT_TEXT, "--profile", "NAME", "what the defaults below are (default quick)",
-         &o.profile, "quick|full|ci", 0, 0},
+        {BG_OPT_TEXT, "--profile", "NAME", "what the defaults below are (default quick; "
+         "shape for shapes)", &o.profile, "quick|full|ci|shape", 0, 0},
         {BG_OPT_GROUP, NULL, NULL, "What to measure", NULL, NULL, 0, 0},
         {BG_OPT_TEXT, "--schemes", "LIST", "all, levels, or names with commas", &o.schemes, NULL, 0,
          0},
@@ -167,7 +175,8 @@ int bg_cmd_sweep(int argc, char **argv)
                    "when it is given the\nsame --out and options again.",
         .examples = "  bitgauge sweep\n"
                     "  bitgauge sweep -m llama-1b-f16.gguf --schemes levels --time-limit 1800\n"
-                    "  bitgauge sweep --profile full --out results/full\n",
+                    "  bitgauge sweep --profile full --out results/full\n"
+                    "  bitgauge sweep --shape codellama-34b\n",
         .options = options, .n_options = BG_COUNT(options),
     };
     bg_sweep_options_init(&o);

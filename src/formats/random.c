@@ -5,7 +5,7 @@
 #include <string.h>
 
 enum {
-    WEIGHTS = 1 << 18,          /* encoded once */
+    WEIGHTS = 1 << 16,          /* encoded once */
     CHUNK = 1 << 14,            /* bytes that are repeated together */
     PIECE = 1 << 20,            /* bytes that one seed decides */
 };
@@ -59,7 +59,8 @@ typedef struct job { const bg_random_blocks *blocks; uint8_t *out; size_t bytes;
 static void fill_piece(const job *j, size_t at, size_t piece)
 {
     const bg_random_blocks *r = j->blocks;
-    size_t end = BG_MIN(at + piece, j->bytes), most = BG_MAX(CHUNK / r->unit, (size_t)1);
+    size_t end = BG_MIN(at + piece, j->bytes);
+    size_t most = BG_MIN(BG_MAX(CHUNK / r->unit, (size_t)1), r->units / 2);
     bg_rng rng;
     bg_rng_seed(&rng, bg_hash(j->seed ^ BG_HASH_INIT, &at, sizeof at));
     while (at < end) {

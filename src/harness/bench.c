@@ -11,20 +11,6 @@ bg_shape_sample bg_bench_sample(const bg_machine *machine, uint32_t layers, doub
         .max_bytes = (uint64_t)(share * (double)bg_machine_memory_available(machine))};
 }
 
-/* Any tokens take the same time; these are drawn from a fixed seed. */
-static bg_status draw_tokens(bg_tokens *t, const bg_model *m, bg_error *err)
-{
-    enum { COUNT = 4096 };
-    bg_rng rng;
-    t->data = bg_alloc(COUNT, sizeof *t->data);
-    if (!t->data) return bg_fail_nomem(err, "tokens", COUNT * sizeof *t->data);
-    t->count = COUNT;
-    bg_rng_seed(&rng, 1);
-    for (size_t i = 0; i < COUNT; i++)
-        t->data[i] = (int32_t)bg_rng_below(&rng, bg_model_hparams(m)->n_vocab);
-    return BG_OK;
-}
-
 static bg_status repeat(const bg_timed *timed, const bg_bench_test *test, double *samples_ns,
                         bg_error *err)
 {
@@ -66,7 +52,7 @@ bg_status bg_bench_run(const bg_model *m, const bg_machine *machine, const bg_be
     bg_tokens tokens = {0};
     bg_timed timed = {.kind = kind, .n = n, .depth = test->depth, .tokens = &tokens};
     bg_bound bound;
-    bg_status status = draw_tokens(&tokens, m, err);
+    bg_status status = bg_tokens_draw(&tokens, bg_model_hparams(m)->n_vocab, err);
     memset(result, 0, sizeof *result);
     result->roof_tps = NAN;
     result->batch = BG_BATCH;

@@ -37,7 +37,7 @@ typedef struct bg_plan {
     uint32_t n_prompt, n_gen, depth, min_reps, max_reps;
     double precision, time_limit;          /* time_limit 0: none */
     bg_sweep_quality quality;
-    uint32_t quick_windows;
+    uint32_t quick_windows, layers;        /* layers of a shape to hold; 0: all that fit */
     uint64_t seed;
     size_t group[BG_PLAN_MAX_SCHEMES];     /* schemes of a group are in memory together */
     size_t n_groups;
@@ -97,6 +97,8 @@ void bg_fill_absent(bg_row *row, const bg_plan *p, const bg_cell *cell);
 /* Tokens that a sweep runs on. */
 typedef struct bg_tokens { int32_t *data; size_t count; } bg_tokens;
 void bg_tokens_fini(bg_tokens *t);
+/* Drawn from a fixed seed, for speed alone: any tokens take the same time. */
+bg_status bg_tokens_draw(bg_tokens *t, uint32_t n_vocab, bg_error *err);
 bg_status bg_tokens_read(bg_tokens *t, const bg_model *m, const char *path, bg_error *err);
 /* `windows` documents of BG_WINDOW tokens that the model writes, kept in dir/self-tokens.txt. Of o,
  * seed, isa, team and progress count. */

@@ -12,7 +12,7 @@ static const char *const quality_names[] = {"off", "quick", "full"};
 typedef struct profile {
     json_t *json;
     const char *schemes, *isa, *threads, *quality;
-    int n_prompt, n_gen, depth, min_reps, max_reps, quick_windows;
+    int n_prompt, n_gen, depth, min_reps, max_reps, quick_windows, layers;
     double precision, time_limit;
 } profile;
 
@@ -25,7 +25,7 @@ static bg_status check_profile(const profile *p, const char *path, bg_error *err
         return bg_fail(err, BG_ERR_INPUT, path, "quality '%s' is none of off, quick, full",
                        p->quality);
     if (p->n_prompt < 0 || p->n_gen < 0 || p->depth < 0 || p->min_reps < 1 ||
-        p->max_reps < p->min_reps || p->quick_windows < 1 || !(p->precision > 0) ||
+        p->max_reps < p->min_reps || p->quick_windows < 1 || p->layers < 0 || !(p->precision > 0) ||
         !(p->time_limit >= 0))
         return bg_fail(err, BG_ERR_INPUT, path, "a number is out of range: compare it with the "
                        "profile quick.json");
@@ -41,17 +41,18 @@ static bg_status read_profile(profile *p, const char *name, bg_error *err)
     snprintf(relative, sizeof relative, "profiles/sweep/%s.json", name);
     path = strchr(name, '/') ? NULL : bg_data_path(relative);
     if (!path)
-        return bg_fail(err, BG_ERR_INPUT, relative, "there is no such profile: use quick, full or "
-                       "ci, or set BITGAUGE_DATA to the folder that holds profiles/");
+        return bg_fail(err, BG_ERR_INPUT, relative, "there is no such profile: use quick, full, ci "
+                       "or shape, or set BITGAUGE_DATA to the folder that holds profiles/");
     p->json = json_load_file(path, JSON_REJECT_DUPLICATES, &e);
     if (!p->json ||
         json_unpack_ex(p->json, &e, JSON_STRICT,
-                       "{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:F, s:s, s:i, s:F}",
+                       "{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:F, s:s, s:i, s:F, s:i}",
                        "description", &description, "schemes", &p->schemes, "isa", &p->isa,
                        "threads", &p->threads, "n_prompt", &p->n_prompt, "n_gen", &p->n_gen,
                        "depth", &p->depth, "min_reps", &p->min_reps, "max_reps", &p->max_reps,
                        "precision", &p->precision, "quality", &p->quality, "quick_windows",
-                       &p->quick_windows, "time_limit", &p->time_limit) != 0)
+                       &p->quick_windows, "time_limit", &p->time_limit, "layers",
+                       &p->layers) != 0)
         status = bg_fail(err, BG_ERR_INPUT, path, "is not a sweep profile (line %d: %s)", e.line,
                          e.text);
     if (status == BG_OK) status = check_profile(p, path, err);
@@ -167,7 +168,9 @@ static void take_numbers(bg_plan *p, const profile *from, const bg_sweep_options
     p->time_limit = o->time_limit >= 0 ? o->time_limit : from->time_limit;
     p->quick_windows = (uint32_t)from->quick_windows;
     p->seed = o->seed;
-    if (o->quality >= 0) p->quality = (bg_sweep_quality)o->quality;
+    p->layers = (uint32_t)(o->layers > 0 ? o->layers : from->layers);
+    if (o->shape) p->quality = BG_QUALITY_OFF;
+    else if (o->quality >= 0) p->quality = (bg_sweep_quality)o->quality;
     else
         while (strcmp(quality_names[p->quality], from->quality) != 0) p->quality++;
 }
@@ -175,9 +178,14 @@ static void take_numbers(bg_plan *p, const profile *from, const bg_sweep_options
 bg_status bg_plan_make(bg_plan *p, const bg_sweep_options *o, int default_threads, bg_error *err)
 {
     profile from = {0};
-    const char *name = o->profile ? o->profile : "quick";
+    const char *name = o->profile ? o->profile : o->shape ? "shape" : "quick";
     bg_status status = read_profile(&from, name, err);
     memset(p, 0, sizeof *p);
+    if (status == BG_OK && o->shape && (o->quality > BG_QUALITY_OFF || o->imatrix || o->text))
+        status = bg_fail(err, BG_ERR_INPUT, o->shape, "is a shape: its weights are random, so it "
+                         "has no quality to measure (leave --quality, --text and --imatrix out)");
+    if (status == BG_OK && o->layers && !o->shape)
+        status = bg_fail(err, BG_ERR_INPUT, "--layers", "goes with --shape");
     snprintf(p->profile, sizeof p->profile, "%s", name);
     if (status == BG_OK) {
         take_numbers(p, &from, o);

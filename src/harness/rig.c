@@ -53,6 +53,7 @@ void bg_rig_close(bg_rig *rig)
     bg_importance_close(&rig->importance);
     bg_tokens_fini(&rig->tokens);
     bg_model_close(&rig->source);
+    bg_shape_close(&rig->shape);
     bg_free(rig->logits);
     bg_free(rig->latencies);
     for (size_t i = 0; i < BG_PLAN_MAX_THREADS; i++) {
@@ -83,36 +84,26 @@ bg_status bg_rig_session(bg_rig *rig, const bg_model *m, bg_isa isa, size_t inde
     return bg_session_open(out, m, &o, err);
 }
 
-uint64_t bg_rig_scheme_bytes(const bg_rig *rig, size_t scheme)
-{
-    bg_scheme_model facts = bg_model_scheme_facts(rig->source);
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < bg_model_tensor_count(rig->source); i++) {
-        const bg_tensor *t = bg_model_tensor_at(rig->source, i);
-        bg_format f = bg_scheme_tensor_format(rig->plan->schemes[scheme], &facts, t->name,
-                                              t->n_dims, t->ne, NULL);
-        size_t rows = (size_t)(t->ne[1] * t->ne[2] * t->ne[3]);
-        bytes += bg_format_row_bytes(bg_format_get((int)f), t->ne[0]) * rows;
-    }
-    return bytes;
-}
-
 static bg_status load(void *user, size_t scheme, bg_error *err)
 {
     bg_rig *rig = user;
-    uint64_t start = bg_clock_ns(), bytes = bg_rig_scheme_bytes(rig, scheme);
+    const bg_scheme *s = rig->plan->schemes[scheme];
+    bg_team *team = rig->teams[rig->plan->n_threads - 1];
+    uint64_t start = bg_clock_ns(), bytes;
     uint64_t available = bg_machine_memory_available(rig->machine);
     char needs[32], has[32];
+    BG_TRY(bg_model_plan_bytes(rig->source, s, &bytes, err));
     /* Linux promises memory that it does not have, and then kills. */
     if (bytes > available)
         return bg_fail(err, BG_ERR_NOMEM, NULL, "its weights take %s and %s are free: close other "
                        "programs or leave the scheme out",
                        bg_format_size(needs, sizeof needs, (double)bytes),
                        bg_format_size(has, sizeof has, (double)available));
-    BG_TRY(bg_model_quantize(&rig->models[scheme], rig->source, rig->plan->schemes[scheme],
-                             rig->importance, rig->teams[rig->plan->n_threads - 1], NULL, NULL,
-                             err));
+    BG_TRY(bg_model_quantize(&rig->models[scheme], rig->source, s, rig->importance, team, NULL,
+                             NULL, err));
     rig->quantize_seconds[scheme] = (double)(bg_clock_ns() - start) * 1e-9;
+    BG_TRY(bg_model_pack(rig->models[scheme], team, err));
+    rig->load_seconds[scheme] = (double)(bg_clock_ns() - start) * 1e-9;
     return BG_OK;
 }
 
@@ -190,6 +181,12 @@ static bg_status quality(void *user, const bg_cell *c, bg_quality *q, bg_error *
     return bg_quality_measure(rig->reference, rig->models[c->scheme], &o, q, err);
 }
 
+static bool is_predicted(const bg_rig *rig, const bg_cell *c)
+{
+    const bg_model *m = rig->models[c->scheme];
+    return m && bg_model_layers_held(m) < bg_model_hparams(m)->n_layer;
+}
+
 /* What decoding alone needs: the session of the sweep also has room for a prompt's batch. */
 static double decode_scratch(const bg_rig *rig, const bg_model *m, const bg_cell *c)
 {
@@ -210,7 +207,7 @@ static void describe(void *user, const bg_cell *c, bg_row *row)
     const bg_hparams *h = bg_model_hparams(rig->source);
     const bg_session *s = rig->sessions[c->scheme][variant(rig->plan, c)];
     char formats[128];
-    double scratch;
+    double scratch, kv;
     bg_row_set_text(row, BG_COL_MODEL, h->name);
     bg_row_set_number(row, BG_COL_MODEL_PARAMS, (double)h->n_params);
     bg_row_set_number(row, BG_COL_KV_TOKEN, (double)bg_model_kv_bytes(h, 1024) / 1024);
@@ -219,19 +216,27 @@ static void describe(void *user, const bg_cell *c, bg_row *row)
     bg_row_set_text(row, BG_COL_FORMATS, formats);
     bg_row_set_number(row, BG_COL_BPW, bg_model_bpw(m));
     bg_row_set_number(row, BG_COL_WEIGHT_BYTES, (double)bg_model_weight_bytes(m));
-    bg_row_set_number(row, BG_COL_QUANTIZE_S, rig->quantize_seconds[c->scheme]);
+    bg_row_set_number(row, BG_COL_LOAD_S, rig->load_seconds[c->scheme]);
+    if (!rig->shape)
+        bg_row_set_number(row, BG_COL_QUANTIZE_S, rig->quantize_seconds[c->scheme]);
+    else
+        bg_row_set_absent(row, BG_COL_QUANTIZE_S, "random weights are made in the format");
+    bg_row_set_number(row, BG_COL_LAYERS, bg_model_layers_held(m));
+    if (is_predicted(rig, c)) bg_row_set_text(row, BG_COL_SOURCE, "predicted");
     if (c->kind == BG_TEST_QUALITY) return;
     bg_row_set_text(row, BG_COL_TIER,
                     bg_tier_name(bg_kernel_find(bg_main_format(m),
                                                 c->kind == BG_TEST_PP ? BG_OP_GEMM : BG_OP_GEMV,
                                                 c->isa)->tier));
     if (!s) return;
-    bg_row_set_number(row, BG_COL_KV_BYTES, (double)bg_session_kv_bytes(s));
+    /* That of the whole model, whatever part of it is here. */
+    kv = (double)bg_session_kv_bytes(s) * h->n_layer / bg_model_layers_held(m);
+    bg_row_set_number(row, BG_COL_KV_BYTES, kv);
     scratch = c->kind == BG_TEST_TG ? decode_scratch(rig, m, c)
                                     : (double)bg_session_scratch_bytes(s);
     bg_row_set_number(row, BG_COL_SCRATCH, scratch);
     bg_row_set_number(row, BG_COL_RSS_BYTES,
-                      (double)(bg_model_weight_bytes(m) + bg_session_kv_bytes(s)) + scratch);
+                      (double)bg_model_weight_bytes(m) + kv + scratch);
 }
 
 static void derive_energy(const bg_counters *counters, bg_row *row)
@@ -255,6 +260,21 @@ static void derive_energy(const bg_counters *counters, bg_row *row)
     }
 }
 
+/* What was counted while some layers ran is not the whole model's. */
+static void drop_counters(bg_row *row)
+{
+    static const bg_column energy[] = {BG_COL_J_TOKEN, BG_COL_WATTS, BG_COL_ENERGY_SRC};
+    static const char reason[] = "speed is predicted: not all layers ran";
+    for (size_t i = 0; i < BG_COUNT(energy); i++) {
+        bg_row_clear(row, energy[i]);
+        bg_row_set_absent(row, energy[i], reason);
+    }
+#define BG_COUNTER(NAME, name, unit, per, better, width, title) \
+    bg_row_clear(row, BG_COL_COUNTER_##NAME);                   \
+    bg_row_set_absent(row, BG_COL_COUNTER_##NAME, reason);
+#include "bitgauge/counters.def"
+}
+
 static void derive(void *user, const bg_cell *c, bg_row *row)
 {
     bg_rig *rig = user;
@@ -273,6 +293,10 @@ static void derive(void *user, const bg_cell *c, bg_row *row)
         bg_row_set_absent(row, BG_COL_ROOF, b.reason);
         bg_row_set_absent(row, BG_COL_ROOF_VALUE, b.reason);
         bg_row_set_absent(row, BG_COL_ROOF_PCT, b.reason);
+    }
+    if (is_predicted(rig, c)) {
+        drop_counters(row);
+        return;
     }
     derive_energy(counters, row);
 #define BG_COUNTER(NAME, name, unit, per, better, width, title)                            \

@@ -12,6 +12,7 @@ typedef struct bg_rig {
     bg_machine *machine;
     bg_team *teams[BG_PLAN_MAX_THREADS];
     bg_counters *counters[BG_PLAN_MAX_THREADS];
+    bg_shape *shape;                   /* what source is one of, or NULL */
     bg_model *source;
     bg_importance *importance;
     bg_tokens tokens;
@@ -19,7 +20,7 @@ typedef struct bg_rig {
     size_t cache_bytes;
     bg_reference *reference;           /* made when the first scheme asks */
     bg_model *models[BG_PLAN_MAX_SCHEMES];
-    double quantize_seconds[BG_PLAN_MAX_SCHEMES];
+    double quantize_seconds[BG_PLAN_MAX_SCHEMES], load_seconds[BG_PLAN_MAX_SCHEMES];
     bg_session *sessions[BG_PLAN_MAX_SCHEMES][BG_RIG_VARIANTS];
     float *logits, *latencies;
     double counts[BG_COUNTER_COUNT];
@@ -31,8 +32,6 @@ typedef struct bg_rig {
 bg_status bg_rig_open(bg_rig *rig, bg_error *err);   /* teams, counters, scratch; the rest is set */
 void bg_rig_close(bg_rig *rig);
 bg_runner bg_rig_runner(bg_rig *rig);
-/* Bytes that the weights of a scheme of the plan take. */
-uint64_t bg_rig_scheme_bytes(const bg_rig *rig, size_t scheme);
 /* Session of any model with the sizes that the plan needs. */
 bg_status bg_rig_session(bg_rig *rig, const bg_model *m, bg_isa isa, size_t thread_index,
                          bg_session **out, bg_error *err);

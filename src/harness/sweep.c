@@ -36,11 +36,18 @@ static json_t *file_identity(const char *path)
                      stat(path, &st) == 0 ? (json_int_t)st.st_size : (json_int_t)0);
 }
 
+static json_t *shape_identity(const bg_rig *rig)
+{
+    return json_pack("{s:s, s:s, s:I}", "shape", bg_shape_name(rig->shape), "family",
+                     bg_shape_family(rig->shape), "layers", (json_int_t)rig->plan->layers);
+}
+
 /* What has to be the same when a folder is resumed. Only base names: folders get published. */
 static json_t *make_identity(const bg_rig *rig, const char *text)
 {
     const bg_hparams *h = bg_model_hparams(rig->source);
-    json_t *model = file_identity(bg_gguf_path(bg_model_gguf(rig->source)));
+    json_t *model = rig->shape ? shape_identity(rig)
+                               : file_identity(bg_gguf_path(bg_model_gguf(rig->source)));
     json_t *identity = bg_plan_settings(rig->plan);
     char name[sizeof h->name];
     snprintf(name, sizeof name, "%s", h->name);
@@ -49,7 +56,9 @@ static json_t *make_identity(const bg_rig *rig, const char *text)
     json_object_set_new(model, "name", json_string(name));
     json_object_set_new(model, "params", json_integer((json_int_t)h->n_params));
     json_object_set_new(identity, "model", model);
-    json_object_set_new(identity, "text", text ? file_identity(text) : json_string("self"));
+    json_object_set_new(identity, "text", text        ? file_identity(text)
+                                          : rig->shape ? json_string("random")
+                                                       : json_string("self"));
     json_object_set_new(identity, "imatrix", file_identity(rig->options->imatrix));
     return identity;
 }
@@ -99,33 +108,55 @@ static bg_status resume(bg_rig *rig, const json_t *identity, bg_results **r, bg_
     return BG_OK;
 }
 
-/* Sizes what the plan left open, from one run of the source model: how many windows of quality fit
- * the time limit, and which schemes fit into memory together. */
+/* Seconds of a batch, and bytes of a session, of the source model. */
+static bg_status try_source(bg_rig *rig, double *seconds, uint64_t *session, bg_error *err)
+{
+    bg_plan *p = rig->plan;
+    int32_t zeros[BG_BATCH] = {0};
+    bg_tokens probe = {zeros, BG_BATCH};
+    bg_timed t = {.kind = BG_TEST_PP, .tokens = &probe, .logits = rig->logits};
+    bg_session *s;
+    bg_status status;
+    BG_TRY(bg_rig_session(rig, rig->source, p->isas[p->n_isas - 1], p->n_threads - 1, &s, err));
+    t.session = s;
+    t.n = BG_MIN((uint32_t)BG_BATCH, p->depth + BG_MAX(p->n_prompt, p->n_gen + 1));
+    status = bg_session_fits(s, rig->machine, err);
+    for (int i = 0; i < 2 && status == BG_OK; i++) status = bg_time_test(&t, seconds, err);
+    *seconds *= (double)BG_WINDOW / t.n;
+    *session = bg_session_kv_bytes(s) + bg_session_scratch_bytes(s);
+    bg_session_close(&s);
+    return status;
+}
+
+/* A shape's source cannot run; this is no less than a session takes. */
+static uint64_t guess_session(const bg_rig *rig)
+{
+    const bg_hparams *h = bg_model_hparams(rig->source);
+    const bg_plan *p = rig->plan;
+    uint64_t floats = 4ull * h->n_embd + 3ull * h->n_ff + 4ull * h->n_head * h->head_dim;
+    return floats * BG_BATCH * sizeof(float) +
+           bg_model_kv_bytes(h, p->depth + BG_MAX(p->n_prompt, p->n_gen + 1));
+}
+
+/* Sizes what the plan left open: how many windows of quality fit the time limit, and which schemes
+ * fit into memory together. */
 static bg_status calibrate(bg_rig *rig, bg_error *err)
 {
     bg_plan *p = rig->plan;
     uint64_t bytes[BG_PLAN_MAX_SCHEMES], available = bg_machine_memory_available(rig->machine);
-    size_t last = p->n_threads - 1, variants = p->n_isas * p->n_threads;
-    int32_t zeros[BG_BATCH] = {0};
-    bg_tokens probe = {zeros, BG_BATCH};
-    bg_timed t = {.kind = BG_TEST_PP, .tokens = &probe, .logits = rig->logits};
+    uint64_t session;
     double seconds = 0, fit;
-    bg_session *s;
-    bg_status status;
-    BG_TRY(bg_rig_session(rig, rig->source, p->isas[p->n_isas - 1], last, &s, err));
-    t.session = s;
-    t.n = BG_MIN((uint32_t)BG_BATCH, p->depth + BG_MAX(p->n_prompt, p->n_gen + 1));
-    status = bg_session_fits(s, rig->machine, err);
-    for (int i = 0; i < 2 && status == BG_OK; i++) status = bg_time_test(&t, &seconds, err);
-    for (size_t i = 0; i < p->n_schemes; i++)
-        bytes[i] = bg_rig_scheme_bytes(rig, i) +
-                   variants * (bg_session_kv_bytes(s) + bg_session_scratch_bytes(s));
-    bg_session_close(&s);
-    if (status != BG_OK) return status;
+    if (rig->shape) session = guess_session(rig);
+    else BG_TRY(try_source(rig, &seconds, &session, err));
+    for (size_t i = 0; i < p->n_schemes; i++) {
+        /* One that does not fit is a row with the reason, later. */
+        if (bg_model_plan_bytes(rig->source, p->schemes[i], &bytes[i], NULL) != BG_OK)
+            bytes[i] = 0;
+        bytes[i] += p->n_isas * p->n_threads * session;
+    }
     bg_plan_group(p, bytes, (uint64_t)(MEMORY_SHARE * (double)available));
     rig->windows = p->quality == BG_QUALITY_QUICK ? p->quick_windows : 0;
-    fit = QUALITY_SHARE * p->time_limit / (double)(p->n_schemes + 1) /
-          (seconds * BG_WINDOW / t.n);
+    fit = QUALITY_SHARE * p->time_limit / (double)(p->n_schemes + 1) / seconds;
     if (rig->windows && p->time_limit > 0 && fit < rig->windows)
         rig->windows = (uint32_t)BG_MAX(fit, 1);
     return BG_OK;
@@ -138,6 +169,8 @@ static bg_status read_tokens(bg_rig *rig, const char *text, bg_error *err)
                               .isa = rig->plan->isas[rig->plan->n_isas - 1],
                               .team = rig->teams[rig->plan->n_threads - 1],
                               .progress = bg_rig_alive, .user = rig};
+    if (rig->shape)
+        return bg_tokens_draw(&rig->tokens, bg_model_hparams(rig->source)->n_vocab, err);
     if (text) {
         BG_TRY(bg_tokens_read(&rig->tokens, rig->source, text, err));
         if (rig->plan->quality == BG_QUALITY_OFF || rig->tokens.count >= BG_WINDOW) return BG_OK;
@@ -217,10 +250,18 @@ static bg_status prepare(bg_rig *rig, const char *text, bg_results **r, size_t *
     return status;
 }
 
-static bg_status open_inputs(bg_rig *rig, char **text, bg_error *err)
+static bg_status open_shape(bg_rig *rig, bg_error *err)
+{
+    bg_shape_sample sample = bg_bench_sample(rig->machine, rig->plan->layers, MEMORY_SHARE);
+    BG_TRY(bg_shape_open(&rig->shape, rig->options->shape, err));
+    if (bg_shape_remark(rig->shape))
+        bg_log(BG_LOG_WARN, "%s %s", bg_shape_name(rig->shape), bg_shape_remark(rig->shape));
+    return bg_model_open_shape(&rig->source, rig->shape, &sample, err);
+}
+
+static bg_status open_model(bg_rig *rig, char **text, bg_error *err)
 {
     const bg_sweep_options *o = rig->options;
-    bg_machine_options machine = {.progress = bg_rig_alive, .user = rig};
     char *path = o->model ? bg_strdup(o->model) : bg_data_path(embedded_model);
     bg_status status;
     if (!path)
@@ -231,10 +272,6 @@ static bg_status open_inputs(bg_rig *rig, char **text, bg_error *err)
     if (status == BG_OK && o->imatrix) status = bg_importance_open(&rig->importance, o->imatrix,
                                                                    err);
     if (status == BG_OK) *text = find_text(rig);
-    if (status == BG_OK) status = bg_machine_open(&rig->machine, &machine, err);
-    if (status == BG_OK)
-        rig->cache_bytes = (size_t)BG_MIN((uint64_t)4 << 30,
-                                          bg_machine_memory_available(rig->machine) / 4);
     return status;
 }
 
@@ -242,6 +279,7 @@ bg_status bg_sweep_run(const bg_sweep_options *o, bg_error *err)
 {
     bg_plan plan = {0};
     bg_rig *rig = bg_alloc(1, sizeof *rig);
+    bg_machine_options machine = {.progress = bg_rig_alive, .user = rig};
     bg_results *results = NULL;
     double started = (double)bg_clock_ns() * 1e-9;
     size_t left = 0;
@@ -250,9 +288,16 @@ bg_status bg_sweep_run(const bg_sweep_options *o, bg_error *err)
     if (!rig) return bg_fail_nomem(err, "the sweep", sizeof *rig);
     rig->options = o;
     rig->plan = &plan;
-    status = open_inputs(rig, &text, err);
+    status = o->model && o->shape
+             ? bg_fail(err, BG_ERR_INPUT, NULL, "--model and --shape: give one of them")
+             : bg_machine_open(&rig->machine, &machine, err);
     if (status == BG_OK)
         status = bg_plan_make(&plan, o, bg_machine_default_threads(rig->machine), err);
+    if (status == BG_OK)
+        status = o->shape ? open_shape(rig, err) : open_model(rig, &text, err);
+    if (status == BG_OK)
+        rig->cache_bytes = (size_t)BG_MIN((uint64_t)4 << 30,
+                                          bg_machine_memory_available(rig->machine) / 4);
     if (status == BG_OK) status = prepare(rig, text, &results, &left, err);
     if (status == BG_OK && left) {
         bg_runner runner = bg_rig_runner(rig);

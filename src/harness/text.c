@@ -16,6 +16,18 @@ void bg_tokens_fini(bg_tokens *t)
     t->count = 0;
 }
 
+bg_status bg_tokens_draw(bg_tokens *t, uint32_t n_vocab, bg_error *err)
+{
+    enum { COUNT = 4096 };
+    bg_rng rng;
+    t->data = bg_alloc(COUNT, sizeof *t->data);
+    if (!t->data) return bg_fail_nomem(err, "tokens", COUNT * sizeof *t->data);
+    t->count = COUNT;
+    bg_rng_seed(&rng, 1);
+    for (size_t i = 0; i < COUNT; i++) t->data[i] = (int32_t)bg_rng_below(&rng, n_vocab);
+    return BG_OK;
+}
+
 bg_status bg_tokens_read(bg_tokens *t, const bg_model *m, const char *path, bg_error *err)
 {
     bg_map map;
