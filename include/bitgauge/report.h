@@ -17,6 +17,11 @@ typedef struct bg_report_options {
  * and plots/NAME.png. Without gnuplot the tables come out and the report says what is missing. */
 bg_status bg_report_write(const bg_results *r, const bg_report_options *o, bg_error *err);
 
+/* Two folders side by side: machines, roofs, and the speeds of what both measured, as Markdown (free
+ * with bg_free_text). Also written to out/compare.md and out/compare.html unless out is NULL. */
+bg_status bg_report_compare(const bg_results *first, const bg_results *second, const char *out,
+                            char **text, bg_error *err);
+
 /* The summary table for a terminal, one line a scheme; free with bg_free_text. */
 bg_status bg_report_table(const bg_results *r, int width, char **text, bg_error *err);
 

@@ -130,8 +130,9 @@ static void touch(void *user, int member, int size)
     memset(b->slots[member].buffer, member + 1, b->slots[member].bytes);
 }
 
-/* Every member gets what its caches need, and together they get several times the last level;
- * the first alone must be out of its own cache, too. */
+/* Every member gets what its caches need, and together they get eight times the last level: caches
+ * do not forget the oldest line first, so of a walk of four times a cache some is still there. The
+ * first alone must be out of its own cache, too. */
 static bg_status allocate(bench *b, bg_error *err)
 {
     const bg_machine *m = b->m;
@@ -139,8 +140,8 @@ static bg_status allocate(bench *b, bg_error *err)
     uint64_t free_memory = bg_machine_memory_available(m);
     for (int level = 1; level <= 3; level++)
         own = BG_MAX(own, bg_machine_cache_bytes(m, level));
-    all = BG_MIN(BG_MAX(least_memory, 4 * last), most_memory);
-    own = BG_MIN(BG_MAX(least_memory, 4 * own), most_memory);
+    all = BG_MIN(BG_MAX(least_memory, 8 * last), most_memory);
+    own = BG_MIN(BG_MAX(least_memory, 8 * own), most_memory);
     b->memory = all + own <= free_memory / 2;
     for (int i = 0; i < b->threads; i++) {
         slot *s = &b->slots[i];

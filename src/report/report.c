@@ -40,6 +40,17 @@ void bg_report_fini(report *r)
     bg_free(r->schemes);
 }
 
+const char *bg_report_json_text(const json_t *o, const char *key)
+{
+    return json_string_value(json_object_get(o, key));
+}
+
+double bg_report_json_number(const json_t *o, const char *key)
+{
+    const json_t *v = json_object_get(o, key);
+    return json_is_number(v) ? json_number_value(v) : NAN;
+}
+
 static const struct { const char *name, *script; bg_plot_fn *data; } plots[] = {
 #define BG_PLOT(NAME, name, script) {#name, script, bg_plot_##name},
 #include "report/plots.def"

@@ -43,6 +43,10 @@ typedef void bg_section_fn(const report *r, doc *d);
 /* Adds the figure when it was drawn. */
 void bg_report_figure(const report *r, doc *d, bg_plot plot, const char *alt, const char *caption);
 
+/* Fields of a JSON object: NULL and NaN when they are not there or something else. */
+const char *bg_report_json_text(const json_t *o, const char *key);
+double bg_report_json_number(const json_t *o, const char *key);
+
 /* Numbers for cells: "" when unknown. The buffer is returned. */
 const char *bg_report_number(char *buffer, size_t n, double value);   /* three digits */
 const char *bg_report_fixed(char *buffer, size_t n, double value, int decimals);

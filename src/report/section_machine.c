@@ -4,17 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-static const char *text_of(const json_t *o, const char *key)
-{
-    return json_string_value(json_object_get(o, key));
-}
-
-static double number_of(const json_t *o, const char *key)
-{
-    const json_t *v = json_object_get(o, key);
-    return json_is_number(v) ? json_number_value(v) : NAN;
-}
-
 static void put_facts(const report *r, doc *d)
 {
     const json_t *cpu = json_object_get(r->machine, "cpu"), *os = json_object_get(r->machine, "os");
@@ -23,26 +12,29 @@ static void put_facts(const report *r, doc *d)
     char total[32], available[32];
     bg_text isas = {0};
     size_t i;
-    if (text_of(cpu, "model"))
-        bg_doc_item(d, "Processor: %s, %.0f cores, %.0f hardware threads%s", text_of(cpu, "model"),
-                    number_of(cpu, "cores"), number_of(cpu, "threads"),
+    if (bg_report_json_text(cpu, "model"))
+        bg_doc_item(d, "Processor: %s, %.0f cores, %.0f hardware threads%s",
+                    bg_report_json_text(cpu, "model"), bg_report_json_number(cpu, "cores"),
+                    bg_report_json_number(cpu, "threads"),
                     json_is_true(json_object_get(r->machine, "virtual")) ? ", virtual machine"
                                                                          : "");
     json_array_foreach(json_object_get(r->machine, "isas"), i, one)
-        if (json_is_true(json_object_get(one, "usable")) && text_of(one, "name"))
-            bg_text_printf(&isas, "%s%s", isas.length ? ", " : "", text_of(one, "name"));
+        if (json_is_true(json_object_get(one, "usable")) && bg_report_json_text(one, "name"))
+            bg_text_printf(&isas, "%s%s", isas.length ? ", " : "",
+                           bg_report_json_text(one, "name"));
     if (isas.data) bg_doc_item(d, "Instruction sets that work here: %s", isas.data);
     bg_text_fini(&isas);
-    if (!isnan(number_of(memory, "total")))
+    if (!isnan(bg_report_json_number(memory, "total")))
         bg_doc_item(d, "Memory: %s, of which %s were free",
-                    bg_format_size(total, sizeof total, number_of(memory, "total")),
-                    bg_format_size(available, sizeof available, number_of(memory, "available")));
-    if (!isnan(number_of(limits, "cpu_quota")))
+                    bg_format_size(total, sizeof total, bg_report_json_number(memory, "total")),
+                    bg_format_size(available, sizeof available,
+                                   bg_report_json_number(memory, "available")));
+    if (!isnan(bg_report_json_number(limits, "cpu_quota")))
         bg_doc_item(d, "CPU quota of the control group: %.2f cores",
-                    number_of(limits, "cpu_quota"));
-    if (text_of(os, "name"))
-        bg_doc_item(d, "Operating system: %s %s", text_of(os, "name"),
-                    text_of(os, "release") ? text_of(os, "release") : "");
+                    bg_report_json_number(limits, "cpu_quota"));
+    if (bg_report_json_text(os, "name"))
+        bg_doc_item(d, "Operating system: %s %s", bg_report_json_text(os, "name"),
+                    bg_report_json_text(os, "release") ? bg_report_json_text(os, "release") : "");
 }
 
 static const json_t *find_roof(const json_t *roofs, const json_t *like, json_int_t threads)
@@ -63,8 +55,8 @@ static const json_t *find_roof(const json_t *roofs, const json_t *like, json_int
 static void put_value(doc *d, const json_t *roof)
 {
     char number[32];
-    double value = roof ? number_of(roof, "value") : NAN;
-    const char *reason = roof ? text_of(roof, "reason") : NULL;
+    double value = roof ? bg_report_json_number(roof, "value") : NAN;
+    const char *reason = roof ? bg_report_json_text(roof, "reason") : NULL;
     bg_report_number(number, sizeof number, value);
     bg_doc_cell(d, "%s", isnan(value) && reason ? reason : number);
 }
@@ -90,8 +82,9 @@ static void put_roofs(const report *r, doc *d)
     if (most > least) bg_doc_column(d, "All threads", "", false);
     bg_doc_column(d, "Unit", "", true);
     json_array_foreach(roofs, i, one) {
-        const char *kind = text_of(one, "kind"), *level = text_of(one, "level");
-        const char *isa = text_of(one, "isa"), *unit = text_of(one, "unit");
+        const char *kind = bg_report_json_text(one, "kind"), *isa = bg_report_json_text(one, "isa");
+        const char *level = bg_report_json_text(one, "level");
+        const char *unit = bg_report_json_text(one, "unit");
         if (!kind || json_integer_value(json_object_get(one, "threads")) != least) continue;
         bg_doc_row(d, false);
         bg_doc_cell(d, "%s %s", !strcmp(kind, "read") ? "read" : !strcmp(kind, "flop") ? "float"
