@@ -25,7 +25,7 @@ static bool right(const bg_kernel *kernel, bg_matmul *a)
     a->cols = kernel->op == BG_OP_GEMV ? 1 : COLS;
     n = ROWS * a->cols;
     a->y = want;
-    bg_ref_matmul(kernel->format, kernel->activation, false, a);
+    bg_ref_matmul(kernel->format, kernel->activation, BG_REF_VALUES, a);
     a->y = got;
     kernel->run(a);
     for (size_t i = 0; i < n; i++) largest = fmaxf(largest, fabsf(want[i]));

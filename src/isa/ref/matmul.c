@@ -162,8 +162,18 @@ FLOAT_FORMATS(FLOAT)
 #define INTEGER_ROWS_256(NAME, name) ROWS(NAME, name, Q8_K)
 static const bg_kernel kernels[] = {FLOAT_FORMATS(FLOAT_ROWS) INTEGER_FORMATS(INTEGER_ROWS)};
 
+/* What is multiplied with an activation, or with its size. */
+static double factor_of(float w, bg_ref_sum sum)
+{
+    switch (sum) {
+    case BG_REF_MAGNITUDES: return fabs((double)w);
+    case BG_REF_ROUNDINGS: return fabs((double)w - (double)bg_bf16_to_f32(bg_f32_to_bf16(w)));
+    default: return (double)w;
+    }
+}
+
 /* Any weights as numbers, with activations in BF16. */
-static void matmul_bf16(const bg_matmul *a, bg_format format, bool magnitude)
+static void matmul_bf16(const bg_matmul *a, bg_format format, bg_ref_sum sum)
 {
     const bg_format_info *f = bg_format_get(format);
     size_t step = bg_packed_block_weights(f);
@@ -174,13 +184,15 @@ static void matmul_bf16(const bg_matmul *a, bg_format format, bool magnitude)
             for (size_t k0 = 0; k0 < a->k; k0 += step) {
                 uint8_t block[BG_FORMAT_MAX_BYTES];
                 float w[BG_FORMAT_MAX_BLOCK];
+                double factor[BG_FORMAT_MAX_BLOCK];
                 load_block(a, f, r, k0 / step, block);
                 bg_format_decode(f, block, w, step);
+                for (size_t i = 0; i < step; i++) factor[i] = factor_of(w[i], sum);
                 for (size_t c = 0; c < cols; c++) {
                     const uint8_t *x = (const uint8_t *)a->x + (c0 + c) * a->x_stride + 2 * k0;
                     for (size_t i = 0; i < BG_MIN(step, a->k - k0); i++) {
-                        double product = (double)w[i] * (double)widen_bf16(x + 2 * i);
-                        y[c] += magnitude ? fabs(product) : product;
+                        double value = (double)widen_bf16(x + 2 * i);
+                        y[c] += factor[i] * (sum == BG_REF_VALUES ? value : fabs(value));
                     }
                 }
             }
@@ -189,17 +201,17 @@ static void matmul_bf16(const bg_matmul *a, bg_format format, bool magnitude)
     }
 }
 
-void bg_ref_matmul(bg_format format, bg_format activation, bool magnitude, const bg_matmul *args)
+void bg_ref_matmul(bg_format format, bg_format activation, bg_ref_sum sum, const bg_matmul *args)
 {
 #define BOTH(NAME, name, ...) {BG_FORMAT_##NAME, {run_##name, magnitude_##name}},
     static const struct { bg_format format; bg_matmul_fn *run[2]; } table[] = {
         FLOAT_FORMATS(BOTH) INTEGER_FORMATS(BOTH)};
     if (activation == BG_FORMAT_BF16) {
-        matmul_bf16(args, format, magnitude);
+        matmul_bf16(args, format, sum);
         return;
     }
     for (size_t i = 0; i < BG_COUNT(table); i++)
-        if (table[i].format == format) table[i].run[magnitude](args);
+        if (table[i].format == format) table[i].run[sum](args);
 }
 
 static bool present(void) { return true; }
