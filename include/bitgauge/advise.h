@@ -2,6 +2,7 @@
 #ifndef BITGAUGE_ADVISE_H
 #define BITGAUGE_ADVISE_H
 
+#include "bitgauge/published.h"
 #include "bitgauge/results.h"
 
 #ifdef __cplusplus
@@ -38,7 +39,7 @@ typedef struct bg_advise_options {
 
 /* What the quality loss of the candidates rests on; the first that the results have. */
 typedef enum bg_loss_basis {
-    BG_LOSS_KLD,      /* measured KL divergence */
+    BG_LOSS_KLD,      /* KL divergence, measured, or of a shape published */
     BG_LOSS_PPL,      /* ln(ppl / base ppl), which estimates it */
     BG_LOSS_BPW       /* estimate: 32 * 4^-bpw, each bit quarters the squared error */
 } bg_loss_basis;
@@ -72,6 +73,11 @@ bg_objective bg_advice_objective(const bg_advice *a);
 uint32_t bg_advice_ctx(const bg_advice *a);                       /* whose KV cache was counted */
 size_t bg_advice_count(const bg_advice *a);                       /* candidates, by size */
 const bg_candidate *bg_advice_candidate(const bg_advice *a, size_t i);
+/* The model (its F16 row) whose published quality stands in the candidates of a shape's sweep; NULL
+ * when theirs was measured, or there is none. */
+const bg_published_row *bg_advice_published(const bg_advice *a);
+/* Its speeds are predicted from some of the layers. */
+bool bg_candidate_predicted(const bg_candidate *c);
 /* Each median lies within the other's interval: as fast, as far as was measured. */
 bool bg_advise_equal_speed(const bg_candidate *a, const bg_candidate *b);
 size_t bg_advice_reason_count(const bg_advice *a);                /* sentences */

@@ -143,6 +143,7 @@ void bg_advice_close(bg_advice **advice)
     bg_free(a->changes);
     bg_free(a->change_text);
     bg_free(a->no_energy);
+    bg_published_close(&a->tables);
     bg_free(a->c);
     bg_free(a);
     *advice = NULL;

@@ -50,6 +50,8 @@ struct bg_advice {
     size_t n_changes;
     char (*change_text)[96];
     char *no_energy;                /* why there is none, or NULL */
+    bg_published *tables;           /* for a shape, else NULL */
+    const bg_published_row *published; /* whose quality the candidates show, or NULL */
 };
 
 /* The answer to a query. */
@@ -60,6 +62,8 @@ typedef struct verdict {
 } verdict;
 
 bg_status bg_advise_join(bg_advice *a, bg_error *err);
+/* Fills in published quality where the results are those of a shape. */
+bg_status bg_advise_publish(bg_advice *a, bg_error *err);
 /* What machine.json says: bytes available (NaN unknown), why energy is not read (NULL unknown). */
 double bg_advise_available(const bg_results *r);
 char *bg_advise_energy_reason(const bg_results *r);

@@ -38,9 +38,12 @@ static void join_phrases(bg_text *out, const phrases *p)
 
 static const char *loss_name(const bg_advice *a)
 {
-    return a->basis == BG_LOSS_KLD   ? "KL divergence"
-           : a->basis == BG_LOSS_PPL ? "loss of perplexity"
-                                     : "estimated loss";
+    static const char *const names[][2] = {
+        [BG_LOSS_KLD] = {"KL divergence", "published KL divergence"},
+        [BG_LOSS_PPL] = {"loss of perplexity", "published loss of perplexity"},
+        [BG_LOSS_BPW] = {"estimated loss", "estimated loss"},
+    };
+    return names[a->basis][a->published != NULL];
 }
 
 static void compare_speed(const bg_candidate *c, const bg_candidate *pick, phrases *good,
@@ -140,7 +143,8 @@ static void say_speed(const bg_advice *a, const bg_candidate *c, bg_text *t)
     char tps[32], low[32], high[32], size[32];
     bg_text_printf(t, "%s ", c->scheme);
     if (!isnan(c->tg_tps)) {
-        bg_text_printf(t, "decodes %s tokens/s", bg_advise_number(tps, sizeof tps, c->tg_tps));
+        bg_text_printf(t, "%s %s tokens/s", bg_candidate_predicted(c) ? "should decode" : "decodes",
+                       bg_advise_number(tps, sizeof tps, c->tg_tps));
         if (!isnan(c->tg_low))
             bg_text_printf(t, " (95 %% interval %s to %s)",
                            bg_advise_number(low, sizeof low, c->tg_low),
@@ -155,6 +159,9 @@ static void say_speed(const bg_advice *a, const bg_candidate *c, bg_text *t)
             say_roof(roof, t);
             bg_text_puts(t, ")");
         }
+        if (bg_candidate_predicted(c))
+            bg_text_printf(t, ", predicted from %.0f of its layers",
+                           bg_row_number(c->tg, BG_COL_LAYERS));
         bg_text_puts(t, ", and ");
     }
     bg_text_printf(t, "needs %s of memory with the KV cache of %.0f tokens",
@@ -162,9 +169,37 @@ static void say_speed(const bg_advice *a, const bg_candidate *c, bg_text *t)
     bg_text_puts(t, ".");
 }
 
+static void say_published(const bg_advice *a, const bg_candidate *c, bg_text *t)
+{
+    const bg_published_row *p = a->published;
+    char number[32], percent[32];
+    bg_text_printf(t, "Its quality was not measured, for it has no weights here. Published for %s, "
+                   "the nearest model that there is a table of (%s; %s)", p->model, p->source,
+                   p->text);
+    if (isnan(c->loss)) {
+        bg_text_printf(t, ", is nothing about %s.", c->scheme);
+        return;
+    }
+    if (c->loss <= 0) {
+        bg_text_puts(t, ", are losses against this.");
+        return;
+    }
+    bg_text_printf(t, ": %s %% %s perplexity",
+                   bg_advise_number(percent, sizeof percent, fabs(c->ppl_loss_pct)),
+                   c->ppl_loss_pct < 0 ? "less" : "more");
+    if (!isnan(c->kld))
+        bg_text_printf(t, " and a KL divergence of %s nats",
+                       bg_advise_number(number, sizeof number, c->kld));
+    bg_text_puts(t, ".");
+}
+
 static void say_loss(const bg_advice *a, const bg_candidate *c, bg_text *t)
 {
     char number[32], percent[32];
+    if (a->published) {
+        say_published(a, c, t);
+        return;
+    }
     if (a->basis == BG_LOSS_BPW) {
         bg_text_printf(t, "Quality was not measured; that it costs a KL divergence near %s nats is "
                        "an estimate from its %.2f bits per weight.",

@@ -152,6 +152,7 @@ bg_status bg_advise_join(bg_advice *a, bg_error *err)
         take_speed(c->pp, &c->pp_tps, &c->pp_low, &c->pp_high);
     }
     for (size_t i = 0; i < a->n; i++) fill_quality(a, &a->c[i]);
+    BG_TRY(bg_advise_publish(a, err));
     fill_loss(a);
     qsort(a->c, a->n, sizeof *a->c, by_size);
     return BG_OK;

@@ -77,13 +77,15 @@ bool bg_limit_holds(size_t limit, const bg_candidate *c, const query *q)
 
 const char *bg_advise_lacks(const bg_advice *a, const bg_candidate *c, bg_objective o)
 {
+    const char *no_quality = a->published ? "no quality is published for it"
+                                          : "quality was not measured";
     if (!c->tg && !c->pp && !c->quality) return "was not measured";
     switch (o) {
     case BG_OBJECTIVE_BALANCED:
-        if (isnan(c->loss)) return "quality was not measured";
+        if (isnan(c->loss)) return no_quality;
         return isnan(c->tg_tps) ? "decode speed was not measured" : NULL;
     case BG_OBJECTIVE_SPEED: return isnan(c->tg_tps) ? "decode speed was not measured" : NULL;
-    case BG_OBJECTIVE_QUALITY: return isnan(c->loss) ? "quality was not measured" : NULL;
+    case BG_OBJECTIVE_QUALITY: return isnan(c->loss) ? no_quality : NULL;
     case BG_OBJECTIVE_ENERGY:
         if (!isnan(c->j_per_token)) return NULL;
         return a->no_energy ? a->no_energy : "energy was not measured";

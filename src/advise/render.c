@@ -80,8 +80,9 @@ static void print_facts(const bg_advice *a, bg_text *t)
     bg_text_puts(t, "  decode   ");
     print_speed(t, c->tg_tps, c->tg_low, c->tg_high);
     if (c->tg && bg_row_has(c->tg, BG_COL_THREADS) && bg_row_has(c->tg, BG_COL_ISA))
-        bg_text_printf(t, ", threads %.0f, %s", bg_row_number(c->tg, BG_COL_THREADS),
-                       bg_row_text(c->tg, BG_COL_ISA));
+        bg_text_printf(t, ", threads %.0f, %s%s", bg_row_number(c->tg, BG_COL_THREADS),
+                       bg_row_text(c->tg, BG_COL_ISA),
+                       bg_candidate_predicted(c) ? ", predicted" : "");
     bg_text_puts(t, "\n  prefill  ");
     print_speed(t, c->pp_tps, c->pp_low, c->pp_high);
     bg_text_printf(t, "\n  memory   %s: weights %s, KV cache of %.0f tokens %s, activations %s\n",
@@ -161,6 +162,7 @@ static void print_others(const bg_advice *a, bg_text *t, int width)
 static void print_conclusion(const bg_advice *a, bg_text *t)
 {
     const bg_candidate *c = &a->c[a->pick];
+    const char *published = a->published ? "published " : "";
     char x[32], y[32];
     if (!a->feasible) {
         bg_text_printf(t, "\nrecommended: none (nearest: %s", c->scheme);
@@ -173,11 +175,13 @@ static void print_conclusion(const bg_advice *a, bg_text *t)
                    bg_format_size(x, sizeof x, c->weight_bytes),
                    bg_format_size(y, sizeof y, c->memory_bytes));
     if (!isnan(c->tg_tps))
-        bg_text_printf(t, ", %s tokens/s", bg_advise_number(x, sizeof x, c->tg_tps));
+        bg_text_printf(t, ", %s%s tokens/s", bg_candidate_predicted(c) ? "predicted " : "",
+                       bg_advise_number(x, sizeof x, c->tg_tps));
     if (!isnan(c->ppl_loss_pct)) /* adding 0 makes -0 a 0 */
-        bg_text_printf(t, ", perplexity %+.2f %%", round(100 * c->ppl_loss_pct) / 100 + 0.0);
+        bg_text_printf(t, ", %sperplexity %+.2f %%", published, round(100 * c->ppl_loss_pct) / 100 + 0.0);
     if (a->basis == BG_LOSS_KLD && !isnan(c->kld))
-        bg_text_printf(t, ", KL divergence %s", bg_advise_number(x, sizeof x, c->kld));
+        bg_text_printf(t, ", %sKL divergence %s", published,
+                       bg_advise_number(x, sizeof x, c->kld));
     if (a->basis == BG_LOSS_BPW) bg_text_puts(t, ", quality estimated");
     bg_text_puts(t, ")\n");
 }
@@ -217,16 +221,28 @@ static json_t *candidate_json(const bg_candidate *c)
     };
     json_object_set_new(o, "scheme", json_string(c->scheme));
     json_object_set_new(o, "isa", isa ? json_string(isa) : json_null());
+    json_object_set_new(o, "speed_source",
+                        json_string(bg_candidate_predicted(c) ? "predicted" : "measured"));
     for (size_t i = 0; i < BG_COUNT(numbers); i++)
         json_object_set_new(o, numbers[i].key, number(numbers[i].value));
     return o;
 }
 
-static const char *basis_name(bg_loss_basis b)
+static const char *basis_name(const bg_advice *a)
 {
-    return b == BG_LOSS_KLD   ? "measured KL divergence"
-           : b == BG_LOSS_PPL ? "estimate from perplexity"
-                              : "estimate from bits per weight";
+    static const char *const names[][2] = {
+        [BG_LOSS_KLD] = {"measured KL divergence", "published KL divergence"},
+        [BG_LOSS_PPL] = {"estimate from perplexity", "estimate from published perplexity"},
+        [BG_LOSS_BPW] = {"estimate from bits per weight", "estimate from bits per weight"},
+    };
+    return names[a->basis][a->published != NULL];
+}
+
+static json_t *published_json(const bg_published_row *p)
+{
+    if (!p) return json_null();
+    return json_pack("{s:s, s:s, s:s, s:f}", "model", p->model, "source", p->source, "text",
+                     p->text, "ppl", p->ppl);
 }
 
 static json_t *limits_json(const bg_advice *a)
@@ -296,7 +312,8 @@ bg_status bg_advice_json(const bg_advice *a, char **text, bg_error *err)
     json_object_set_new(o, "nearest", a->feasible ? json_null() : json_string(pick->scheme));
     json_object_set_new(o, "feasible", json_boolean(a->feasible));
     json_object_set_new(o, "objective", json_string(bg_objective_name(a->query.objective)));
-    json_object_set_new(o, "loss_basis", json_string(basis_name(a->basis)));
+    json_object_set_new(o, "loss_basis", json_string(basis_name(a)));
+    json_object_set_new(o, "published", published_json(a->published));
     json_object_set_new(o, "pick", candidate_json(pick));
     json_object_set_new(o, "front", front_json(a));
     json_object_set_new(o, "limits", limits_json(a));

@@ -28,5 +28,10 @@ void bg_cli_advise_finish(bg_cli_advise *a);
 /* Opens a results folder; NULL is results/latest. Says which command makes one. */
 struct bg_results;
 bg_status bg_cli_results(const char *dir, struct bg_results **r, bg_error *err);
+/* The results of a shape's sweep: the newest in results/, or those in dir, if they are. */
+bg_status bg_cli_shape_results(const char *dir, const char *shape, struct bg_results **r,
+                               bg_error *err);
+/* The schemes that are left, with their speeds, in a few lines. */
+void bg_cli_shape_answer(const bg_advice *a);
 
 #endif

@@ -60,6 +60,7 @@ static void find_out(bg_info *info, const bg_shape *shape)
                                                             : number(info, "vocab_size");
     count_tensors(info);
     info->runs = shape || bg_model_open(&m, bg_gguf_path(g), &info->why_not) == BG_OK;
+    info->shape = shape != NULL;
     info->remark = shape ? bg_shape_remark(shape) : NULL;
     bg_model_close(&m);
 }
@@ -211,8 +212,10 @@ static void append_sizes(bg_text *out, const bg_info *info)
     uint64_t type;
     bg_text_printf(out, "  %-14s", "parameters");
     append_count(out, info->n_params);
-    bg_text_printf(out, "\n  %-14s%s", "file",
-                   bg_format_size(size, sizeof size, (double)bg_gguf_file_bytes(info->g)));
+    bg_text_printf(out, "\n  %-14s%s", info->shape ? "weights" : "file",
+                   bg_format_size(size, sizeof size, info->shape
+                                                         ? (double)info->weight_bytes
+                                                         : (double)bg_gguf_file_bytes(info->g)));
     if (info->n_params)
         bg_text_printf(out, ", %.2f bits per weight",
                        8.0 * (double)info->weight_bytes / (double)info->n_params);
@@ -242,7 +245,8 @@ static int print_text(const bg_info *info, bool tensors)
     append_shape(&out, info);
     append_tokenizer(&out, info);
     append_sizes(&out, info);
-    if (info->remark) bg_text_printf(&out, "  %-14s%s\n", "runs here", info->remark);
+    if (info->remark) /* "runs as ..." */
+        bg_text_printf(&out, "  %-14s%s\n", "runs here", info->remark + strlen("runs "));
     else if (info->runs) bg_text_printf(&out, "  %-14syes\n", "runs here");
     else bg_text_printf(&out, "  %-14sno: %s\n", "runs here", info->why_not.message);
     append_metadata(&out, info->g);

@@ -1,6 +1,9 @@
 #include "cli/advise_options.h"
 
+#include "bitgauge/results.h"
+
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -12,11 +15,62 @@ static int terminal_width(void)
     return 80;
 }
 
+/* The whole answer, or for several shapes a table and the last line of it. */
+static bg_status print_advice(const bg_advice *a, bool json, bool brief, bg_error *err)
+{
+    char *text = NULL, *last;
+    BG_TRY(json ? bg_advice_json(a, &text, err) : bg_advice_text(a, terminal_width(), &text, err));
+    if (brief) {
+        bg_cli_shape_answer(a);
+        last = strrchr(text, '\n');
+        while (last > text && last[-1] != '\n') last--;
+        printf("\n%s\n", last);
+    } else {
+        fputs(text, stdout);
+    }
+    bg_free_text(text);
+    return BG_OK;
+}
+
+static int answer(const bg_results *results, const bg_cli_advise *ask, bool json, bool brief)
+{
+    bg_error err = {.status = BG_OK}, render = err;
+    bg_advice *advice = NULL;
+    bg_status status = bg_advise(&advice, results, &ask->options, &err);
+    if (advice && print_advice(advice, json, brief, &render) != BG_OK) {
+        status = render.status;
+        err = render;
+    }
+    bg_advice_close(&advice);
+    return status == BG_OK ? BG_EXIT_OK : bg_cli_fail(&err);
+}
+
+/* One after the other; the worst status is that of all. */
+static int answer_shapes(const char *list, const char *dir, const bg_cli_advise *ask, bool json)
+{
+    char *copy = bg_strdup(list), *rest = copy, *name;
+    bool brief = strchr(list, ',') != NULL;
+    int worst = BG_EXIT_OK;
+    while (copy && (name = strsep(&rest, ","))) {
+        bg_results *results = NULL;
+        bg_error err;
+        int status = bg_cli_shape_results(dir, name, &results, &err) == BG_OK
+                     ? answer(results, ask, json, brief && !json) : bg_cli_fail(&err);
+        worst = BG_MAX(worst, status);
+        bg_results_close(&results);
+    }
+    bg_free(copy);
+    return worst;
+}
+
 int bg_cmd_recommend(int argc, char **argv)
 {
     bg_cli_advise ask = {.ctx = 0};
     bool json = false;
+    const char *shapes = NULL;
     const bg_opt options[] = {
+        {BG_OPT_TEXT, "--shape", "NAME", "from the newest sweep of this shape; several with commas "
+         "are answered in short", &shapes, NULL, 0, 0},
         {BG_OPT_FLAG, "--json", NULL, "the same answer for programs", &json, NULL, 0, 0},
         BG_CLI_ADVISE_OPTIONS(ask),
     };
@@ -24,9 +78,11 @@ int bg_cmd_recommend(int argc, char **argv)
         .command = "recommend", .usage = "[DIR] [options]",
         .summary = "Names the quantization to use, from the results of a sweep (DIR; default "
                    "results/latest),\nand says why. Exits with 1 when no scheme meets the "
-                   "constraints, naming the nearest.",
+                   "constraints, naming the nearest. A shape's\nquality is what is published of "
+                   "the nearest model.",
         .examples = "  bitgauge recommend\n"
                     "  bitgauge recommend --memory 8GB --ctx 8192\n"
+                    "  bitgauge recommend --shape codellama-34b --ctx 4096\n"
                     "  bitgauge recommend results/laptop --objective quality --min-tps 20 --json\n",
         .options = options, .n_options = BG_COUNT(options), .max_words = 1,
     };
@@ -34,24 +90,12 @@ int bg_cmd_recommend(int argc, char **argv)
     size_t words = 0;
     bg_error err = {.status = BG_OK};
     bg_results *results = NULL;
-    bg_advice *advice = NULL;
-    char *text = NULL;
-    bg_status status, answer;
-    int parsed = bg_opt_parse(&spec, argc, argv, &dir, &words);
+    int status, parsed = bg_opt_parse(&spec, argc, argv, &dir, &words);
     if (parsed >= 0) return parsed;
     bg_cli_advise_finish(&ask);
-    if ((status = bg_cli_results(dir, &results, &err)) != BG_OK) return bg_cli_fail(&err);
-    answer = status = bg_advise(&advice, results, &ask.options, &err);
-    if (advice) {
-        bg_error render = {.status = BG_OK};
-        status = json ? bg_advice_json(advice, &text, &render)
-                      : bg_advice_text(advice, terminal_width(), &text, &render);
-        if (status != BG_OK) err = render;
-    }
-    if (text) fputs(text, stdout);
-    bg_free_text(text);
-    bg_advice_close(&advice);
+    if (shapes) return answer_shapes(shapes, dir, &ask, json);
+    if (bg_cli_results(dir, &results, &err) != BG_OK) return bg_cli_fail(&err);
+    status = answer(results, &ask, json, false);
     bg_results_close(&results);
-    if (status != BG_OK) return bg_cli_fail(&err);
-    return answer == BG_OK ? BG_EXIT_OK : bg_cli_fail(&err);
+    return status;
 }

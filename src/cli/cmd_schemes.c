@@ -1,4 +1,5 @@
 #include "bitgauge/model.h"
+#include "bitgauge/shape.h"
 #include "cli/json.h"
 
 #include <string.h>
@@ -50,7 +51,10 @@ static int print_json(const bg_gguf *g, const line *lines, size_t n)
 int bg_cmd_schemes(int argc, char **argv)
 {
     bool json = false;
+    const char *shape_name = NULL;
     const bg_opt options[] = {
+        {.type = BG_OPT_TEXT, .names = "--shape", .metavar = "NAME", .target = &shape_name,
+         .help = "a known model in place of a file (`info --list-shapes`)"},
         {.type = BG_OPT_FLAG, .names = "--json", .help = "print JSON", .target = &json},
     };
     const bg_opt_spec spec = {
@@ -62,16 +66,22 @@ int bg_cmd_schemes(int argc, char **argv)
     };
     const char *word = NULL;
     char *path;
-    bg_gguf *g = NULL;
+    bg_gguf *file = NULL;
+    const bg_gguf *g = NULL;
+    bg_shape *shape = NULL;
     bg_error err;
     size_t n = bg_scheme_count();
     line *lines;
     int status = bg_opt_parse(&spec, argc, argv, &word, NULL);
     if (status >= 0) return status;
     lines = bg_alloc(n, sizeof *lines);
-    bg_status s = lines ? bg_cli_model_path(word, &path, &err) : bg_fail_nomem(&err, "schemes", 0);
-    if (s == BG_OK) {
-        s = bg_gguf_open(&g, path, &err);
+    bg_status s = lines ? BG_OK : bg_fail_nomem(&err, "schemes", 0);
+    if (s == BG_OK && shape_name) {
+        s = bg_shape_open(&shape, shape_name, &err);
+        g = s == BG_OK ? bg_shape_gguf(shape) : NULL;
+    } else if (s == BG_OK && (s = bg_cli_model_path(word, &path, &err)) == BG_OK) {
+        s = bg_gguf_open(&file, path, &err);
+        g = file;
         bg_free(path);
     }
     for (size_t i = 0; s == BG_OK && i < n; i++) {
@@ -85,7 +95,8 @@ int bg_cmd_schemes(int argc, char **argv)
     if (s != BG_OK) status = bg_cli_fail(&err);
     else if (json) status = print_json(g, lines, n);
     else print_table(g, lines, n), status = BG_EXIT_OK;
-    bg_gguf_close(&g);
+    bg_gguf_close(&file);
+    bg_shape_close(&shape);
     bg_free(lines);
     return status;
 }

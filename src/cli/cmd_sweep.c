@@ -115,8 +115,9 @@ static bg_status run(bg_sweep_options *o, bool report, bg_error *err)
     bg_cli_catch_interrupt();
     status = bg_sweep_run(o, err);
     bg_cli_progress_end(&line);
-    /* One that was stopped before its first file left nothing to point at. */
-    if (unnamed && (status == BG_OK || status == BG_ERR_INTERRUPTED) && bg_file_exists(dir))
+    /* One that was stopped before its first file left nothing to point at; shapes have folders of
+     * their own, which recommend --shape finds. */
+    if (unnamed && !o->shape && (status == BG_OK || status == BG_ERR_INTERRUPTED) && bg_file_exists(dir))
         link_latest(dir);
     return status == BG_OK ? show_results(o->out, report, err) : status;
 }

@@ -21,6 +21,7 @@ typedef struct bg_info {
     size_t n_types;
     bool runs;
     bg_error why_not;        /* when it does not run */
+    bool shape;              /* no file: what one of a known model would hold */
     const char *remark;      /* what runs in its place, or NULL */
 } bg_info;
 

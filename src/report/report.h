@@ -66,6 +66,9 @@ typedef struct summary_column {
 extern const summary_column bg_summary[];
 extern const size_t bg_summary_count;
 
+/* What in the summary was not measured, in sentences; "" when all was. */
+void bg_report_sources(const report *r, bg_text *t);
+
 bg_status bg_report_prepare(report *r, const bg_results *results, const bg_advice *advice,
                             bg_error *err);
 void bg_report_fini(report *r);

@@ -22,11 +22,15 @@ static void put_model(const report *r, doc *d)
     const char *profile = json_string_value(json_object_get(r->plan, "profile"));
     const char *version = json_string_value(json_object_get(r->plan, "bitgauge"));
     double params = json_number_value(json_object_get(model, "params"));
+    const char *shape = json_string_value(json_object_get(model, "shape"));
+    if (shape)
+        bg_doc_item(d, "Model: the shape `%s`, %.0f weights that are random, made in each scheme's "
+                       "formats: speed and memory are the model's, quality is not", shape, params);
     if (file)
         bg_doc_item(d, params > 0 ? "Model: `%s`, %.0f weights; quantized in memory from the file"
                                   : "Model: `%s`; quantized in memory from the file", file, params);
     if (text_file) bg_doc_item(d, "Text for quality: `%s`", text_file);
-    else if (json_is_string(text))
+    else if (json_is_string(text) && !shape)
         bg_doc_item(d,
                     "Text for quality: written by the model itself (temperature 1, no filters), "
                     "so KL divergence samples what quantization changes in its own distribution");

@@ -14,7 +14,8 @@ static void put_lead(const report *r, doc *d)
     } else {
         bg_text_printf(&t, "Run %s: ", c->scheme);
         if (!isnan(c->tg_tps))
-            bg_text_printf(&t, "%s tokens/s ", bg_report_number(number, sizeof number, c->tg_tps));
+            bg_text_printf(&t, "%s%s tokens/s ", bg_candidate_predicted(c) ? "a predicted " : "",
+                           bg_report_number(number, sizeof number, c->tg_tps));
         if (!isnan(c->tg_low))
             bg_text_printf(&t, "(95 %% interval %s to %s) ",
                            bg_report_number(low, sizeof low, c->tg_low),
@@ -23,7 +24,8 @@ static void put_lead(const report *r, doc *d)
                        bg_format_size(number, sizeof number, c->memory_bytes));
         if (bg_advice_basis(r->advice) == BG_LOSS_BPW) bg_text_puts(&t, ", its quality estimated");
         else if (!isnan(c->ppl_loss_pct))
-            bg_text_printf(&t, ", perplexity %+.2f %%", round(100 * c->ppl_loss_pct) / 100 + 0.0);
+            bg_text_printf(&t, ", %sperplexity %+.2f %%",
+                           bg_advice_published(r->advice) ? "published " : "", round(100 * c->ppl_loss_pct) / 100 + 0.0);
         bg_text_puts(&t, ".");
     }
     if (t.data) bg_doc_lead(d, "%s", t.data);

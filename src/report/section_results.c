@@ -17,7 +17,12 @@ static void put_left_out(const report *r, doc *d)
 
 void bg_section_results(const report *r, doc *d)
 {
+    bg_text sources = {0};
     bg_doc_heading(d, 2, "All schemes");
+    bg_report_sources(r, &sources);
+    if (sources.length) bg_doc_text(d, "%s", sources.data);
+    d->failed |= sources.failed;
+    bg_text_fini(&sources);
     if (r->plot_problem[0]) bg_doc_text(d, "Drawings are missing: %s", r->plot_problem);
     bg_doc_table(d, "◀ is the pick, • is on the front of quality against decode speed. ± is half "
                     "the 95 % interval. Loss is relative to the source model's perplexity; KLD is "

@@ -103,3 +103,22 @@ const summary_column bg_summary[] = {
     {"Same top", "%", false, 7, print_top},
 };
 const size_t bg_summary_count = BG_COUNT(bg_summary);
+
+void bg_report_sources(const report *r, bg_text *t)
+{
+    const bg_published_row *p = bg_advice_published(r->advice);
+    double least = INFINITY;
+    for (size_t i = 0; i < r->n_schemes; i++) {
+        const bg_candidate *c = r->schemes[i];
+        if (bg_candidate_predicted(c))
+            least = BG_MIN(least, bg_row_number(c->tg ? c->tg : c->pp, BG_COL_LAYERS));
+    }
+    if (isfinite(least))
+        bg_text_printf(t, "Speeds are predicted for the whole model from %.0f or more of its "
+                       "layers. ", least);
+    if (p)
+        bg_text_printf(t, "Perplexity, loss and KLD are not this model's: they are published for "
+                       "%s, the nearest model with a table (%s; %s). ", p->model, p->source,
+                       p->text);
+    while (t->length && t->data[t->length - 1] == ' ') t->data[--t->length] = 0;
+}

@@ -67,6 +67,27 @@ static void put_line(const report *r, const bg_candidate *c, int heading, const 
     bg_text_puts(t, "\n");
 }
 
+/* Below the table, broken into lines. */
+static void put_sources(const report *r, size_t width, bg_text *t)
+{
+    bg_text sources = {0};
+    const char *p;
+    size_t column = 0;
+    bg_report_sources(r, &sources);
+    if (sources.length) bg_text_puts(t, "\n");
+    for (p = sources.length ? sources.data : ""; *p; p += strspn(p, " ")) {
+        size_t n = strcspn(p, " ");
+        if (column && column + 1 + n > width) column = 0, bg_text_puts(t, "\n");
+        if (column) column++, bg_text_puts(t, " ");
+        bg_text_append(t, p, n);
+        column += n;
+        p += n;
+    }
+    if (sources.length) bg_text_puts(t, "\n");
+    t->failed |= sources.failed;
+    bg_text_fini(&sources);
+}
+
 bg_status bg_report_table(const bg_results *results, int width, char **text, bg_error *err)
 {
     const bg_advise_options plain = {.memory = 0};
@@ -85,6 +106,7 @@ bg_status bg_report_table(const bg_results *results, int width, char **text, bg_
         put_line(&r, NULL, 0, widths, shown, &t);
         put_line(&r, NULL, 1, widths, shown, &t);
         for (size_t i = 0; i < r.n_schemes; i++) put_line(&r, r.schemes[i], 0, widths, shown, &t);
+        put_sources(&r, width > 0 ? (size_t)width : 80, &t);
         if (t.failed) status = bg_fail_nomem(err, "the table", t.length);
     }
     bg_report_fini(&r);
