@@ -23,6 +23,6 @@ typedef struct bg_vecops {
     void (*to_f16)(const float *in, uint16_t *out, size_t n);
 } bg_vecops;
 
-extern const bg_vecops bg_vecops_ref, bg_vecops_avx2, bg_vecops_neon;
+extern const bg_vecops bg_vecops_ref, bg_vecops_avx2, bg_vecops_avx512, bg_vecops_neon;
 
 #endif

@@ -1,5 +1,4 @@
 #include "isa/avx2/avx2.h"
-#include "isa/template/rows.h"
 
 #include "base/base.h"
 
@@ -16,22 +15,12 @@ static bool present(void)
            __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
 }
 
-#define BG_SMALL(NAME, name)                                                            \
-    static void gemv_##name(const bg_matmul *a)                                         \
-    {                                                                                   \
-        rows_run(a, BG_FORMAT_##NAME, bg_avx2_gemv_##name);                             \
-    }                                                                                   \
-    static void gemm_##name(const bg_matmul *a)                                         \
-    {                                                                                   \
-        rows_run(a, BG_FORMAT_##NAME, bg_avx2_gemm_##name);                             \
-    }
-#define BG_FLOAT(NAME, name) BG_SMALL(NAME, name)
-#include "isa/template/kernels.def"
-
 #define ROW(NAME, OP, ACTIVATION, run) \
     {BG_FORMAT_##NAME, BG_OP_##OP, BG_ISA_AVX2, BG_TIER_TMPL, BG_FORMAT_##ACTIVATION, run},
-#define BG_FLOAT(NAME, name) ROW(NAME, GEMV, F32, gemv_##name) ROW(NAME, GEMM, F32, gemm_##name)
-#define BG_SMALL(NAME, name) ROW(NAME, GEMV, Q8_0, gemv_##name) ROW(NAME, GEMM, Q8_0, gemm_##name)
+#define BG_FLOAT(NAME, name) \
+    ROW(NAME, GEMV, F32, bg_avx2_gemv_##name) ROW(NAME, GEMM, F32, bg_avx2_gemm_##name)
+#define BG_SMALL(NAME, name) \
+    ROW(NAME, GEMV, Q8_0, bg_avx2_gemv_##name) ROW(NAME, GEMM, Q8_0, bg_avx2_gemm_##name)
 #define BG_SUPER(NAME, name) \
     ROW(NAME, GEMV, Q8_K, bg_avx2_gemv_##name) ROW(NAME, GEMM, Q8_K, bg_avx2_gemm_##name)
 static const bg_kernel kernels[] = {

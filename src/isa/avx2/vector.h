@@ -59,12 +59,12 @@ BG_INLINE vint v_shift(vint a, int n)
 {
     return n < 0 ? _mm256_srli_epi16(a, -n) : _mm256_slli_epi16(a, n);
 }
-/* Byte i of a 16-byte table for every byte i < 16. */
-BG_INLINE vint v_look_up(const void *table, vint i)
+BG_INLINE vint v_load_same(const void *p) /* 16 bytes, again and again */
 {
-    __m128i t = _mm_loadu_si128((const __m128i_u *)table);
-    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(t), i);
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i_u *)p));
 }
+/* Byte i of a table of v_load_same for every byte i < 16. */
+BG_INLINE vint v_look_up(vint table, vint i) { return _mm256_shuffle_epi8(table, i); }
 /* 1 where the unsigned byte a is larger than the constant b, else 0. */
 BG_INLINE vint v_above(vint a, int b)
 {
@@ -126,15 +126,42 @@ BG_INLINE vint v_factor(const void *p, int v)
     return _mm256_cvtepi8_epi16(v ? _mm_unpackhi_epi8(a, b) : _mm_unpacklo_epi8(a, b));
 }
 
+BG_INLINE vflt v_bfloats(const void *p, int v) /* of bfloat16 */
+{
+    __m128i a = _mm_loadu_si128((const __m128i_u *)p + v);
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(a), 16));
+}
+
 BG_INLINE vflt v_float(vint a) { return _mm256_cvtepi32_ps(a); }
+BG_INLINE vflt v_bits(vint a) { return _mm256_castsi256_ps(a); }
 BG_INLINE vflt v_all(float x) { return _mm256_set1_ps(x); }
 BG_INLINE vflt v_load_floats(const float *p) { return _mm256_loadu_ps(p); }
+BG_INLINE vflt v_spread_pair(const float p[2]) /* into every pair of lanes */
+{
+    double x;
+    memcpy(&x, p, sizeof x);
+    return _mm256_castpd_ps(_mm256_set1_pd(x));
+}
 BG_INLINE void v_store_floats(float *p, vflt a) { _mm256_storeu_ps(p, a); }
 BG_INLINE vflt v_mul(vflt a, vflt b) { return _mm256_mul_ps(a, b); }
 BG_INLINE vflt v_add(vflt a, vflt b) { return _mm256_add_ps(a, b); }
 BG_INLINE vflt v_sub(vflt a, vflt b) { return _mm256_sub_ps(a, b); }
 BG_INLINE vflt v_fma(vflt a, vflt b, vflt c) { return _mm256_fmadd_ps(a, b, c); }  /* a b + c */
 BG_INLINE vflt v_fnma(vflt a, vflt b, vflt c) { return _mm256_fnmadd_ps(a, b, c); } /* c - a b */
+
+/* a0 b0 a1 b1 ... */
+BG_INLINE void v_interleave(vflt a, vflt b, vflt out[2])
+{
+    vflt low = _mm256_unpacklo_ps(a, b), high = _mm256_unpackhi_ps(a, b);
+    out[0] = _mm256_permute2f128_ps(low, high, 0x20);
+    out[1] = _mm256_permute2f128_ps(low, high, 0x31);
+}
+/* a0 + a1, a2 + a3, ..., b0 + b1, ... */
+BG_INLINE vflt v_add_pairs(vflt a, vflt b)
+{
+    __m256d sums = _mm256_castps_pd(_mm256_hadd_ps(a, b));
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(sums, 0xd8));
+}
 
 BG_INLINE float v_half(const uint8_t *p) { return _cvtsh_ss(bg_load_u16(p)); }
 

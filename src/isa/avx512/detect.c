@@ -12,6 +12,10 @@ static bool present(void)
 
 #define ROW(NAME, OP, ACTIVATION, run) \
     {BG_FORMAT_##NAME, BG_OP_##OP, BG_ISA_AVX512, BG_TIER_TMPL, BG_FORMAT_##ACTIVATION, run},
+#define BG_FLOAT(NAME, name) \
+    ROW(NAME, GEMV, F32, bg_avx512_gemv_##name) ROW(NAME, GEMM, F32, bg_avx512_gemm_##name)
+#define BG_SMALL(NAME, name) \
+    ROW(NAME, GEMV, Q8_0, bg_avx512_gemv_##name) ROW(NAME, GEMM, Q8_0, bg_avx512_gemm_##name)
 #define BG_SUPER(NAME, name) \
     ROW(NAME, GEMV, Q8_K, bg_avx512_gemv_##name) ROW(NAME, GEMM, Q8_K, bg_avx512_gemm_##name)
 static const bg_kernel kernels[] = {
@@ -22,6 +26,10 @@ const bg_isa_code bg_isa_code_avx512 = {
     .present = present,
     .kernels = kernels,
     .n_kernels = BG_COUNT(kernels),
+    .encode_q8_0 = bg_avx512_encode_q8_0,
+    .encode_q8_k = bg_avx512_encode_q8_k,
+    .encode_bf16 = bg_avx512_encode_bf16,
+    .vec = &bg_vecops_avx512,
 };
 
 #else

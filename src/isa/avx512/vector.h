@@ -53,11 +53,11 @@ BG_INLINE vint v_shift(vint a, int n)
 {
     return n < 0 ? _mm512_srli_epi16(a, (uint8_t)-n) : _mm512_slli_epi16(a, (uint8_t)n);
 }
-BG_INLINE vint v_look_up(const void *table, vint i)
+BG_INLINE vint v_load_same(const void *p)
 {
-    __m128i t = _mm_loadu_si128((const __m128i_u *)table);
-    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(t), i);
+    return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i_u *)p));
 }
+BG_INLINE vint v_look_up(vint table, vint i) { return _mm512_shuffle_epi8(table, i); }
 BG_INLINE vint v_above(vint a, int b)
 {
     return _mm512_maskz_mov_epi8(_mm512_cmpgt_epu8_mask(a, v_all8(b)), v_all8(1));
@@ -96,8 +96,7 @@ BG_INLINE vint v_bytes(const void *p, int v)
 }
 BG_INLINE vflt v_halves(const void *p, int v)
 {
-    (void)v;
-    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i_u *)p));
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i_u *)p + v));
 }
 BG_INLINE vint v_byte_pairs(const void *p, int v)
 {
@@ -113,15 +112,41 @@ BG_INLINE vint v_factor(const void *p, int v)
     return SUMS == 2 ? v_or(low, _mm512_slli_epi32(low, 16)) : low;
 }
 
+BG_INLINE vflt v_bfloats(const void *p, int v)
+{
+    const __m256i_u *at = (const __m256i_u *)p + v;
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(at)), 16));
+}
+
 BG_INLINE vflt v_float(vint a) { return _mm512_cvtepi32_ps(a); }
+BG_INLINE vflt v_bits(vint a) { return _mm512_castsi512_ps(a); }
 BG_INLINE vflt v_all(float x) { return _mm512_set1_ps(x); }
 BG_INLINE vflt v_load_floats(const float *p) { return _mm512_loadu_ps(p); }
+BG_INLINE vflt v_spread_pair(const float p[2])
+{
+    double x;
+    memcpy(&x, p, sizeof x);
+    return _mm512_castpd_ps(_mm512_set1_pd(x));
+}
 BG_INLINE void v_store_floats(float *p, vflt a) { _mm512_storeu_ps(p, a); }
 BG_INLINE vflt v_mul(vflt a, vflt b) { return _mm512_mul_ps(a, b); }
 BG_INLINE vflt v_add(vflt a, vflt b) { return _mm512_add_ps(a, b); }
 BG_INLINE vflt v_sub(vflt a, vflt b) { return _mm512_sub_ps(a, b); }
 BG_INLINE vflt v_fma(vflt a, vflt b, vflt c) { return _mm512_fmadd_ps(a, b, c); }
 BG_INLINE vflt v_fnma(vflt a, vflt b, vflt c) { return _mm512_fnmadd_ps(a, b, c); }
+
+BG_INLINE void v_interleave(vflt a, vflt b, vflt out[2])
+{
+    const vint low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    out[0] = _mm512_permutex2var_ps(a, low, b);
+    out[1] = _mm512_permutex2var_ps(a, v_add32(low, v_all32(8)), b);
+}
+BG_INLINE vflt v_add_pairs(vflt a, vflt b)
+{
+    const vint even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    return v_add(_mm512_permutex2var_ps(a, even, b),
+                 _mm512_permutex2var_ps(a, v_or(even, v_all32(1)), b));
+}
 
 BG_INLINE float v_half(const uint8_t *p) { return _cvtsh_ss(bg_load_u16(p)); }
 

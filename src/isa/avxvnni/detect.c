@@ -16,6 +16,8 @@ static bool present(void)
 
 #define ROW(NAME, OP, ACTIVATION, run) \
     {BG_FORMAT_##NAME, BG_OP_##OP, BG_ISA_AVXVNNI, BG_TIER_TMPL, BG_FORMAT_##ACTIVATION, run},
+#define BG_SMALL(NAME, name) \
+    ROW(NAME, GEMV, Q8_0, bg_avxvnni_gemv_##name) ROW(NAME, GEMM, Q8_0, bg_avxvnni_gemm_##name)
 #define BG_SUPER(NAME, name) \
     ROW(NAME, GEMV, Q8_K, bg_avxvnni_gemv_##name) ROW(NAME, GEMM, Q8_K, bg_avxvnni_gemm_##name)
 static const bg_kernel kernels[] = {

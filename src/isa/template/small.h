@@ -1,299 +1,264 @@
 /* small.h: loops over formats with blocks of 32 weights and Q8_0 activations. Internal.
  *
- * Written in the words of the including file's vector.h. A format brings `group`, which gives the
- * weights of a block as unsigned (or signed: `offset` is 0) bytes, and `pair`, which gives those of
- * two blocks: `first` gets the first halves of both, `second` their second halves. A block's dot
- * product is
+ * Written in the words of the including file's vector.h. A block is 8 quads of unsigned bytes q; the
+ * value of its dot product is
  *
- *     d dx (sum(q x) - offset sum(x))              the integer is exact
- *     d dx  sum(q x) + m (dx sum(x))               for formats with a min */
+ *     d dx (sum(q x) - offset sum(x)) + m dx sum(x)
+ *
+ * where the first sums are exact integers. They become floats without a conversion: what is added up
+ * starts at the bits of SMALL_MAGIC, 1.5 2^23, in whose binade neighbouring floats differ by 1, and
+ * one multiply-add takes it off again.
+ *
+ * Where v_dot leaves sums of 16 bits (SUMS is 2), bytes of 8 bits would not fit: they are taken apart
+ * into two planes of 4 bits. Those of 5 bits fit if `bias` is taken off each, in numbers that wrap. */
 #ifndef BG_TEMPLATE_SMALL_H
 #define BG_TEMPLATE_SMALL_H
 
 #include "isa/template/panel.h"
 
-typedef vint small_group_fn(const void *block);
-typedef void small_pair_fn(const void *a, const void *b, vint *first, vint *second);
+#define SMALL_MAGIC 0x1.8p23f
+#define SMALL_MAGIC_BITS 0x4b400000
 
-/* All constants. A block starts with d and, if has_min, m. depth: quads that add up in 16 bits. */
-typedef struct small_format {
-    size_t bytes;
-    small_group_fn *group;
-    small_pair_fn *pair;
-    bool is_signed, has_min;
-    int offset, depth;
+/* Quads j and j + 4 of a block, whose address is moved on to the vector that is wanted, for a
+ * constant j < 4: q[0] and q[1], their upper planes q[2] and q[3]. */
+typedef void small_quads_fn(const uint8_t *block, int j, vint q[4]);
+
+typedef struct small_format { /* all constants */
+    size_t bytes;             /* of a block of a panel; it starts with d and, if has_min, m */
+    small_quads_fn *quads;
+    int offset, bits;
+    bool has_min;
 } small_format;
 
 enum {
-    SMALL_AHEAD = 1024,  /* bytes that GEMV asks for ahead of its use */
-    SMALL_STRIP = 64,    /* pairs of blocks of activations that GEMV prepares at a time */
-    SMALL_ROWS = 4,      /* rows that GEMV takes together */
-    SMALL_GROUPS = 8,    /* blocks of a row that GEMM unpacks at a time */
-    SMALL_COLS = 2,
+    SMALL_FEW = REGISTERS == 32 ? 12 : 3,  /* columns of the widest tile */
+    SMALL_STRIP = 16,      /* blocks of a panel that are unpacked at a time */
+    SMALL_CHUNK = 48,      /* columns that are prepared at a time... */
+    SMALL_ROOM = 48 * 64,  /* ...times blocks of each */
+    SMALL_AHEAD = 4096,       /* bytes that are asked for ahead of their use */
 };
 
-/* Two blocks of activations as all rows of GEMV use them. The lower lanes belong to the first
- * block, the upper lanes to the second. */
-typedef struct small_activations {
-    vint first, second;  /* as small_pair_fn orders weights */
-    vint zero;           /* -offset sum(x), in one lane of each block */
-    vflt d, sum;         /* dx; dx sum(x), in one lane of each block */
-} small_activations;
-
-/* b is NULL behind the last block of an odd number. */
-BG_INLINE small_activations small_activations_of(const bg_block_q8_0 *a, const bg_block_q8_0 *b,
-                                                 small_format f)
+BG_INLINE int small_planes(small_format f) { return SUMS == 2 && f.bits == 8 ? 2 : 1; }
+/* Columns whose sums fit in registers. */
+BG_INLINE int small_few(small_format f)
 {
-    static const bg_block_q8_0 nothing = {.d = {0, 0}};
-    small_activations x;
-    float da = v_half(a->d), db = 0;
-    int sum_a = v_sum_s8(v_load(a->qs)), sum_b = 0;
-    if (b) {
-        db = v_half(b->d);
-        sum_b = v_sum_s8(v_load(b->qs));
-    } else {
-        b = &nothing;
-    }
-    x.first = v_load_two(a->qs, b->qs);
-    x.second = v_load_two(a->qs + 16, b->qs + 16);
-    x.zero = v_two_lanes(-f.offset * sum_a, -f.offset * sum_b);
-    x.d = v_two_floats(da, db);
-    x.sum = v_mul(x.d, v_float(v_two_lanes(sum_a, sum_b)));
-    return x;
+    if (REGISTERS == 32) return small_planes(f) == 2 ? 8 : 12;
+    return small_planes(f) == 2 ? 2 : 3;
 }
+BG_INLINE int small_bias(small_format f) { return SUMS == 2 && f.bits == 5 ? 16 : 0; }
 
-/* One pair of blocks of one row. */
-BG_INLINE void small_pair(const uint8_t *a, const uint8_t *b, const small_activations *x,
-                          small_format f, vflt *acc, vflt *low)
-{
-    vint first, second, p;
-    f.pair(a, b, &first, &second);
-    if (f.is_signed) {
-        p = v_add32(v_dot_16(v_dot_s8(first, x->first), v_all16(1)),
-                    v_dot_16(v_dot_s8(second, x->second), v_all16(1)));
-    } else {
-        p = v_add16(v_dot_u8(first, x->first), v_dot_u8(second, x->second));
-        p = v_dot_16(p, v_all16(1));
-        if (f.offset) p = v_add32(p, x->zero);
-    }
-    if (f.has_min) *low = v_fma(v_two_halves(a, b, 2), x->sum, *low);
-    *acc = v_fma(v_mul(v_two_halves(a, b, 0), x->d), v_float(p), *acc);
-}
+/* A block of activations as all panels use it. start: what the sums of v_dot start at; fix: what is
+ * added once they are whole (SUMS is 2). */
+typedef struct small_x {
+    int8_t q[32];
+    float d, sum;  /* dx; dx sum(x) */
+    union { int32_t whole; int16_t half[2]; } start;
+    int32_t fix;
+} small_x;
 
-BG_INLINE void small_gemv_rows(const bg_matmul *a, size_t r, size_t first, size_t n, int rows,
-                               const small_activations *x, small_format f)
+BG_INLINE void small_prepare_block(const bg_block_q8_0 *from, small_x *x, small_format f)
 {
-    const uint8_t *w[SMALL_ROWS];
-    vflt acc[SMALL_ROWS], low[SMALL_ROWS];
-    BG_UNROLL
-    for (int i = 0; i < rows; i++) {
-        w[i] = (const uint8_t *)a->w + (r + (size_t)i) * a->panel_bytes + first * f.bytes;
-        acc[i] = low[i] = v_all(0);
-    }
-    for (size_t b = 0; b < n / 2; b++) {
-        BG_UNROLL
-        for (int i = 0; i < rows; i++) {
-            const uint8_t *block = w[i] + 2 * b * f.bytes;
-            small_pair(block, block + f.bytes, &x[b], f, &acc[i], &low[i]);
-            v_prefetch(block + SMALL_AHEAD);
-        }
-    }
-    BG_UNROLL
-    for (int i = 0; i < rows; i++) {
-        const uint8_t *last = w[i] + (n - 1) * f.bytes; /* its pair has no activations */
-        if (n % 2) small_pair(last, last, &x[n / 2], f, &acc[i], &low[i]);
-        a->y[r + (size_t)i] += v_sum(v_add(acc[i], low[i]));
+    int sum = v_sum_s8(from->qs);
+    memcpy(x->q, from->qs, sizeof x->q);
+    x->d = v_half(from->d);
+    x->sum = x->d * (float)sum;
+    x->fix = SMALL_MAGIC_BITS + (small_bias(f) - f.offset) * sum;
+    x->start.whole = x->fix;
+    if (small_bias(f)) { /* the sums of v_dot are those of the even and of the odd pairs */
+        int even = 0;
+        for (int i = 0; i < 32; i += 4) even += x->q[i] + x->q[i + 1];
+        x->start.half[0] = (int16_t)(-small_bias(f) * even);
+        x->start.half[1] = (int16_t)(-small_bias(f) * (sum - even));
     }
 }
 
-BG_INLINE void small_gemv(const bg_matmul *a, small_format f)
-{
-    size_t blocks = a->k / 32;
-    memset(a->y, 0, a->rows * sizeof *a->y);
-    for (size_t first = 0; first < blocks; first += 2 * SMALL_STRIP) {
-        small_activations x[SMALL_STRIP];
-        const bg_block_q8_0 *from = (const bg_block_q8_0 *)a->x + first;
-        size_t n = BG_MIN(blocks - first, (size_t)2 * SMALL_STRIP), r = 0;
-        for (size_t b = 0; b < n; b += 2)
-            x[b / 2] = small_activations_of(from + b, b + 1 < n ? from + b + 1 : NULL, f);
-        for (; r + SMALL_ROWS <= a->rows; r += SMALL_ROWS)
-            small_gemv_rows(a, r, first, n, SMALL_ROWS, x, f);
-        for (; r < a->rows; r++) small_gemv_rows(a, r, first, n, 1, x, f);
-    }
-}
-
-/* What the rows of GEMM share of a block of activations. */
-typedef struct small_column {
-    const int8_t *q;
-    int32_t zero;    /* -offset sum(x) */
-    float d, sum;    /* dx, dx sum(x) */
-} small_column;
-
-BG_INLINE small_column small_prepare(const bg_block_q8_0 *x, small_format f)
-{
-    small_column column = {.q = x->qs, .d = v_half(x->d)};
-    if (f.has_min || f.offset) {
-        int sum = v_sum_s8(v_load(x->qs));
-        column.zero = -f.offset * sum;
-        column.sum = column.d * (float)sum;
-    }
-    return column;
-}
-
-/* Up to SMALL_GROUPS blocks of each row of a panel; a lane is a row. */
+/* Blocks of a panel, unpacked: 8 quads (of each plane) a block. */
 typedef struct small_panel {
-    vint q[SMALL_GROUPS * 16][PANEL_VECTORS];  /* 8 quads of bytes a block, or (signed) 16 pairs */
-    _Alignas(32) float d[SMALL_GROUPS][PANEL_ROWS], m[SMALL_GROUPS][PANEL_ROWS];
+    vint q[SMALL_STRIP][8][2][VECTORS];
+    float d[SMALL_STRIP][BG_PANEL_ROWS], m[SMALL_STRIP][BG_PANEL_ROWS];
 } small_panel;
 
-BG_INLINE void small_unpack(small_panel *p, const uint8_t *const *rows, size_t n, small_format f)
+BG_INLINE void small_unpack(const uint8_t *w, size_t n, small_panel *p, small_format f)
 {
-    for (size_t g = 0; g < n; g++) {
-        for (int v = 0; v < PANEL_VECTORS; v++) {
-            vint q[LANES], high[LANES];
-            BG_UNROLL
-            for (int i = 0; i < LANES; i++) {
-                const uint8_t *block = rows[v * LANES + i] + g * f.bytes;
-                p->d[g][v * LANES + i] = v_half(block);
-                if (f.has_min) p->m[g][v * LANES + i] = v_half(block + 2);
-                q[i] = f.group(block);
-                if (f.is_signed) {
-                    high[i] = v_widen_high(q[i]);
-                    q[i] = v_widen_low(q[i]);
-                }
-            }
-            v_transpose(q, q);
-            if (!f.is_signed) {
-                for (size_t i = 0; i < LANES; i++) p->q[8 * g + i][v] = q[i];
-                continue;
-            }
-            v_transpose(high, high);
-            for (size_t i = 0; i < LANES; i++) {
-                p->q[16 * g + i][v] = q[i];
-                p->q[16 * g + 8 + i][v] = high[i];
-            }
-        }
-    }
-}
-
-/* sum(q x) of block g of the panel, added to acc. */
-BG_INLINE void small_products(const small_panel *p, size_t g, const small_column *x, int cols,
-                              vint acc[PANEL_VECTORS][SMALL_COLS], small_format f)
-{
-    BG_UNROLL
-    for (int q = 0; q < 8; q += f.depth) {
-        vint t[PANEL_VECTORS][SMALL_COLS];
+    for (size_t b = 0; b < n; b++, w += f.bytes) {
         BG_UNROLL
-        for (int i = q; i < q + f.depth; i++) {
+        for (int v = 0; v < VECTORS; v++) {
+            v_store_floats(p->d[b] + v * LANES, v_halves(w, v));
+            if (f.has_min)
+                v_store_floats(p->m[b] + v * LANES, v_halves(w + 2 * BG_PANEL_ROWS, v));
             BG_UNROLL
-            for (int c = 0; c < cols; c++) {
-                vint quad = v_spread(x[c].q + 4 * i);
+            for (int j = 0; j < 4; j++) {
+                vint q[4];
+                f.quads(w + 4 * LANES * v, j, q);
                 BG_UNROLL
-                for (int v = 0; v < PANEL_VECTORS; v++) {
-                    vint product = v_dot_u8(p->q[8 * g + (size_t)i][v], quad);
-                    t[v][c] = i == q ? product : v_add16(t[v][c], product);
+                for (int i = 0; i < 2 * small_planes(f); i++) p->q[b][j + i % 2 * 4][i / 2][v] = q[i];
+            }
+        }
+    }
+}
+
+/* Where a tile's weights come from: the packed blocks, or (if p is not NULL) an unpacked panel. */
+typedef struct small_weights {
+    const uint8_t *w;
+    const small_panel *p;
+} small_weights;
+
+typedef vint small_sums[SMALL_FEW][VECTORS][2]; /* of each plane */
+
+BG_INLINE void small_quads(const small_weights *s, size_t b, int j, vint q[VECTORS][4],
+                           small_format f)
+{
+    BG_UNROLL
+    for (int v = 0; v < VECTORS; v++) {
+        if (!s->p) {
+            f.quads(s->w + 4 * LANES * v, j, q[v]);
+            continue;
+        }
+        BG_UNROLL
+        for (int i = 0; i < 2 * small_planes(f); i++) q[v][i] = s->p->q[b][j + i % 2 * 4][i / 2][v];
+    }
+}
+
+BG_INLINE void small_dots(const small_weights *s, size_t b, const small_x *x, int cols,
+                          small_sums t, small_format f)
+{
+    BG_UNROLL
+    for (int c = 0; c < cols; c++) {
+        BG_UNROLL
+        for (int i = 0; i < VECTORS * small_planes(f); i++)
+            t[c][i % VECTORS][i / VECTORS] =
+                SUMS == 2 && !small_bias(f) ? v_zero() : v_spread(&x[c].start);
+    }
+    BG_UNROLL
+    for (int j = 0; j < 4; j++) {
+        vint q[VECTORS][4];
+        small_quads(s, b, j, q, f);
+        BG_UNROLL
+        for (int half = 0; half < 2; half++) {
+            BG_UNROLL
+            for (int c = 0; c < cols; c++) {
+                vint quad = v_spread(x[c].q + 4 * j + 16 * half);
+                BG_UNROLL
+                for (int i = 0; i < VECTORS * small_planes(f); i++) {
+                    int v = i % VECTORS, plane = i / VECTORS;
+                    t[c][v][plane] = v_dot(t[c][v][plane], q[v][2 * plane + half], quad);
                 }
             }
         }
-        BG_UNROLL
-        for (int c = 0; c < cols; c++) {
-            BG_UNROLL
-            for (int v = 0; v < PANEL_VECTORS; v++)
-                acc[v][c] = v_add32(acc[v][c], v_dot_16(t[v][c], v_all16(1)));
-        }
     }
 }
 
-/* The same for signed weights, which the panel holds in 16 bits. */
-BG_INLINE void small_products_signed(const small_panel *p, size_t g,
-                                     int16_t (*wide)[SMALL_GROUPS][32], int cols,
-                                     vint acc[PANEL_VECTORS][SMALL_COLS])
+/* Block b of every column of a tile. */
+BG_INLINE void small_block(const small_weights *s, size_t b, const small_x *x, int cols,
+                           vflt y[SMALL_FEW][VECTORS], small_format f)
 {
+    small_sums t;
+    small_dots(s, b, x, cols, t, f);
     BG_UNROLL
-    for (int i = 0; i < 16; i++) {
+    for (int v = 0; v < VECTORS; v++) {
+        vflt m = v_all(0), d = s->p ? v_load_floats(s->p->d[b] + v * LANES) : v_halves(s->w, v);
+        vflt magic = v_mul(d, v_all(-SMALL_MAGIC));
+        if (f.has_min)
+            m = s->p ? v_load_floats(s->p->m[b] + v * LANES)
+                     : v_halves(s->w + 2 * BG_PANEL_ROWS, v);
         BG_UNROLL
         for (int c = 0; c < cols; c++) {
-            vint pair = v_spread(wide[c][g] + 2 * i);
-            BG_UNROLL
-            for (int v = 0; v < PANEL_VECTORS; v++)
-                acc[v][c] = v_add32(acc[v][c], v_dot_16(p->q[16 * g + (size_t)i][v], pair));
+            vint sum = t[c][v][0];
+            if (SUMS == 2) sum = v_add32(v_sum_32(sum), v_spread(&x[c].fix));
+            if (small_planes(f) == 2) sum = v_dot_16(sum, t[c][v][1], v_all16(16));
+            y[c][v] = v_fma(v_fma(d, v_bits(sum), magic), v_all(x[c].d), y[c][v]);
+            if (f.has_min) y[c][v] = v_fma(m, v_all(x[c].sum), y[c][v]);
         }
     }
 }
 
-/* Activations in 16 bits, for signed weights. */
-BG_INLINE void small_widen(const uint8_t *x, size_t n, int16_t wide[SMALL_GROUPS][32])
+/* n blocks of a panel with `cols` prepared columns. */
+BG_INLINE void small_tile(small_weights s, const small_x *x, size_t n, int cols, const bg_matmul *a,
+                          float *to, size_t rows, bool add, small_format f)
 {
-    const bg_block_q8_0 *b = (const bg_block_q8_0 *)x;
-    for (size_t g = 0; g < n; g++) {
-        vint bytes = v_load(b[g].qs);
-        v_store(wide[g], v_widen_low(bytes));
-        v_store(wide[g] + 16, v_widen_high(bytes));
-    }
-}
-
-BG_INLINE void small_tile(const small_panel *p, size_t n, const uint8_t *first, size_t x_stride,
-                          int cols, float *y, size_t y_stride, small_format f)
-{
-    _Alignas(32) int16_t wide[SMALL_COLS][SMALL_GROUPS][32];
-    vflt sum[PANEL_VECTORS][SMALL_COLS];
+    vflt y[SMALL_FEW][VECTORS];
     BG_UNROLL
     for (int c = 0; c < cols; c++) {
-        if (f.is_signed) small_widen(first + (size_t)c * x_stride, n, wide[c]);
         BG_UNROLL
-        for (int v = 0; v < PANEL_VECTORS; v++)
-            sum[v][c] = v_load_floats(y + (size_t)c * y_stride + v * LANES);
+        for (int v = 0; v < VECTORS; v++) y[c][v] = v_all(0);
     }
-    for (size_t g = 0; g < n; g++) {
-        small_column x[SMALL_COLS];
-        vint acc[PANEL_VECTORS][SMALL_COLS];
-        BG_UNROLL
-        for (int c = 0; c < cols; c++) {
-            x[c] = small_prepare((const bg_block_q8_0 *)(first + (size_t)c * x_stride) + g, f);
+    for (size_t b = 0; b < n; b++, x += cols) {
+        if (!s.p) {
             BG_UNROLL
-            for (int v = 0; v < PANEL_VECTORS; v++) acc[v][c] = v_spread(&x[c].zero);
+            for (size_t i = 0; i < f.bytes; i += 64) v_prefetch(s.w + SMALL_AHEAD + i);
         }
-        if (f.is_signed)
-            small_products_signed(p, g, wide, cols, acc);
-        else
-            small_products(p, g, x, cols, acc, f);
-        BG_UNROLL
-        for (int v = 0; v < PANEL_VECTORS; v++) {
-            vflt d = v_load_floats(p->d[g] + v * LANES);
-            BG_UNROLL
-            for (int c = 0; c < cols; c++) {
-                sum[v][c] = v_fma(v_mul(d, v_all(x[c].d)), v_float(acc[v][c]), sum[v][c]);
-                if (f.has_min)
-                    sum[v][c] = v_fma(v_load_floats(p->m[g] + v * LANES), v_all(x[c].sum),
-                                      sum[v][c]);
+        small_block(&s, b, x, cols, y, f);
+        s.w += f.bytes;
+    }
+    BG_UNROLL
+    for (int c = 0; c < cols; c++, to += a->y_stride) panel_store(to, y[c], rows, add);
+}
+
+/* Columns of the largest tile that `cols` columns fill. */
+BG_INLINE size_t small_width(size_t cols, small_format f)
+{
+    static const uint8_t widths[] = {12, 8, 4, 3, 2};
+    for (size_t i = 0; i < BG_COUNT(widths); i++)
+        if (widths[i] <= small_few(f) && widths[i] <= cols) return widths[i];
+    return 1;
+}
+
+/* One panel with prepared columns. most: of columns, a constant. */
+BG_INLINE void small_columns(small_weights s, const small_x *x, size_t n, size_t cols, int most,
+                             const bg_matmul *a, float *y, size_t rows, bool add, small_format f)
+{
+    for (size_t c = 0, width; c < cols; c += width, x += n * width, y += width * a->y_stride) {
+        width = small_width(cols - c, f);
+#define SMALL_TILE(count)                                                               \
+        if (count <= small_few(f) && count <= most && width == count)                    \
+            small_tile(s, x, n, count, a, y, rows, add, f);
+        SMALL_TILE(12)
+        SMALL_TILE(8)
+        SMALL_TILE(4)
+        SMALL_TILE(3)
+        SMALL_TILE(2)
+        SMALL_TILE(1)
+#undef SMALL_TILE
+    }
+}
+
+/* Blocks first..first + n - 1 of `cols` columns, in the order of small_columns. */
+BG_INLINE void small_prepare(const bg_matmul *a, size_t column, size_t cols, size_t first, size_t n,
+                             small_x *x, small_format f)
+{
+    for (size_t c = 0, width; c < cols; c += width, x += n * width) {
+        width = small_width(cols - c, f);
+        for (size_t i = 0; i < width; i++) {
+            const uint8_t *from = (const uint8_t *)a->x + (column + c + i) * a->x_stride;
+            for (size_t b = 0; b < n; b++)
+                small_prepare_block((const bg_block_q8_0 *)from + first + b, &x[b * width + i], f);
+        }
+    }
+}
+
+/* All of it, by strips of blocks of some columns, which all panels use while they are in cache. */
+BG_INLINE void small_matmul(const bg_matmul *a, int most, small_format f)
+{
+    small_x x[SMALL_ROOM];
+    size_t blocks = a->k / 32, all = most == 1 ? 1 : a->cols;
+    for (size_t c = 0; c < all; c += SMALL_CHUNK) {
+        size_t cols = BG_MIN(all - c, (size_t)SMALL_CHUNK), strip = SMALL_ROOM / cols;
+        bool unpack = REGISTERS < 32 && cols > 2 * (size_t)small_few(f);
+        if (unpack) strip = SMALL_STRIP;
+        for (size_t b = 0; b < blocks; b += strip) {
+            size_t n = BG_MIN(blocks - b, strip);
+            small_weights s = {(const uint8_t *)a->w + b * f.bytes, NULL};
+            small_prepare(a, c, cols, b, n, x, f);
+            for (size_t r = 0; r < a->rows; r += BG_PANEL_ROWS, s.w += a->panel_bytes) {
+                float *y = a->y + c * a->y_stride + r;
+                small_panel panel;
+                if (unpack) {
+                    small_unpack(s.w, n, &panel, f);
+                    s.p = &panel;
+                }
+                small_columns(s, x, n, cols, most, a, y, a->rows - r, b > 0, f);
             }
         }
-    }
-    BG_UNROLL
-    for (int c = 0; c < cols; c++) {
-        BG_UNROLL
-        for (int v = 0; v < PANEL_VECTORS; v++)
-            v_store_floats(y + (size_t)c * y_stride + v * LANES, sum[v][c]);
-    }
-}
-
-/* One panel of rows with all columns. */
-BG_INLINE void small_panel_run(const bg_matmul *a, const uint8_t **rows, small_format f)
-{
-    small_panel p;
-    for (size_t b = 0; b < a->k / 32; b += SMALL_GROUPS) {
-        const uint8_t *x = (const uint8_t *)a->x + b * sizeof(bg_block_q8_0);
-        size_t n = BG_MIN(a->k / 32 - b, (size_t)SMALL_GROUPS), c = 0;
-        small_unpack(&p, rows, n, f);
-        for (int i = 0; i < PANEL_ROWS; i++) rows[i] += n * f.bytes;
-        for (; c + SMALL_COLS <= a->cols; c += SMALL_COLS, x += SMALL_COLS * a->x_stride) {
-            for (size_t i = 0; i < SMALL_COLS; i++)
-                for (size_t j = 0; j < SMALL_GROUPS * sizeof(bg_block_q8_0); j += 64)
-                    v_prefetch(x + (SMALL_COLS + i) * a->x_stride + j);
-            small_tile(&p, n, x, a->x_stride, SMALL_COLS, a->y + c * a->y_stride, a->y_stride, f);
-        }
-        for (; c < a->cols; c++, x += a->x_stride)
-            small_tile(&p, n, x, a->x_stride, 1, a->y + c * a->y_stride, a->y_stride, f);
     }
 }
 

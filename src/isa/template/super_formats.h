@@ -126,7 +126,7 @@ BG_INLINE vint iq4_xs_quad(const uint8_t *w, int g, int j)
 {
     static const int8_t values[16] = {BG_IQ4_VALUES};
     vint q = v_load(w + 8 * ROWS_16 + (4 * g + j % 4) * WORD);
-    q = v_look_up(values, v_and(v_shift(q, -(j / 4 * 4)), v_all8(15)));
+    q = v_look_up(v_load_same(values), v_and(v_shift(q, -(j / 4 * 4)), v_all8(15)));
     return SUMS == 1 ? v_xor(q, v_all8(-128)) : q;
 }
 

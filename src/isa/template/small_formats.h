@@ -1,0 +1,82 @@
+/* small_formats.h: what small.h wants to know of each format, and its kernels. Internal. */
+#ifndef BG_TEMPLATE_SMALL_FORMATS_H
+#define BG_TEMPLATE_SMALL_FORMATS_H
+
+#include "isa/template/small.h"
+
+/* Where fields begin in a block of a panel. */
+enum { SMALL_HALF = 2 * BG_PANEL_ROWS, SMALL_WORD = 4 * BG_PANEL_ROWS };
+
+BG_INLINE void small_nibbles(const uint8_t *qs, int j, vint q[4])
+{
+    vint both = v_load(qs + j * SMALL_WORD);
+    q[0] = v_and(both, v_all8(15));
+    q[1] = v_and(v_shift(both, -4), v_all8(15));
+}
+
+/* Bit j of the bytes at qh is the fifth of quad j. */
+BG_INLINE void small_fives(const uint8_t *qh, int j, vint q[4])
+{
+    vint high = v_load(qh);
+    small_nibbles(qh + SMALL_WORD, j, q);
+    q[0] = v_or(q[0], v_and(v_shift(high, 4 - j), v_all8(16)));
+    q[1] = v_or(q[1], v_and(v_shift(high, -j), v_all8(16)));
+}
+
+BG_INLINE void q4_0_quads(const uint8_t *block, int j, vint q[4])
+{
+    small_nibbles(block + SMALL_HALF, j, q);
+}
+BG_INLINE void q4_1_quads(const uint8_t *block, int j, vint q[4])
+{
+    small_nibbles(block + 2 * SMALL_HALF, j, q);
+}
+BG_INLINE void q5_0_quads(const uint8_t *block, int j, vint q[4])
+{
+    small_fives(block + SMALL_HALF, j, q);
+}
+BG_INLINE void q5_1_quads(const uint8_t *block, int j, vint q[4])
+{
+    small_fives(block + 2 * SMALL_HALF, j, q);
+}
+
+/* Signed bytes plus 128. */
+BG_INLINE void q8_0_quads(const uint8_t *block, int j, vint q[4])
+{
+    const uint8_t *qs = block + SMALL_HALF;
+    BG_UNROLL
+    for (int i = 0; i < 2; i++) {
+        q[i] = v_xor(v_load(qs + (j + 4 * i) * SMALL_WORD), v_all8(-128));
+        if (SUMS == 1) continue;
+        q[2 + i] = v_and(v_shift(q[i], -4), v_all8(15));
+        q[i] = v_and(q[i], v_all8(15));
+    }
+}
+
+/* Values plus 128; their planes. */
+BG_INLINE void iq4_nl_quads(const uint8_t *block, int j, vint q[4])
+{
+    static const int8_t values[16] = {BG_IQ4_VALUES};
+    vint all = v_xor(v_load_same(values), v_all8(-128));
+    vint low = SUMS == 1 ? all : v_and(all, v_all8(15));
+    vint high = v_and(v_shift(all, -4), v_all8(15));
+    small_nibbles(block + SMALL_HALF, j, q);
+    BG_UNROLL
+    for (int i = 0; i < 2; i++) {
+        if (SUMS == 2) q[2 + i] = v_look_up(high, q[i]);
+        q[i] = v_look_up(low, q[i]);
+    }
+}
+
+/* (name; bytes, offset, bits, has_min) */
+#define SMALL_FORMATS(X)                                                                \
+    X(q4_0, 18, 8, 4, false) X(q4_1, 20, 0, 4, true) X(q5_0, 22, 16, 5, false)          \
+    X(q5_1, 24, 0, 5, true) X(q8_0, 34, 128, 8, false) X(iq4_nl, 18, 128, 8, false)
+
+#define SMALL_KERNELS(name, bytes, offset, bits, has_min)                               \
+    static const small_format name = {bytes * BG_PANEL_ROWS, name##_quads, offset, bits, has_min}; \
+    void BG_SET(gemv, name)(const bg_matmul *a) { small_matmul(a, 1, name); }           \
+    void BG_SET(gemm, name)(const bg_matmul *a) { small_matmul(a, SMALL_FEW, name); }
+SMALL_FORMATS(SMALL_KERNELS)
+
+#endif
