@@ -23,11 +23,13 @@
 
 typedef __m256i vint;
 typedef __m256 vflt;
-/* SUMS: what v_dot leaves in a lane: two sums of 16 bits, or one of 32. */
+typedef __m256i vsum;   /* sums of products of bytes: SUMS a lane */
+typedef __m256i vpair;  /* two numbers of 16 bits a lane */
+/* LARGEST: unsigned byte that v_dot takes. FITS: sum that v_scaled takes. */
 #ifdef __AVXVNNI__
-enum { LANES = 8, VECTORS = 2, REGISTERS = 16, SUMS = 1 };
+enum { LANES = 8, VECTORS = 2, REGISTERS = 16, SUMS = 1, LARGEST = 255, FITS = 32767 };
 #else
-enum { LANES = 8, VECTORS = 2, REGISTERS = 16, SUMS = 2 };
+enum { LANES = 8, VECTORS = 2, REGISTERS = 16, SUMS = 2, LARGEST = 127, FITS = 32767 };
 #endif
 
 BG_INLINE vint v_load(const void *p) { return _mm256_loadu_si256((const __m256i_u *)p); }
@@ -59,6 +61,11 @@ BG_INLINE vint v_shift(vint a, int n)
 {
     return n < 0 ? _mm256_srli_epi16(a, -n) : _mm256_slli_epi16(a, n);
 }
+/* Bits at..at + n - 1 of every byte. */
+BG_INLINE vint v_field(vint a, int at, int n)
+{
+    return v_and(v_shift(a, -at), v_all8((1 << n) - 1));
+}
 BG_INLINE vint v_load_same(const void *p) /* 16 bytes, again and again */
 {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i_u *)p));
@@ -72,9 +79,10 @@ BG_INLINE vint v_above(vint a, int b)
     return v_and(more, v_all8(1));
 }
 
+BG_INLINE vsum v_none(void) { return v_zero(); }
 /* acc plus the products of unsigned bytes w with signed bytes x, four a lane. Where SUMS is 2,
  * neighbouring products and the sums so far must fit into 16 bits. */
-BG_INLINE vint v_dot(vint acc, vint w, vint x)
+BG_INLINE vsum v_dot(vsum acc, vint w, vint x)
 {
 #ifdef __AVXVNNI__
     return _mm256_dpbusd_avx_epi32(acc, w, x);
@@ -83,7 +91,7 @@ BG_INLINE vint v_dot(vint acc, vint w, vint x)
 #endif
 }
 /* The same for signed bytes, where unsigned ones would not fit: |w| <= 127. */
-BG_INLINE vint v_dot_signed(vint acc, vint w, vint x)
+BG_INLINE vsum v_dot_signed(vsum acc, vint w, vint x)
 {
     return v_dot(acc, _mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
 }
@@ -97,7 +105,7 @@ BG_INLINE vint v_dot_16(vint acc, vint a, vint b)
 #endif
 }
 /* Sums of v_dot as 32 bits. */
-BG_INLINE vint v_sum_32(vint sums)
+BG_INLINE vint v_sum_32(vsum sums)
 {
     return SUMS == 1 ? sums : _mm256_madd_epi16(sums, v_all16(1));
 }
@@ -111,20 +119,26 @@ BG_INLINE vflt v_halves(const void *p, int v)
 {
     return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i_u *)((const char *)p + 2 * LANES * v)));
 }
-/* Pairs: the signed bytes at p beside the 16 that follow them... */
-BG_INLINE vint v_byte_pairs(const void *p, int v)
+/* The signed bytes at p beside the 16 that follow them, and acc plus their products with two numbers
+ * that all rows share. */
+BG_INLINE vpair v_byte_pairs(const void *p, int v)
 {
     __m128i a = _mm_loadu_si128((const __m128i_u *)p);
     __m128i b = _mm_loadu_si128((const __m128i_u *)p + 1);
     return _mm256_cvtepi8_epi16(v ? _mm_unpackhi_epi8(a, b) : _mm_unpacklo_epi8(a, b));
 }
-/* ...and a byte as v_dot_16 wants it to multiply what v_dot summed up: beside itself, or (SUMS is 1
- * and the sums fit into 16 bits) beside a zero. */
+BG_INLINE vint v_dot_pairs(vint acc, vpair pair, const int16_t *two)
+{
+    return v_dot_16(acc, pair, v_spread(two));
+}
+/* Signed bytes as factors of sums of v_dot that are at most FITS, and acc plus such products. As
+ * v_dot_16 wants them: beside itself, or (SUMS is 1) beside a zero. */
 BG_INLINE vint v_factor(const void *p, int v)
 {
     __m128i a = _mm_loadu_si128((const __m128i_u *)p), b = SUMS == 2 ? a : _mm_setzero_si128();
     return _mm256_cvtepi8_epi16(v ? _mm_unpackhi_epi8(a, b) : _mm_unpacklo_epi8(a, b));
 }
+BG_INLINE vint v_scaled(vint acc, vsum sums, vint factor) { return v_dot_16(acc, sums, factor); }
 
 BG_INLINE vflt v_bfloats(const void *p, int v) /* of bfloat16 */
 {

@@ -19,10 +19,11 @@
 
 typedef __m512i vint;
 typedef __m512 vflt;
+typedef __m512i vsum, vpair;
 #ifdef __AVX512VNNI__
-enum { LANES = 16, VECTORS = 1, REGISTERS = 32, SUMS = 1 };
+enum { LANES = 16, VECTORS = 1, REGISTERS = 32, SUMS = 1, LARGEST = 255, FITS = 32767 };
 #else
-enum { LANES = 16, VECTORS = 1, REGISTERS = 32, SUMS = 2 };
+enum { LANES = 16, VECTORS = 1, REGISTERS = 32, SUMS = 2, LARGEST = 127, FITS = 32767 };
 #endif
 
 BG_INLINE vint v_load(const void *p) { return _mm512_loadu_si512(p); }
@@ -53,6 +54,10 @@ BG_INLINE vint v_shift(vint a, int n)
 {
     return n < 0 ? _mm512_srli_epi16(a, (uint8_t)-n) : _mm512_slli_epi16(a, (uint8_t)n);
 }
+BG_INLINE vint v_field(vint a, int at, int n)
+{
+    return v_and(v_shift(a, -at), v_all8((1 << n) - 1));
+}
 BG_INLINE vint v_load_same(const void *p)
 {
     return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i_u *)p));
@@ -63,7 +68,8 @@ BG_INLINE vint v_above(vint a, int b)
     return _mm512_maskz_mov_epi8(_mm512_cmpgt_epu8_mask(a, v_all8(b)), v_all8(1));
 }
 
-BG_INLINE vint v_dot(vint acc, vint w, vint x)
+BG_INLINE vsum v_none(void) { return v_zero(); }
+BG_INLINE vsum v_dot(vsum acc, vint w, vint x)
 {
 #ifdef __AVX512VNNI__
     return _mm512_dpbusd_epi32(acc, w, x);
@@ -71,7 +77,7 @@ BG_INLINE vint v_dot(vint acc, vint w, vint x)
     return v_add16(acc, _mm512_maddubs_epi16(w, x));
 #endif
 }
-BG_INLINE vint v_dot_signed(vint acc, vint w, vint x)
+BG_INLINE vsum v_dot_signed(vsum acc, vint w, vint x)
 {
     x = _mm512_mask_sub_epi8(x, _mm512_movepi8_mask(w), v_zero(), x);
     return v_dot(acc, _mm512_abs_epi8(w), x);
@@ -84,7 +90,7 @@ BG_INLINE vint v_dot_16(vint acc, vint a, vint b)
     return v_add32(acc, _mm512_madd_epi16(a, b));
 #endif
 }
-BG_INLINE vint v_sum_32(vint sums)
+BG_INLINE vint v_sum_32(vsum sums)
 {
     return SUMS == 1 ? sums : _mm512_madd_epi16(sums, v_all16(1));
 }
@@ -98,7 +104,7 @@ BG_INLINE vflt v_halves(const void *p, int v)
 {
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i_u *)p + v));
 }
-BG_INLINE vint v_byte_pairs(const void *p, int v)
+BG_INLINE vpair v_byte_pairs(const void *p, int v)
 {
     const vint order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,
                                         23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
@@ -106,11 +112,16 @@ BG_INLINE vint v_byte_pairs(const void *p, int v)
     (void)v;
     return _mm512_permutexvar_epi16(order, bytes);
 }
+BG_INLINE vint v_dot_pairs(vint acc, vpair pair, const int16_t *two)
+{
+    return v_dot_16(acc, pair, v_spread(two));
+}
 BG_INLINE vint v_factor(const void *p, int v)
 {
     vint low = v_and(v_bytes(p, v), v_all32(0xffff));
     return SUMS == 2 ? v_or(low, _mm512_slli_epi32(low, 16)) : low;
 }
+BG_INLINE vint v_scaled(vint acc, vsum sums, vint factor) { return v_dot_16(acc, sums, factor); }
 
 BG_INLINE vflt v_bfloats(const void *p, int v)
 {

@@ -4,7 +4,10 @@
 
 #include "isa/isa.h"
 
-bg_attend_fn bg_neon_attend;
 bg_encode_fn bg_neon_encode_q8_0, bg_neon_encode_q8_k;
+bg_attend_fn bg_neon_attend;
+
+#define BG_SUPER(NAME, name) bg_matmul_fn bg_neon_gemv_##name, bg_neon_gemm_##name;
+#include "isa/template/kernels.def"
 
 #endif

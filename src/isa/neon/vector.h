@@ -15,6 +15,15 @@
 
 typedef int32x4_t vint;
 typedef float32x4_t vflt;
+typedef struct vpair { int16x4_t first, second; } vpair;
+/* Products of bytes are added up as they are where there is no instruction that adds four. */
+#ifdef __ARM_FEATURE_DOTPROD
+typedef int32x4_t vsum;
+enum { LANES = 4, VECTORS = 4, REGISTERS = 32, SUMS = 1, LARGEST = 127, FITS = INT32_MAX };
+#else
+typedef struct vsum { int16x8_t low, high; } vsum;
+enum { LANES = 4, VECTORS = 4, REGISTERS = 32, SUMS = 4, LARGEST = 127, FITS = INT16_MAX };
+#endif
 
 BG_INLINE vint v_of_s8(int8x16_t a) { return vreinterpretq_s32_s8(a); }
 BG_INLINE vint v_of_u8(uint8x16_t a) { return vreinterpretq_s32_u8(a); }
@@ -51,32 +60,59 @@ BG_INLINE vint v_shift(vint a, int n) /* an operator takes a constant where an i
 {
     return v_of_u8(n < 0 ? v_u8(a) >> -n : v_u8(a) << n);
 }
-BG_INLINE vint v_look_up(const void *table, vint i)
+BG_INLINE vint v_field(vint a, int at, int n)
 {
-    return v_of_u8(vqtbl1q_u8(vld1q_u8(table), v_u8(i)));
+    vint moved = at ? v_shift(a, -at) : a;
+    return at + n == 8 ? moved : v_and(moved, v_all8((1 << n) - 1));
 }
+BG_INLINE vint v_load_same(const void *p) { return v_load(p); }
+BG_INLINE vint v_look_up(vint table, vint i) { return v_of_u8(vqtbl1q_u8(v_u8(table), v_u8(i))); }
 BG_INLINE vint v_above(vint a, int b)
 {
     return v_of_u8(vshrq_n_u8(vcgtq_u8(v_u8(a), vdupq_n_u8((uint8_t)b)), 7));
 }
 
-/* The parts of 16 units that belong to vector v, widened. */
-BG_INLINE int16x8_t v_widen_8(int8x16_t a, int high)
+BG_INLINE vsum v_dot(vsum acc, vint w, vint x)
 {
-    return high ? vmovl_high_s8(a) : vmovl_s8(vget_low_s8(a));
+#ifdef __ARM_FEATURE_DOTPROD
+    return vdotq_s32(acc, v_s8(w), v_s8(x));
+#else
+    acc.low = vmlal_s8(acc.low, vget_low_s8(v_s8(w)), vget_low_s8(v_s8(x)));
+    acc.high = vmlal_high_s8(acc.high, v_s8(w), v_s8(x));
+    return acc;
+#endif
 }
-BG_INLINE vint v_widen_16(int16x8_t a, int high)
+BG_INLINE vsum v_dot_signed(vsum acc, vint w, vint x) { return v_dot(acc, w, x); }
+#ifdef __ARM_FEATURE_DOTPROD
+BG_INLINE vsum v_none(void) { return v_zero(); }
+BG_INLINE vint v_sum_32(vsum sums) { return sums; }
+#else
+BG_INLINE vsum v_none(void) { return (vsum){vdupq_n_s16(0), vdupq_n_s16(0)}; }
+BG_INLINE vint v_sum_32(vsum sums)
 {
-    return high ? vmovl_high_s16(a) : vmovl_s16(vget_low_s16(a));
+    return vpaddq_s32(vpaddlq_s16(sums.low), vpaddlq_s16(sums.high));
 }
-BG_INLINE vint v_bytes(const void *p, int v)
+#endif
+
+/* The parts of 16 bytes that belong to vector v, widened. */
+BG_INLINE int16x4_t v_widen(int8x16_t a, int v)
 {
-    return v_widen_16(v_widen_8(vld1q_s8(p), v / 2), v % 2);
+    int16x8_t wide = v / 2 ? vmovl_high_s8(a) : vmovl_s8(vget_low_s8(a));
+    return v % 2 ? vget_high_s16(wide) : vget_low_s16(wide);
 }
-BG_INLINE vint v_byte_pairs(const void *p, int v)
+BG_INLINE vint v_bytes(const void *p, int v) { return vmovl_s16(v_widen(vld1q_s8(p), v)); }
+BG_INLINE vpair v_byte_pairs(const void *p, int v)
 {
-    int8x16_t a = vld1q_s8(p), b = vld1q_s8((const int8_t *)p + 16);
-    return v_of_s16(v_widen_8(v / 2 ? vzip2q_s8(a, b) : vzip1q_s8(a, b), v % 2));
+    return (vpair){v_widen(vld1q_s8(p), v), v_widen(vld1q_s8((const int8_t *)p + 16), v)};
+}
+BG_INLINE vint v_dot_pairs(vint acc, vpair pair, const int16_t *two)
+{
+    return vmlal_n_s16(vmlal_n_s16(acc, pair.first, two[0]), pair.second, two[1]);
+}
+BG_INLINE vint v_factor(const void *p, int v) { return v_bytes(p, v); }
+BG_INLINE vint v_scaled(vint acc, vsum sums, vint factor)
+{
+    return vmlaq_s32(acc, v_sum_32(sums), factor);
 }
 BG_INLINE vflt v_halves(const void *p, int v)
 {
@@ -105,6 +141,11 @@ BG_INLINE void v_sums_of_32(const uint8_t *bsums, int16_t out[8])
 {
     vint a = v_load(bsums), b = v_load(bsums + 16);
     vst1q_s16(out, vpaddq_s16(v_s16(a), v_s16(b)));
+}
+
+BG_INLINE int v_sum_16(const uint8_t *bsums)
+{
+    return vaddlvq_s16(v_s16(v_load(bsums))) + vaddlvq_s16(v_s16(v_load(bsums + 16)));
 }
 
 #endif

@@ -36,14 +36,16 @@ typedef struct super_format {
 
 enum {
     SUPER_AHEAD = 4096, /* bytes that GEMV asks for ahead of its use */
-    SUPER_FEW = 4,      /* columns that are taken straight from the packed block */
+    SUPER_FEW = VECTORS > 2 ? 1 : 4, /* columns that are taken straight from the packed block */
 };
 
-/* Quads whose sums fit into the 16 bits that v_dot_16 takes, a power of two. */
+/* Products of large q do not fit at all where they are added in 16 bits: q is signed then. */
+BG_INLINE bool super_is_signed(super_format f) { return f.largest > LARGEST; }
+/* Quads whose sums v_scaled takes, a power of two. */
 BG_INLINE int super_fits(super_format f)
 {
     int fold = 8;
-    while (fold > 1 && fold * f.largest * 127 * (SUMS == 1 ? 4 : 2) > 32767) fold /= 2;
+    while (fold > 1 && fold * BG_MIN(f.largest, LARGEST) * 127 * (4 / SUMS) > FITS) fold /= 2;
     return fold;
 }
 /* Where that are too few, whole 32-bit sums are scaled. */
@@ -51,28 +53,26 @@ BG_INLINE bool super_is_wide(super_format f)
 {
     return SUMS == 1 && (f.sub == 64 || super_fits(f) < 4);
 }
-/* Products of large q do not fit at all where two of them are added in 16 bits: q is signed then. */
-BG_INLINE bool super_is_signed(super_format f) { return SUMS == 2 && f.largest > 127; }
 BG_INLINE int super_fold(super_format f)
 {
     return super_is_wide(f) ? BG_MIN(f.sub, 8) : BG_MIN(f.sub, super_fits(f));
 }
 
-BG_INLINE vint super_dot(vint sums, vint q, vint x, super_format f)
+BG_INLINE vsum super_dot(vsum sums, vint q, vint x, super_format f)
 {
     return super_is_signed(f) ? v_dot_signed(sums, q, x) : v_dot(sums, q, x);
 }
 
 BG_INLINE vint super_factor(const super_bytes *scale, int v, super_format f)
 {
-    if (f.sub == 64) return v_all16(1);
+    if (f.sub == 64) return v_zero(); /* not looked at */
     return super_is_wide(f) ? v_bytes(scale, v) : v_factor(scale, v);
 }
-BG_INLINE vint super_scaled(vint total, vint sums, vint factor, super_format f)
+BG_INLINE vint super_scaled(vint total, vsum sums, vint factor, super_format f)
 {
-    if (super_is_wide(f))
-        return v_add32(total, f.sub == 64 ? sums : v_mul32(sums, factor));
-    return v_dot_16(total, sums, factor);
+    if (f.sub == 64) return v_add32(total, v_sum_32(sums));
+    if (super_is_wide(f)) return v_add32(total, v_mul32(v_sum_32(sums), factor));
+    return v_scaled(total, sums, factor);
 }
 
 /* Sums of the activations that share a scale: of 16, 32 or all. */
@@ -100,7 +100,7 @@ BG_INLINE void super_few_groups(super_few *s, const uint8_t *w, const super_byte
                                 int side, int cols, super_format f)
 {
     const int fold = super_fold(f);
-    vint t[8][SUPER_FEW][VECTORS];
+    vsum t[8][SUPER_FEW][VECTORS];
     BG_UNROLL
     for (int j = 0; j < 8; j++) {
         BG_UNROLL
@@ -112,8 +112,8 @@ BG_INLINE void super_few_groups(super_few *s, const uint8_t *w, const super_byte
                 if ((j + 1) % fold == 0) factor = super_factor(scale + at / f.sub, v, f);
                 BG_UNROLL
                 for (int c = 0; c < cols; c++) {
-                    vint *sums = &t[i][c][v];
-                    *sums = super_dot(j % fold == 0 ? v_zero() : *sums, q,
+                    vsum *sums = &t[i][c][v];
+                    *sums = super_dot(j % fold == 0 ? v_none() : *sums, q,
                                       v_spread(s->x[c]->qs + 4 * at), f);
                     if ((j + 1) % fold == 0)
                         s->total[c][v] = super_scaled(s->total[c][v], *sums, factor, f);
@@ -139,6 +139,7 @@ BG_INLINE void super_few_block(super_few *s, const uint8_t *w, int cols,
     }
     BG_UNROLL
     for (int g = 0; g < 8; g += side) super_few_groups(s, w, scale, g, side, cols, f);
+    __asm__("" : "+r"(min)); /* what was widened of it before is not kept in registers */
     BG_UNROLL
     for (int v = 0; v < VECTORS; v++) {
         vflt d = v_halves(w, v), dmin;
@@ -148,9 +149,9 @@ BG_INLINE void super_few_block(super_few *s, const uint8_t *w, int cols,
         for (int c = 0; c < cols; c++) low[c] = f.sub == 64 ? v_all32(sums[c].all) : v_zero();
         BG_UNROLL
         for (int i = 0; i < 64 / f.sub - 1; i += 2) {
-            vint pair = v_byte_pairs(min + i, v);
+            vpair pair = v_byte_pairs(min + i, v);
             BG_UNROLL
-            for (int c = 0; c < cols; c++) low[c] = v_dot_16(low[c], pair, v_spread(&sums[c].sum[i]));
+            for (int c = 0; c < cols; c++) low[c] = v_dot_pairs(low[c], pair, &sums[c].sum[i]);
         }
         BG_UNROLL
         for (int c = 0; c < cols; c++) {

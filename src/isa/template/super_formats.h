@@ -7,14 +7,17 @@
 /* Where fields begin in a block of a panel, by bytes of the field in a GGUF block. */
 enum { ROWS_16 = BG_PANEL_ROWS, WORD = 4 * BG_PANEL_ROWS };
 
+/* A byte of each row. */
+typedef uint8_t rows_bytes __attribute__((vector_size(BG_PANEL_ROWS)));
+
 /* Group g of two-bit planes of 8 words a half, of nibble planes; bit g of 8 words. */
 BG_INLINE vint two_bits(const uint8_t *qs, int g, int j)
 {
-    return v_and(v_shift(v_load(qs + (8 * (g / 4) + j) * WORD), -(g % 4 * 2)), v_all8(3));
+    return v_field(v_load(qs + (8 * (g / 4) + j) * WORD), g % 4 * 2, 2);
 }
 BG_INLINE vint nibble_plane(const uint8_t *qs, int g, int j)
 {
-    return v_and(v_shift(v_load(qs + (8 * (g / 2) + j) * WORD), -(g % 2 * 4)), v_all8(15));
+    return v_field(v_load(qs + (8 * (g / 2) + j) * WORD), g % 2 * 4, 4);
 }
 BG_INLINE vint bit_plane(const uint8_t *bits, int g, int j, int to)
 {
@@ -27,8 +30,8 @@ BG_INLINE void nibbles(const uint8_t *from, int8_t *low, int8_t *high, size_t n)
     BG_UNROLL
     for (size_t i = 0; i < n; i += sizeof(vint)) {
         vint b = v_load(from + i);
-        v_store(low + i, v_and(b, v_all8(15)));
-        v_store(high + i, v_and(v_shift(b, -4), v_all8(15)));
+        v_store(low + i, v_field(b, 0, 4));
+        v_store(high + i, v_field(b, 4, 4));
     }
 }
 
@@ -80,7 +83,7 @@ BG_INLINE const super_bytes *q3_k_scales(const uint8_t *w, super_scales *s)
         BG_UNROLL
         for (size_t i = 0; i < 4 * ROWS_16; i += sizeof(vint)) {
             vint a = v_load(low + n % 2 * 4 * ROWS_16 + i), b = v_load(high + i);
-            a = v_and(v_shift(a, -(n / 2 * 4)), v_all8(15));
+            a = v_field(a, n / 2 * 4, 4);
             b = v_and(v_shift(b, 4 - 2 * n), v_all8(0x30));
             v_store(s->scale[4 * n] + i, v_sub8(v_or(a, b), v_all8(32)));
         }
@@ -101,24 +104,23 @@ BG_INLINE vint q6_k_quad(const uint8_t *w, int g, int j)
 {
     const uint8_t *qh = w + 18 * ROWS_16, *ql = w + 82 * ROWS_16;
     int half = g / 4, part = g % 4;
-    vint low = v_shift(v_load(ql + (16 * half + part % 2 * 8 + j) * WORD), -(part / 2 * 4));
+    vint low = v_field(v_load(ql + (16 * half + part % 2 * 8 + j) * WORD), part / 2 * 4, 4);
     vint high = v_shift(v_load(qh + (8 * half + j) * WORD), 4 - 2 * part);
-    return v_or(v_and(low, v_all8(15)), v_and(high, v_all8(0x30)));
+    return v_or(low, v_and(high, v_all8(0x30)));
 }
 
 /* Scales of 6 bits, offset 32. Values are made unsigned by adding 128, where that fits. */
 BG_INLINE const super_bytes *iq4_xs_scales(const uint8_t *w, super_scales *s)
 {
     const uint8_t *high = w + 2 * ROWS_16, *low = w + 4 * ROWS_16;
-    const __m128i four = _mm_set1_epi8(15), two = _mm_set1_epi8(0x30), zero = _mm_set1_epi8(32);
     BG_UNROLL
     for (int g = 0; g < 8; g++) {
-        __m128i a = _mm_loadu_si128((const __m128i_u *)(const void *)(low + g / 2 * ROWS_16));
-        __m128i b = _mm_loadu_si128((const __m128i_u *)(const void *)(high + g / 4 * ROWS_16));
-        if (g % 2) a = _mm_srli_epi16(a, 4);
-        b = g % 4 < 2 ? _mm_slli_epi16(b, 4 - 2 * (g % 4)) : _mm_srli_epi16(b, 2 * (g % 4) - 4);
-        a = _mm_or_si128(_mm_and_si128(a, four), _mm_and_si128(b, two));
-        _mm_store_si128((__m128i *)(void *)s->scale[g], _mm_sub_epi8(a, zero));
+        rows_bytes a, b;
+        memcpy(&a, low + g / 2 * ROWS_16, sizeof a);
+        memcpy(&b, high + g / 4 * ROWS_16, sizeof b);
+        a = ((a >> (g % 2 * 4)) & 15) | ((b >> (g % 4 * 2)) & 3) << 4;
+        a -= 32;
+        memcpy(s->scale[g], &a, sizeof a);
     }
     return s->scale;
 }
@@ -126,8 +128,8 @@ BG_INLINE vint iq4_xs_quad(const uint8_t *w, int g, int j)
 {
     static const int8_t values[16] = {BG_IQ4_VALUES};
     vint q = v_load(w + 8 * ROWS_16 + (4 * g + j % 4) * WORD);
-    q = v_look_up(v_load_same(values), v_and(v_shift(q, -(j / 4 * 4)), v_all8(15)));
-    return SUMS == 1 ? v_xor(q, v_all8(-128)) : q;
+    q = v_look_up(v_load_same(values), v_field(q, j / 4 * 4, 4));
+    return LARGEST > 127 ? v_xor(q, v_all8(-128)) : q;
 }
 
 /* Ternary digit n of bytes that are fractions in base 3. */
