@@ -166,6 +166,8 @@ int bg_cmd_sweep(int argc, char **argv)
          &o.time_limit, NULL, 0, 1e9},
         {BG_OPT_INT, "--seed", "N", "of the order and of a text that the model writes", &seed, NULL,
          0, INT32_MAX},
+        {BG_OPT_FLAG, "--no-roof", NULL, "do not measure what the machine could reach", &o.no_roofs,
+         NULL, 0, 0},
         {BG_OPT_FLAG, "--no-report", NULL, "leave out the report and its plots", &no_report, NULL,
          0, 0},
     };

@@ -226,7 +226,7 @@ static bg_status measure_machine(bg_rig *rig, bg_error *err)
 {
     bg_sweep_progress p = {.what = "measuring the machine", .fraction = 0};
     bg_rig_progress(rig, &p);
-    for (size_t i = 0; i < rig->plan->n_threads; i++)
+    for (size_t i = 0; i < rig->plan->n_threads && !rig->options->no_roofs; i++)
         BG_TRY(bg_machine_measure(rig->machine, rig->plan->threads[i], err));
     return write_machine(rig, err);
 }
