@@ -166,9 +166,11 @@ BG_INLINE void super_few_block(super_few *s, const uint8_t *w, int cols,
     }
 }
 
-BG_INLINE void super_few_panel(const bg_matmul *a, const uint8_t *w, size_t rows, float *to,
-                               const uint8_t *x, int cols, super_format f)
+/* The first `rows` rows of a panel with `cols` columns. */
+BG_INLINE void super_few_panel(const bg_matmul *a, const uint8_t *w, size_t rows, int cols,
+                               super_format f)
 {
+    const uint8_t *x = a->x;
     vflt y[SUPER_FEW][VECTORS];
     super_few s;
     BG_UNROLL
@@ -185,34 +187,199 @@ BG_INLINE void super_few_panel(const bg_matmul *a, const uint8_t *w, size_t rows
         super_few_block(&s, w, cols, y, f);
     }
     BG_UNROLL
-    for (int c = 0; c < cols; c++, to += a->y_stride) {
-        float out[BG_PANEL_ROWS];
+    for (int c = 0; c < cols; c++) {
+        float out[BG_PANEL_ROWS], *to = a->y + (size_t)c * a->y_stride;
         BG_UNROLL
         for (int v = 0; v < VECTORS; v++)
-            v_store_floats(rows < BG_PANEL_ROWS ? out + v * LANES : to + v * LANES, y[c][v]);
+            v_store_floats((rows < BG_PANEL_ROWS ? out : to) + v * LANES, y[c][v]);
         if (rows < BG_PANEL_ROWS) memcpy(to, out, rows * sizeof *to);
     }
 }
 
-BG_INLINE void super_gemv(const bg_matmul *a, super_format f)
+/* ---- many columns: a block of TILE vectors of rows is unpacked once for all ------------------- */
+
+enum {
+    TILE = 2,
+    TILE_ROWS = TILE * LANES,
+    TILE_COLS = REGISTERS == 32 ? 5 : 3, /* two sums and two totals each */
+    SUPER_STRIP = 192,          /* columns that are finished at a time */
+    SUPER_MANY = 16,            /* from here on unpacking pays */
+};
+
+typedef struct super_panel {
+    vint q[64][TILE], factor[16][TILE], min[8][TILE];
+    vflt d[TILE], dmin[TILE];
+} super_panel;
+
+/* Vector v of a packed block becomes vector t of the panel. */
+BG_INLINE void super_unpack_vector(super_panel *p, int t, const uint8_t *w, int v, super_format f)
 {
-    const uint8_t *w = a->w;
-    for (size_t r = 0; r < a->rows; r += BG_PANEL_ROWS, w += a->panel_bytes)
-        super_few_panel(a, w, a->rows - r, a->y + r, a->x, 1, f);
+    super_scales unpacked;
+    const super_bytes *scale = f.scales(w, &unpacked);
+    const super_bytes *min = f.zero == BG_MINS ? unpacked.min : scale;
+    p->d[t] = v_halves(w, v);
+    if (f.zero == BG_MINS) p->dmin[t] = v_halves(w + 2 * BG_PANEL_ROWS, v);
+    for (int i = 0; i < 64 / f.sub; i++) p->factor[i][t] = super_factor(scale + i, v, f);
+    for (int i = 0; i < 32 / f.sub; i++) p->min[i][t] = v_byte_pairs(min + 2 * i, v);
+    BG_UNROLL
+    for (int g = 0; g < 8; g++) {
+        BG_UNROLL
+        for (int j = 0; j < 8; j++) p->q[8 * g + j][t] = f.quad(w + 4 * LANES * v, g, j);
+    }
 }
 
-
-BG_INLINE void super_gemm(const bg_matmul *a, super_format f)
+BG_INLINE void super_unpack(super_panel *p, const uint8_t *w, size_t panel_bytes, super_format f)
 {
-    const uint8_t *w = a->w;
-    for (size_t r = 0; r < a->rows; r += BG_PANEL_ROWS, w += a->panel_bytes) {
-        const uint8_t *x = a->x;
-        float *y = a->y + r;
-        size_t c = 0;
-        for (; c + SUPER_FEW <= a->cols; c += SUPER_FEW, x += SUPER_FEW * a->x_stride)
-            super_few_panel(a, w, a->rows - r, y + c * a->y_stride, x, SUPER_FEW, f);
-        for (; c < a->cols; c++, x += a->x_stride)
-            super_few_panel(a, w, a->rows - r, y + c * a->y_stride, x, 1, f);
+    BG_UNROLL
+    for (int t = 0; t < TILE; t++)
+        super_unpack_vector(p, t, w + (size_t)(t / VECTORS) * panel_bytes, t % VECTORS, f);
+}
+
+/* `fold` quads from number q on, added up and scaled. */
+BG_INLINE void super_tile_fold(const super_panel *p, const bg_block_q8_k *const *x, int q, int fold,
+                               int cols, vint total[TILE_COLS][TILE], super_format f)
+{
+    vint sums[TILE_COLS][TILE], factor[TILE];
+    BG_UNROLL
+    for (int j = 0; j < fold; j++) {
+        vint w[TILE];
+        BG_UNROLL
+        for (int t = 0; t < TILE; t++) w[t] = p->q[q + j][t];
+        BG_UNROLL
+        for (int c = 0; c < cols; c++) {
+            vint quad = v_spread(x[c]->qs + 4 * (q + j));
+            BG_UNROLL
+            for (int t = 0; t < TILE; t++)
+                sums[c][t] = super_dot(j ? sums[c][t] : v_zero(), w[t], quad, f);
+        }
+    }
+    BG_UNROLL
+    for (int t = 0; t < TILE; t++) factor[t] = p->factor[q / f.sub][t];
+    BG_UNROLL
+    for (int c = 0; c < cols; c++) {
+        BG_UNROLL
+        for (int t = 0; t < TILE; t++)
+            total[c][t] = super_scaled(total[c][t], sums[c][t], factor[t], f);
+    }
+}
+
+/* Adds the products of the panel with some columns to y, whose columns are TILE_ROWS apart. */
+BG_INLINE void super_tile(const super_panel *p, const uint8_t *first, size_t x_stride, int cols,
+                          float *y, super_format f)
+{
+    const bg_block_q8_k *x[TILE_COLS];
+    super_sums sums[TILE_COLS];
+    vint total[TILE_COLS][TILE];
+    const int fold = super_fold(f);
+    BG_UNROLL
+    for (int c = 0; c < cols; c++) {
+        x[c] = (const bg_block_q8_k *)(first + (size_t)c * x_stride);
+        super_sums_of(x[c], &sums[c], f);
+        BG_UNROLL
+        for (int t = 0; t < TILE; t++) total[c][t] = v_zero();
+    }
+    for (int q = 0; q < 64; q += 8) {
+        BG_UNROLL
+        for (int i = 0; i < 8; i += fold) super_tile_fold(p, x, q + i, fold, cols, total, f);
+    }
+    BG_UNROLL
+    for (int c = 0; c < cols; c++) {
+        vflt dx = v_all(bg_load_f32(x[c]->d));
+        BG_UNROLL
+        for (int t = 0; t < TILE; t++) {
+            vint low = f.sub == 64 ? v_all32(sums[c].all) : v_zero();
+            vflt sum;
+            BG_UNROLL
+            for (int i = 0; i < 32 / f.sub; i++)
+                low = v_dot_16(low, p->min[i][t], v_spread(&sums[c].sum[2 * i]));
+            if (f.zero == BG_OFFSET && !super_is_signed(f))
+                total[c][t] = v_sub32(total[c][t], v_shift_left32(low, f.shift));
+            sum = v_mul(p->d[t], v_float(total[c][t]));
+            if (f.zero == BG_MINS) sum = v_fnma(p->dmin[t], v_float(low), sum);
+            sum = v_fma(sum, dx, v_load_floats(y + c * TILE_ROWS + t * LANES));
+            v_store_floats(y + c * TILE_ROWS + t * LANES, sum);
+        }
+    }
+}
+
+/* ---- what is compiled for each format, and the loops around it ------------------------------- */
+
+/* [i]: for SUPER_FEW and TILE_COLS columns, for 2, for 1. Functions of their own, for in a large one
+ * compilers run out of registers. */
+enum { SUPER_WIDTHS = 3 };
+static const size_t few_cols[SUPER_WIDTHS] = {SUPER_FEW, 2, 1};
+static const size_t tile_cols[SUPER_WIDTHS] = {TILE_COLS, 2, 1};
+
+typedef struct super_code {
+    size_t bytes;           /* of a block of a panel */
+    void (*few[SUPER_WIDTHS])(const bg_matmul *a, const uint8_t *w, size_t rows);
+    void (*unpack)(super_panel *p, const uint8_t *w, size_t panel_bytes);
+    void (*tile[SUPER_WIDTHS])(const super_panel *p, const uint8_t *x, size_t x_stride, float *y);
+} super_code;
+
+static void super_few_columns(const bg_matmul *a, const super_code *code)
+{
+    for (size_t r = 0; r < a->rows; r += BG_PANEL_ROWS) {
+        const uint8_t *w = (const uint8_t *)a->w + r / BG_PANEL_ROWS * a->panel_bytes;
+        bg_matmul part = *a;
+        part.y += r;
+        for (int i = 0; i < SUPER_WIDTHS; i++) {
+            for (; part.cols >= few_cols[i]; part.cols -= few_cols[i]) {
+                code->few[i](&part, w, a->rows - r);
+                part.x = (const uint8_t *)part.x + few_cols[i] * a->x_stride;
+                part.y += few_cols[i] * a->y_stride;
+            }
+        }
+    }
+}
+
+/* One block of TILE_ROWS rows with a strip of columns. */
+static void super_block(const super_panel *p, const uint8_t *x, size_t x_stride, size_t cols,
+                        float *y, const super_code *code)
+{
+    for (int i = 0; i < SUPER_WIDTHS; i++) {
+        size_t n = tile_cols[i];
+        for (; cols >= n; cols -= n, x += n * x_stride, y += n * TILE_ROWS) {
+            for (size_t j = n; j < 2 * n; j++) {
+                for (size_t at = 0; at < sizeof(bg_block_q8_k); at += 64)
+                    v_prefetch(x + j * x_stride + at);
+            }
+            code->tile[i](p, x, x_stride, y);
+        }
+    }
+}
+
+/* TILE_ROWS rows with a strip of columns. */
+static void super_strip(const bg_matmul *a, const uint8_t *w, const uint8_t *x, size_t cols,
+                        float *to, size_t rows, const super_code *code)
+{
+    super_panel p;
+    float y[SUPER_STRIP * TILE_ROWS];
+    memset(y, 0, cols * TILE_ROWS * sizeof *y);
+    for (size_t b = 0; b < a->k / 256; b++, w += code->bytes, x += sizeof(bg_block_q8_k)) {
+        code->unpack(&p, w, a->panel_bytes);
+        super_block(&p, x, a->x_stride, cols, y, code);
+    }
+    for (size_t c = 0; c < cols; c++)
+        memcpy(to + c * a->y_stride, y + c * TILE_ROWS, rows * sizeof *y);
+}
+
+static void super_gemm(const bg_matmul *a, const super_code *code)
+{
+    for (size_t r = 0; r < a->rows; r += TILE_ROWS) {
+        const uint8_t *w = (const uint8_t *)a->w + r / BG_PANEL_ROWS * a->panel_bytes;
+        bg_matmul rest = *a;
+        rest.w = w;
+        rest.rows = BG_MIN(a->rows - r, (size_t)TILE_ROWS);
+        rest.y += r;
+        if (a->cols < SUPER_MANY || rest.rows <= TILE_ROWS - BG_PANEL_ROWS) {
+            super_few_columns(&rest, code);
+            continue;
+        }
+        for (size_t c = 0; c < a->cols; c += SUPER_STRIP)
+            super_strip(a, w, (const uint8_t *)a->x + c * a->x_stride,
+                        BG_MIN(a->cols - c, (size_t)SUPER_STRIP), rest.y + c * a->y_stride,
+                        rest.rows, code);
     }
 }
 

@@ -166,13 +166,39 @@ BG_INLINE const super_bytes *no_scales(const uint8_t *w, super_scales *s)
     X(q6_k, q6_k_scales,      210, BG_OFFSET, 5, 63,  4,  4)                            \
     X(iq4_xs, iq4_xs_scales,  136, BG_OFFSET, 7, 241, 8,  1)                            \
     X(tq1_0, no_scales,        54, BG_OFFSET, 0, 2,   64, 1)                            \
-    X(tq2_0, no_scales,        66, BG_OFFSET, 0, 2,   64, 4)
+    X(tq2_0, no_scales,        66, BG_OFFSET, 0, 2,   64, 4)                            \
 
+
+#define SUPER_WIDTH(name, i, n, m)                                                      \
+    static void name##_few_##i(const bg_matmul *a, const uint8_t *w, size_t rows)       \
+    {                                                                                   \
+        super_few_panel(a, w, rows, n, name);                                           \
+    }                                                                                   \
+    static void name##_tile_##i(const super_panel *p, const uint8_t *x, size_t x_stride, \
+                                float *y)                                               \
+    {                                                                                   \
+        super_tile(p, x, x_stride, m, y, name);                                         \
+    }
 #define SUPER_KERNELS(name, scales, bytes, zero, shift, largest, sub, side)             \
     static const super_format name = {16 * bytes, name##_quad, scales,                  \
                                       zero, shift, largest, sub, side};                 \
-    void BG_SET(gemv, name)(const bg_matmul *a) { super_gemv(a, name); }                \
-    void BG_SET(gemm, name)(const bg_matmul *a) { super_gemm(a, name); }
+    SUPER_WIDTH(name, 0, SUPER_FEW, TILE_COLS)                                          \
+    SUPER_WIDTH(name, 1, 2, 2)                                                          \
+    SUPER_WIDTH(name, 2, 1, 1)                                                          \
+    static void name##_unpack(super_panel *p, const uint8_t *w, size_t panel_bytes)     \
+    {                                                                                   \
+        super_unpack(p, w, panel_bytes, name);                                          \
+    }                                                                                   \
+    static const super_code name##_code = {                                             \
+        16 * bytes, {name##_few_0, name##_few_1, name##_few_2}, name##_unpack,          \
+        {name##_tile_0, name##_tile_1, name##_tile_2}};                                 \
+    void BG_SET(gemv, name)(const bg_matmul *a)                                         \
+    {                                                                                   \
+        bg_matmul one = *a;                                                             \
+        one.cols = 1;                                                                   \
+        super_few_columns(&one, &name##_code);                                          \
+    }                                                                                   \
+    void BG_SET(gemm, name)(const bg_matmul *a) { super_gemm(a, &name##_code); }
 SUPER_FORMATS(SUPER_KERNELS)
 
 #endif
