@@ -57,6 +57,11 @@ const char *bg_op_name(bg_op op);                     /* "gemv" */
  * (tried once, cached). *reason (may be NULL) says why a set is out: "not in this CPU", "faulted",
  * "gave a wrong result". */
 bool bg_isa_usable(bg_isa isa, const char **reason);
+
+/* Makes bg_format_encode use the widest instruction set that works here; each is tried first, in a
+ * child. The blocks are the same without, but take several times as long. */
+void bg_encoders_choose(void);
+
 /* "native" is the best usable set; else a name from isas.def. A set that is not usable is an
  * input error that says why. */
 bg_status bg_isa_parse(const char *name, bg_isa *isa, bg_error *err);

@@ -12,27 +12,25 @@ void bg_iq4_nl_decode(const void *blocks, float *out, size_t n)
     for (size_t i = 0; i < n; i += 32, b += 18, out += 32) {
         float d = bg_load_f16(b);
         for (int j = 0; j < 16; j++) {
-            out[j] = d * (float)bg_iq4_levels[b[2 + j] & 15];
-            out[j + 16] = d * (float)bg_iq4_levels[b[2 + j] >> 4];
+            out[j] = d * bg_iq4_values[b[2 + j] & 15];
+            out[j + 16] = d * bg_iq4_values[b[2 + j] >> 4];
         }
     }
 }
 
 static const bg_grid grid = {
-    .subs = 1, .size = 32, .low = -127, .high = 113, .levels = bg_iq4_nearest, .scale_low = 1,
-    .scale_high = 1,
+    .kind = BG_GRID_IQ4, .subs = 1, .size = 32, .low = -127, .high = 113, .scale_low = 1,
+    .scale_high = 1, .trials = 26, .beyond = 0, .apart = 3,
+    .neighbours = 2,
 };
+
+static void store(const bg_fit *fit, uint8_t *b)
+{
+    bg_store_f16(b, fit->d);
+    for (int j = 0; j < 16; j++) b[2 + j] = (uint8_t)(fit->q[j] | fit->q[j + 16] << 4);
+}
 
 void bg_iq4_nl_encode(const float *in, const float *importance, void *blocks, size_t n)
 {
-    uint8_t *b = blocks;
-    bg_target target;
-    bg_fit fit;
-    for (size_t i = 0; i < n; i += 32, b += 18) {
-        bg_target_load(&target, in + i, importance ? importance + i : NULL, 32);
-        bg_search_scaled(&grid, &target, &fit);
-        for (int j = 0; j < 32; j++) fit.q[j] = bg_iq4_index(fit.q[j] - 128);
-        bg_store_f16(b, fit.d);
-        for (int j = 0; j < 16; j++) b[2 + j] = (uint8_t)(fit.q[j] | fit.q[j + 16] << 4);
-    }
+    bg_search(&grid, in, importance, n, blocks, 18, store);
 }

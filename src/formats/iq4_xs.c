@@ -19,39 +19,37 @@ void bg_iq4_xs_decode(const void *blocks, float *out, size_t n)
             float scale = d * (float)(sc - 32);
             const uint8_t *q = b + 8 + 16 * s;
             for (int j = 0; j < 16; j++) {
-                out[32 * s + j] = scale * (float)bg_iq4_levels[q[j] & 15];
-                out[32 * s + 16 + j] = scale * (float)bg_iq4_levels[q[j] >> 4];
+                out[32 * s + j] = scale * bg_iq4_values[q[j] & 15];
+                out[32 * s + 16 + j] = scale * bg_iq4_values[q[j] >> 4];
             }
         }
     }
 }
 
 static const bg_grid grid = {
-    .subs = 8, .size = 32, .low = -127, .high = 113, .levels = bg_iq4_nearest, .scale_low = -32,
-    .scale_high = 31, .reach = 1,
+    .kind = BG_GRID_IQ4, .subs = 8, .size = 32, .low = -127, .high = 113, .scale_low = -32,
+    .scale_high = 31, .trials = 26, .beyond = 0, .apart = 3,
+    .neighbours = 2,
 };
+
+static void store(const bg_fit *fit, uint8_t *b)
+{
+    unsigned high = 0;
+    bg_store_f16(b, fit->d);
+    memset(b + 4, 0, 4);
+    for (int s = 0; s < 8; s++) {
+        int sc = fit->sc[s] + 32;
+        high |= (unsigned)(sc >> 4) << 2 * s;
+        b[4 + s / 2] |= (uint8_t)((sc & 15) << s % 2 * 4);
+    }
+    bg_store_u16(b + 2, (uint16_t)high);
+    for (int j = 0; j < 128; j++) {
+        const uint8_t *q = fit->q + j / 16 * 32 + j % 16;
+        b[8 + j] = (uint8_t)(q[0] | q[16] << 4);
+    }
+}
 
 void bg_iq4_xs_encode(const float *in, const float *importance, void *blocks, size_t n)
 {
-    uint8_t *b = blocks;
-    bg_target target;
-    bg_fit fit;
-    for (size_t i = 0; i < n; i += 256, b += 136) {
-        bg_target_load(&target, in + i, importance ? importance + i : NULL, 256);
-        bg_search_scaled(&grid, &target, &fit);
-        for (int j = 0; j < 256; j++) fit.q[j] = bg_iq4_index(fit.q[j] - 128);
-        unsigned high = 0;
-        bg_store_f16(b, fit.d);
-        memset(b + 4, 0, 4);
-        for (int s = 0; s < 8; s++) {
-            int sc = fit.sc[s] + 32;
-            high |= (unsigned)(sc >> 4) << 2 * s;
-            b[4 + s / 2] |= (uint8_t)((sc & 15) << s % 2 * 4);
-        }
-        bg_store_u16(b + 2, (uint16_t)high);
-        for (int j = 0; j < 128; j++) {
-            const uint8_t *q = fit.q + j / 16 * 32 + j % 16;
-            b[8 + j] = (uint8_t)(q[0] | q[16] << 4);
-        }
-    }
+    bg_search(&grid, in, importance, n, blocks, 136, store);
 }

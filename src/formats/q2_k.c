@@ -23,24 +23,23 @@ void bg_q2_k_decode(const void *blocks, float *out, size_t n)
 }
 
 static const bg_grid grid = {
-    .subs = 16, .size = 16, .low = 0, .high = 3, .scale_low = 0, .scale_high = 15, .min_low = 0,
-    .min_high = 15, .reach = 1,
+    .kind = BG_GRID_AFFINE, .subs = 16, .size = 16, .low = 0, .high = 3, .scale_low = 0,
+    .scale_high = 15, .min_low = 0, .min_high = 15, .trials = 8, .beyond = 0.3f, .apart = 0.15f,
+    .neighbours = 4,
 };
+
+static void store(const bg_fit *fit, uint8_t *b)
+{
+    bg_store_f16(b + 80, fit->d);
+    bg_store_f16(b + 82, fit->dmin);
+    for (int s = 0; s < 16; s++) b[s] = (uint8_t)(fit->sc[s] | fit->m[s] << 4);
+    for (int j = 0; j < 64; j++) {
+        const uint8_t *q = fit->q + j / 32 * 128 + j % 32;
+        b[16 + j] = (uint8_t)(q[0] | q[32] << 2 | q[64] << 4 | q[96] << 6);
+    }
+}
 
 void bg_q2_k_encode(const float *in, const float *importance, void *blocks, size_t n)
 {
-    uint8_t *b = blocks;
-    bg_target target;
-    bg_fit fit;
-    for (size_t i = 0; i < n; i += 256, b += 84) {
-        bg_target_load(&target, in + i, importance ? importance + i : NULL, 256);
-        bg_search_affine(&grid, &target, &fit);
-        bg_store_f16(b + 80, fit.d);
-        bg_store_f16(b + 82, fit.dmin);
-        for (int s = 0; s < 16; s++) b[s] = (uint8_t)(fit.sc[s] | fit.m[s] << 4);
-        for (int j = 0; j < 64; j++) {
-            const uint8_t *q = fit.q + j / 32 * 128 + j % 32;
-            b[16 + j] = (uint8_t)(q[0] | q[32] << 2 | q[64] << 4 | q[96] << 6);
-        }
-    }
+    bg_search(&grid, in, importance, n, blocks, 84, store);
 }

@@ -31,27 +31,27 @@ void bg_q3_k_decode(const void *blocks, float *out, size_t n)
 }
 
 static const bg_grid grid = {
-    .subs = 16, .size = 16, .low = -4, .high = 3, .scale_low = -32, .scale_high = 31, .reach = 1,
+    .kind = BG_GRID_SCALED, .subs = 16, .size = 16, .low = -4, .high = 3, .scale_low = -32,
+    .scale_high = 31, .trials = 14, .beyond = 0.15f, .apart = 0.25f,
+    .neighbours = 4,
 };
+
+static void store(const bg_fit *fit, uint8_t *b)
+{
+    bg_store_f16(b + 108, fit->d);
+    memset(b, 0, 108);
+    for (int s = 0; s < 16; s++) {
+        int sc = fit->sc[s] + 32;
+        b[96 + s % 8] |= (uint8_t)((sc & 15) << s / 8 * 4);
+        b[104 + s % 4] |= (uint8_t)(sc >> 4 << s / 4 * 2);
+    }
+    for (int j = 0; j < 256; j++) {
+        b[j % 32] |= (uint8_t)(fit->q[j] >> 2 << j / 32);
+        b[32 + j / 128 * 32 + j % 32] |= (uint8_t)((fit->q[j] & 3) << j / 32 % 4 * 2);
+    }
+}
 
 void bg_q3_k_encode(const float *in, const float *importance, void *blocks, size_t n)
 {
-    uint8_t *b = blocks;
-    bg_target target;
-    bg_fit fit;
-    for (size_t i = 0; i < n; i += 256, b += 110) {
-        bg_target_load(&target, in + i, importance ? importance + i : NULL, 256);
-        bg_search_scaled(&grid, &target, &fit);
-        bg_store_f16(b + 108, fit.d);
-        memset(b, 0, 108);
-        for (int s = 0; s < 16; s++) {
-            int sc = fit.sc[s] + 32;
-            b[96 + s % 8] |= (uint8_t)((sc & 15) << s / 8 * 4);
-            b[104 + s % 4] |= (uint8_t)(sc >> 4 << s / 4 * 2);
-        }
-        for (int j = 0; j < 256; j++) {
-            b[j % 32] |= (uint8_t)(fit.q[j] >> 2 << j / 32);
-            b[32 + j / 128 * 32 + j % 32] |= (uint8_t)((fit.q[j] & 3) << j / 32 % 4 * 2);
-        }
-    }
+    bg_search(&grid, in, importance, n, blocks, 110, store);
 }

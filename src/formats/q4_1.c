@@ -19,20 +19,19 @@ void bg_q4_1_decode(const void *blocks, float *out, size_t n)
 }
 
 static const bg_grid grid = {
-    .subs = 1, .size = 32, .low = 0, .high = 15, .scale_low = 1, .scale_high = 1, .min_low = 1,
-    .min_high = 1,
+    .kind = BG_GRID_AFFINE, .subs = 1, .size = 32, .low = 0, .high = 15, .scale_low = 1,
+    .scale_high = 1, .min_low = 1, .min_high = 1, .trials = 12, .beyond = 0.15f, .apart = 0.15f,
+    .neighbours = 2,
 };
+
+static void store(const bg_fit *fit, uint8_t *b)
+{
+    bg_store_f16(b, fit->d);
+    bg_store_f16(b + 2, -fit->dmin);
+    for (int j = 0; j < 16; j++) b[4 + j] = (uint8_t)(fit->q[j] | fit->q[j + 16] << 4);
+}
 
 void bg_q4_1_encode(const float *in, const float *importance, void *blocks, size_t n)
 {
-    uint8_t *b = blocks;
-    bg_target target;
-    bg_fit fit;
-    for (size_t i = 0; i < n; i += 32, b += 20) {
-        bg_target_load(&target, in + i, importance ? importance + i : NULL, 32);
-        bg_search_affine(&grid, &target, &fit);
-        bg_store_f16(b, fit.d);
-        bg_store_f16(b + 2, -fit.dmin);
-        for (int j = 0; j < 16; j++) b[4 + j] = (uint8_t)(fit.q[j] | fit.q[j + 16] << 4);
-    }
+    bg_search(&grid, in, importance, n, blocks, 20, store);
 }

@@ -24,22 +24,21 @@ void bg_q4_k_decode(const void *blocks, float *out, size_t n)
 }
 
 static const bg_grid grid = {
-    .subs = 8, .size = 32, .low = 0, .high = 15, .scale_low = 0, .scale_high = 63, .min_low = 0,
-    .min_high = 63, .reach = 3,
+    .kind = BG_GRID_AFFINE, .subs = 8, .size = 32, .low = 0, .high = 15, .scale_low = 0,
+    .scale_high = 63, .min_low = 0, .min_high = 63, .trials = 8, .beyond = 0.15f, .apart = 0.15f,
+    .neighbours = 12,
 };
+
+static void store(const bg_fit *fit, uint8_t *b)
+{
+    bg_scales6_store(b, fit);
+    for (int j = 0; j < 128; j++) {
+        const uint8_t *q = fit->q + j / 32 * 64 + j % 32;
+        b[16 + j] = (uint8_t)(q[0] | q[32] << 4);
+    }
+}
 
 void bg_q4_k_encode(const float *in, const float *importance, void *blocks, size_t n)
 {
-    uint8_t *b = blocks;
-    bg_target target;
-    bg_fit fit;
-    for (size_t i = 0; i < n; i += 256, b += 144) {
-        bg_target_load(&target, in + i, importance ? importance + i : NULL, 256);
-        bg_search_affine(&grid, &target, &fit);
-        bg_scales6_store(b, &fit);
-        for (int j = 0; j < 128; j++) {
-            const uint8_t *q = fit.q + j / 32 * 64 + j % 32;
-            b[16 + j] = (uint8_t)(q[0] | q[32] << 4);
-        }
-    }
+    bg_search(&grid, in, importance, n, blocks, 144, store);
 }

@@ -22,22 +22,22 @@ void bg_q5_0_decode(const void *blocks, float *out, size_t n)
 }
 
 static const bg_grid grid = {
-    .subs = 1, .size = 32, .low = -16, .high = 15, .scale_low = 1, .scale_high = 1,
+    .kind = BG_GRID_SCALED, .subs = 1, .size = 32, .low = -16, .high = 15, .scale_low = 1,
+    .scale_high = 1, .trials = 26, .beyond = 0, .apart = 0.15f,
+    .neighbours = 2,
 };
+
+static void store(const bg_fit *fit, uint8_t *b)
+{
+    uint32_t high = 0;
+    bg_store_f16(b, fit->d);
+    for (int j = 0; j < 32; j++) high |= (uint32_t)(fit->q[j] >> 4) << j;
+    bg_store_u32(b + 2, high);
+    for (int j = 0; j < 16; j++)
+        b[6 + j] = (uint8_t)((fit->q[j] & 15) | (fit->q[j + 16] & 15) << 4);
+}
 
 void bg_q5_0_encode(const float *in, const float *importance, void *blocks, size_t n)
 {
-    uint8_t *b = blocks;
-    bg_target target;
-    bg_fit fit;
-    for (size_t i = 0; i < n; i += 32, b += 22) {
-        bg_target_load(&target, in + i, importance ? importance + i : NULL, 32);
-        bg_search_scaled(&grid, &target, &fit);
-        uint32_t high = 0;
-        bg_store_f16(b, fit.d);
-        for (int j = 0; j < 32; j++) high |= (uint32_t)(fit.q[j] >> 4) << j;
-        bg_store_u32(b + 2, high);
-        for (int j = 0; j < 16; j++)
-            b[6 + j] = (uint8_t)((fit.q[j] & 15) | (fit.q[j + 16] & 15) << 4);
-    }
+    bg_search(&grid, in, importance, n, blocks, 22, store);
 }

@@ -27,26 +27,25 @@ void bg_q6_k_decode(const void *blocks, float *out, size_t n)
 }
 
 static const bg_grid grid = {
-    .subs = 16, .size = 16, .low = -32, .high = 31, .scale_low = -128, .scale_high = 127,
-    .reach = 12,
+    .kind = BG_GRID_SCALED, .subs = 16, .size = 16, .low = -32, .high = 31, .scale_low = -128,
+    .scale_high = 127, .trials = 14, .beyond = 0, .apart = 0.25f,
+    .neighbours = 14,
 };
+
+static void store(const bg_fit *fit, uint8_t *b)
+{
+    bg_store_f16(b + 208, fit->d);
+    for (int s = 0; s < 16; s++) b[192 + s] = (uint8_t)(int8_t)fit->sc[s];
+    for (int j = 0; j < 64; j++) {
+        const uint8_t *q = fit->q + j / 32 * 128 + j % 32;
+        uint8_t *low = b + j / 32 * 64 + j % 32;
+        low[0] = (uint8_t)((q[0] & 15) | (q[64] & 15) << 4);
+        low[32] = (uint8_t)((q[32] & 15) | (q[96] & 15) << 4);
+        b[128 + j] = (uint8_t)(q[0] >> 4 | q[32] >> 4 << 2 | q[64] >> 4 << 4 | q[96] >> 4 << 6);
+    }
+}
 
 void bg_q6_k_encode(const float *in, const float *importance, void *blocks, size_t n)
 {
-    uint8_t *b = blocks;
-    bg_target target;
-    bg_fit fit;
-    for (size_t i = 0; i < n; i += 256, b += 210) {
-        bg_target_load(&target, in + i, importance ? importance + i : NULL, 256);
-        bg_search_scaled(&grid, &target, &fit);
-        bg_store_f16(b + 208, fit.d);
-        for (int s = 0; s < 16; s++) b[192 + s] = (uint8_t)(int8_t)fit.sc[s];
-        for (int j = 0; j < 64; j++) {
-            const uint8_t *q = fit.q + j / 32 * 128 + j % 32;
-            uint8_t *low = b + j / 32 * 64 + j % 32;
-            low[0] = (uint8_t)((q[0] & 15) | (q[64] & 15) << 4);
-            low[32] = (uint8_t)((q[32] & 15) | (q[96] & 15) << 4);
-            b[128 + j] = (uint8_t)(q[0] >> 4 | q[32] >> 4 << 2 | q[64] >> 4 << 4 | q[96] >> 4 << 6);
-        }
-    }
+    bg_search(&grid, in, importance, n, blocks, 210, store);
 }

@@ -1,4 +1,4 @@
-/* search.h: finding the block that is nearest to given weights. Internal.
+/* search.h: finding the blocks that are nearest to given weights. Internal.
  *
  * Every format is one of two shapes of a grid of values; sub-blocks share d (and dmin):
  *
@@ -14,40 +14,62 @@
 
 #include "formats/block.h"
 
+typedef enum bg_grid_kind { BG_GRID_SCALED, BG_GRID_IQ4, BG_GRID_AFFINE } bg_grid_kind;
+
 typedef struct bg_grid {
-    int subs, size;             /* sub-blocks, and weights in each: a multiple of 16 */
-    int low, high;              /* integer levels; the outermost ones with `levels` */
+    bg_grid_kind kind;
+    int subs, size;             /* sub-blocks (1, 8 or 16), and weights in each (16 or 32) */
+    int low, high;              /* integer levels; the outermost ones of IQ4 */
     int scale_low, scale_high;  /* sc */
     int min_low, min_high;      /* m; affine grids only */
-    int reach;                  /* sc (and m) tried on each side of the ideal one */
-    const float *levels;        /* NULL, or the level for (i - 256) / 2 on, i below 512 */
+    /* The first trials of a sub-block: so many (an even number), beyond the outermost levels by
+     * `beyond` on average, `apart` levels from one to the next (search_lanes.h). */
+    int trials;
+    float beyond, apart;
+    int neighbours;             /* further trials (even), near the sc and m that these led to */
 } bg_grid;
 
-/* q counts from the lowest level: 0 is `low`. With `levels`, q is the level itself plus 128. */
+/* One block: q counts from the lowest level. */
 typedef struct bg_fit {
     float d, dmin;
-    int sc[16], m[16];
-    uint8_t q[BG_FORMAT_MAX_BLOCK];
+    const int8_t *sc, *m;
+    const uint8_t *q;
 } bg_fit;
 
-/* The block to fit: weights limited to what a block can express, and the weight of each error. */
-typedef struct bg_target {
-    float x[BG_FORMAT_MAX_BLOCK], w[BG_FORMAT_MAX_BLOCK];
-} bg_target;
+typedef void bg_store_fn(const bg_fit *fit, uint8_t *block);
 
-void bg_target_load(bg_target *t, const float *in, const float *importance, size_t n);
+/* Encodes n weights, a whole number of blocks; `store` lays out each. */
+void bg_search(const bg_grid *g, const float *in, const float *importance, size_t n,
+               uint8_t *blocks, size_t block_bytes, bg_store_fn *store);
 
-void bg_search_scaled(const bg_grid *g, const bg_target *t, bg_fit *fit);
-void bg_search_affine(const bg_grid *g, const bg_target *t, bg_fit *fit);
+/* ---- the search of 16 sub-blocks, compiled for several instruction sets -------------------- */
 
-/* ---- what both searches stand on (search.c); n is a multiple of 16 ------------------------- */
+enum { BG_TILE_SUBS = 16, BG_TILE_WEIGHTS = 512 };
 
-/* Sums over a sub-block whose weights x + min were put on the nearest levels l of a scale. */
-typedef struct bg_sums { float l, ll, lx, error; } bg_sums; /* w l, w l^2, w l x, w error^2 */
+/* 16 sub-blocks after one another, of 16 / subs blocks. */
+typedef struct bg_tile_fit {
+    float d[BG_TILE_SUBS], dmin[BG_TILE_SUBS];  /* of each block */
+    int8_t sc[BG_TILE_SUBS], m[BG_TILE_SUBS];
+    uint8_t q[BG_TILE_WEIGHTS];
+} bg_tile_fit;
 
-void bg_sub_sums(const bg_grid *g, const float *x, const float *w, float scale, float min,
-                 bg_sums *sums);
-float bg_sub_error(const bg_grid *g, const float *x, const float *w, float scale, float min);
-void bg_sub_quantize(const bg_grid *g, const float *x, float scale, float min, uint8_t *q);
+/* importance may be NULL. */
+typedef void bg_search_tile_fn(const bg_grid *g, const float *in, const float *importance,
+                               bg_tile_fit *fit);
+
+bg_search_tile_fn bg_search_tile_any, bg_search_tile_avx2, bg_search_tile_avx512;
+
+/* All of them give the same blocks to the last bit. */
+typedef struct bg_searcher {
+    const char *name;
+    bool (*present)(void);      /* in this CPU */
+    bg_search_tile_fn *tile;
+} bg_searcher;
+
+/* The i-th, slowest first; NULL past the end. */
+const bg_searcher *bg_searcher_at(size_t i);
+/* From now on that one searches; the first does before. Who calls this has tried that the CPU runs
+ * what it advertises. */
+void bg_searcher_use(const bg_searcher *s);
 
 #endif

@@ -28,24 +28,24 @@ void bg_tq1_0_decode(const void *blocks, float *out, size_t n)
 }
 
 static const bg_grid grid = {
-    .subs = 1, .size = 256, .low = -1, .high = 1, .scale_low = 1, .scale_high = 1,
+    .kind = BG_GRID_SCALED, .subs = 16, .size = 16, .low = -1, .high = 1, .scale_low = 1,
+    .scale_high = 1, .trials = 26, .beyond = 1.5f, .apart = 0.25f,
+    .neighbours = 2,
 };
+
+static void store(const bg_fit *fit, uint8_t *b)
+{
+    bg_store_f16(b + 52, fit->d);
+    for (const part *p = parts; p < parts + BG_COUNT(parts); p++)
+        for (int j = 0; j < p->bytes; j++) {
+            unsigned digits = 0;
+            for (int k = 0; k < 5; k++)
+                digits = digits * 3 + (k < p->digits ? fit->q[p->first + k * p->bytes + j] : 0);
+            b[p->offset + j] = (uint8_t)((digits * 256 + 242) / 243);
+        }
+}
 
 void bg_tq1_0_encode(const float *in, const float *importance, void *blocks, size_t n)
 {
-    uint8_t *b = blocks;
-    bg_target target;
-    bg_fit fit;
-    for (size_t i = 0; i < n; i += 256, b += 54) {
-        bg_target_load(&target, in + i, importance ? importance + i : NULL, 256);
-        bg_search_scaled(&grid, &target, &fit);
-        bg_store_f16(b + 52, fit.d);
-        for (const part *p = parts; p < parts + BG_COUNT(parts); p++)
-            for (int j = 0; j < p->bytes; j++) {
-                unsigned digits = 0;
-                for (int k = 0; k < 5; k++)
-                    digits = digits * 3 + (k < p->digits ? fit.q[p->first + k * p->bytes + j] : 0);
-                b[p->offset + j] = (uint8_t)((digits * 256 + 242) / 243);
-            }
-    }
+    bg_search(&grid, in, importance, n, blocks, 54, store);
 }

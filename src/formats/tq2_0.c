@@ -18,21 +18,21 @@ void bg_tq2_0_decode(const void *blocks, float *out, size_t n)
 }
 
 static const bg_grid grid = {
-    .subs = 1, .size = 256, .low = -1, .high = 1, .scale_low = 1, .scale_high = 1,
+    .kind = BG_GRID_SCALED, .subs = 16, .size = 16, .low = -1, .high = 1, .scale_low = 1,
+    .scale_high = 1, .trials = 26, .beyond = 1.5f, .apart = 0.25f,
+    .neighbours = 2,
 };
+
+static void store(const bg_fit *fit, uint8_t *b)
+{
+    bg_store_f16(b + 64, fit->d);
+    for (int j = 0; j < 64; j++) {
+        const uint8_t *q = fit->q + j / 32 * 128 + j % 32;
+        b[j] = (uint8_t)(q[0] | q[32] << 2 | q[64] << 4 | q[96] << 6);
+    }
+}
 
 void bg_tq2_0_encode(const float *in, const float *importance, void *blocks, size_t n)
 {
-    uint8_t *b = blocks;
-    bg_target target;
-    bg_fit fit;
-    for (size_t i = 0; i < n; i += 256, b += 66) {
-        bg_target_load(&target, in + i, importance ? importance + i : NULL, 256);
-        bg_search_scaled(&grid, &target, &fit);
-        bg_store_f16(b + 64, fit.d);
-        for (int j = 0; j < 64; j++) {
-            const uint8_t *q = fit.q + j / 32 * 128 + j % 32;
-            b[j] = (uint8_t)(q[0] | q[32] << 2 | q[64] << 4 | q[96] << 6);
-        }
-    }
+    bg_search(&grid, in, importance, n, blocks, 66, store);
 }

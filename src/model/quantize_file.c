@@ -247,6 +247,7 @@ static bg_status write_file(job *j, const char *out, bg_error *err)
 {
     bg_quantize_plan plan;
     bg_status s = bg_gguf_writer_open(&j->writer, out, err);
+    bg_encoders_choose();
     if (s == BG_OK) s = declare(j->writer, j->g, j->scheme, j->importance, &plan, err);
     if (s == BG_OK && plan.n_requantized)
         bg_log(BG_LOG_WARN, "%s: %u tensors are quantized already: quality will be lower than from "

@@ -111,6 +111,7 @@ bg_status bg_model_quantize(bg_model **out, const bg_model *source, const bg_sch
         status = derive_shape(&m, source, scheme, err);
         if (status == BG_OK) status = bg_sample_fill(m, team, progress, user, err);
     } else {
+        bg_encoders_choose();
         status = derive(&m, source, err);
         if (status == BG_OK)
             status = recode_all(m, scheme, importance, team, progress, user, err);

@@ -3,6 +3,7 @@
 #include "base/base.h"
 #include "base/file.h"
 #include "bitgauge/format.h"
+#include "formats/search.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -231,12 +232,57 @@ static void importance_counts(void **state)
     }
 }
 
+/* Weights of all kinds: smooth, with heavy tails, of one sign, tiny, huge, and zeros. */
+static void fill_kinds(bg_rng *rng, float *x, float *importance, int n)
+{
+    for (int i = 0; i < n; i++) {
+        double z = bg_rng_normal(rng), size = 0.02;
+        int kind = i / 96 % 8;
+        if (kind == 1 && bg_rng_below(rng, 40) == 0) z *= 30;
+        if (kind == 2) z = fabs(z);
+        if (kind == 3) z = -fabs(z) - 1;
+        if (kind == 4) size = 1e-6;
+        if (kind == 5) size = 1e6;
+        if (kind == 6) size = bg_rng_below(rng, 4) ? 0 : 1e12;
+        x[i] = (float)(size * z);
+        importance[i] = kind == 7 ? 0 : (float)exp(2 * bg_rng_normal(rng));
+    }
+}
+
+/* Every instruction set gives the same blocks, also where a row ends within a tile. */
+static void same_bits(void **state)
+{
+    enum { N = 256 * 37 };
+    static float x[N], importance[N];
+    static uint8_t expected[N * 4], got[N * 4];
+    bg_rng rng;
+    (void)state;
+    bg_rng_seed(&rng, 15);
+    fill_kinds(&rng, x, importance, N);
+    for (size_t k = 0; bg_format_at(k); k++)
+        for (int with = 0; with < 2; with++) {
+            const bg_format_info *f = bg_format_at(k);
+            const bg_searcher *s;
+            size_t n = N - (f->block_weights == 32 ? 96 : 0);
+            bg_searcher_use(bg_searcher_at(0));
+            bg_format_encode(f, x, with ? importance : NULL, expected, n);
+            for (size_t i = 1; (s = bg_searcher_at(i)); i++) {
+                if (!s->present()) continue;
+                bg_searcher_use(s);
+                bg_format_encode(f, x, with ? importance : NULL, got, n);
+                if (memcmp(expected, got, bg_format_row_bytes(f, n)) != 0)
+                    fail_msg("%s: %s gives other blocks", f->name, s->name);
+            }
+            bg_searcher_use(bg_searcher_at(0));
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(normal_weights), cmocka_unit_test(edges), cmocka_unit_test(again),
         cmocka_unit_test(nearer_than_llama_cpp), cmocka_unit_test(near_the_best),
-        cmocka_unit_test(importance_counts),
+        cmocka_unit_test(importance_counts), cmocka_unit_test(same_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
