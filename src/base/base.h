@@ -12,6 +12,8 @@
 #define BG_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define BG_MAX(a, b) ((a) > (b) ? (a) : (b))
 
+static inline size_t bg_round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
+
 /* Returns from the enclosing function with the status of a failed call. */
 #define BG_TRY(call)                            \
     do {                                        \

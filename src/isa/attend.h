@@ -38,8 +38,8 @@ static inline size_t bg_attend_scratch(size_t dim)
 {
     enum { STRIP = 32 };          /* rows whose scores are kept, and what dimensions are padded to */
     size_t width = (dim + STRIP - 1) / STRIP * STRIP;
-    return BG_ATT_ROWS * width * sizeof(float) +                 /* queries */
-           2 * BG_ATT_BLOCK * width * sizeof(uint16_t) +         /* a block's keys and values */
+    return BG_ATT_ROWS * width * 6 +                             /* queries */
+           BG_ATT_BLOCK * width * 8 +                            /* a block's keys and values */
            STRIP * BG_ATT_BLOCK * (sizeof(float) + sizeof(uint16_t)) + /* scores, weights */
            BG_ATT_ROWS * 16 * sizeof(float);                    /* sums */
 }

@@ -68,6 +68,5 @@ static inline size_t bg_recoded_bytes(const bg_tensor *t)
     return BG_MAX(t->bytes, bg_packed_bytes(f, t->ne[1], t->ne[0]));
 }
 
-static inline size_t bg_round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 
 #endif

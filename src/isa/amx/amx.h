@@ -6,6 +6,7 @@
 
 /* bg_amx_gemm_<format>; and the same code on tiles emulated in C, which needs AVX-512 with VBMI and
  * BF16 only, so that it can be tested where there is no AMX. */
+bg_attend_fn bg_amx_attend, bg_amx_emulated_attend;
 #define DECLARE(NAME, name) bg_matmul_fn bg_amx_gemm_##name, bg_amx_emulated_gemm_##name;
 #define BG_FLOAT DECLARE
 #define BG_SMALL DECLARE

@@ -36,6 +36,7 @@ const bg_isa_code bg_isa_code_amx = {
     .present = present,
     .kernels = kernels,
     .n_kernels = BG_COUNT(kernels),
+    .attend = bg_amx_attend,
 };
 
 #else

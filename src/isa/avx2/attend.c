@@ -5,7 +5,7 @@
 
 #include "isa/avx2/floats.h"
 
-enum { ATT_TILE = 6, ATT_BITE = 1, ATT_COLUMN = 2, ATT_GRAIN = 1 };
+enum { ATT_TILE = 6, ATT_BITE = 1, ATT_COLUMN = 2, ATT_GRAIN = 1, ATT_TERMS = 1 };
 
 typedef vfloats att_columns, att_bite;
 
@@ -21,6 +21,7 @@ BG_INLINE vfloats att_dot(att_bite x, att_columns w, vfloats sum) { return f_fma
 
 #include "isa/template/attend_product.h"
 #define att_product att_vector_product
+#define att_set_up att_no_set_up
 #include "isa/template/attend_half.h"
 #include "isa/template/attend.h"
 

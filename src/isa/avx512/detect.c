@@ -30,6 +30,7 @@ const bg_isa_code bg_isa_code_avx512 = {
     .encode_q8_k = bg_avx512_encode_q8_k,
     .encode_bf16 = bg_avx512_encode_bf16,
     .vec = &bg_vecops_avx512,
+    .attend = bg_avx512_attend,
 };
 
 #else

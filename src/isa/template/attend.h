@@ -7,8 +7,10 @@
  *
  *   ATT_BITE                 numbers of a row that a product eats at once: 4 bytes of them
  *   ATT_GRAIN                products take k in multiples of this
+ *   ATT_TERMS                times the dimensions are as long in rows and keys
  *   att_queries              rows as products want them, with k rounded up by zeros
  *   att_keys, att_values     the same for the matrices of a block
+ *   att_set_up(m)            announces products of m rows; 0: of none any more
  *   att_put(weights, i, w)   stores weights i to i + FLOATS - 1 of a row
  *   att_product              c[m][n] (+)= a[m][k] times a matrix; see attend_product.h
  */
@@ -16,6 +18,7 @@
 #define BG_TEMPLATE_ATTEND_H
 
 #include <math.h>
+#include <string.h>
 
 enum { ATT_STRIP = 32 };    /* rows whose scores are kept at a time */
 
@@ -24,6 +27,7 @@ typedef struct att_room {
     void *q, *keys, *values, *weights;
     float *scores, *sums;   /* sums: a vector for each row */
     size_t q_stride;        /* bytes of a row of q */
+    size_t ready;           /* rows that products are set up for */
 } att_room;
 
 /* Weights are powers of two of scores less a footing, an integer near the first score. As long as no
@@ -112,18 +116,19 @@ BG_INLINE void att_soften(const bg_attend *a, size_t row, float *scores, void *w
 }
 
 /* All rows with the positions [start, start + width). */
-BG_INLINE void att_block(const bg_attend *a, const att_room *m, size_t start, size_t width)
+BG_INLINE void att_block(const bg_attend *a, att_room *m, size_t start, size_t width)
 {
     att_matrix keys = att_keys(a, start, width, m->keys);
     att_matrix values = att_values(a, start, width, m->values);
-    size_t rows = a->tokens * a->heads, dims = att_round_up(a->dim, ATT_GRAIN);
+    size_t rows = a->tokens * a->heads, dims = ATT_TERMS * bg_round_up(a->dim, ATT_GRAIN);
     size_t first = start > a->pos ? (start - a->pos) * a->heads : 0; /* that sees any of them */
     for (size_t r = first; r < rows; r += ATT_STRIP) {
         size_t n = BG_MIN(rows - r, (size_t)ATT_STRIP);
         size_t seen = BG_MIN(width, a->pos + (r + n - 1) / a->heads + 1 - start);
-        size_t padded = att_round_up(seen, ATT_GRAIN);
+        size_t padded = bg_round_up(seen, ATT_GRAIN);
+        if (m->ready != n) att_set_up(m->ready = n);
         att_product((const char *)m->q + r * m->q_stride, m->q_stride, keys, m->scores,
-                    BG_ATT_BLOCK, n, att_round_up(seen, BG_KV_PANEL), dims, false);
+                    BG_ATT_BLOCK, n, bg_round_up(seen, BG_KV_PANEL), dims, false);
         for (size_t i = 0; i < n; i++) {
             size_t sees = a->pos + (r + i) / a->heads + 1;
             att_soften(a, r + i, m->scores + i * BG_ATT_BLOCK,
@@ -138,11 +143,11 @@ BG_INLINE void att_block(const bg_attend *a, const att_room *m, size_t start, si
 
 BG_INLINE void att_run(const bg_attend *a)
 {
-    size_t rows = a->tokens * a->heads, width = att_round_up(a->dim, 32);
+    size_t rows = a->tokens * a->heads, width = bg_round_up(a->dim, 32);
     char *at = a->scratch;
-    att_room m = {.q = at, .q_stride = width * 4 / ATT_BITE};
-    m.keys = at += BG_ATT_ROWS * width * sizeof(float);
-    m.values = at += BG_ATT_BLOCK * width * sizeof(uint16_t);
+    att_room m = {.q = at, .q_stride = ATT_TERMS * width * 4 / ATT_BITE};
+    m.keys = at += BG_ATT_ROWS * width * 6;
+    m.values = at += BG_ATT_BLOCK * width * 6;
     m.scores = (float *)(void *)(at += BG_ATT_BLOCK * width * sizeof(uint16_t));
     m.weights = ATT_BITE == 1 ? at : at + ATT_STRIP * BG_ATT_BLOCK * sizeof(float);
     m.sums = (float *)(void *)(at + ATT_STRIP * BG_ATT_BLOCK * (sizeof(float) + sizeof(uint16_t)));
@@ -152,6 +157,7 @@ BG_INLINE void att_run(const bg_attend *a)
     memset(a->out, 0, rows * a->value_width * sizeof(float));
     for (size_t start = a->begin; start < a->end; start += BG_ATT_BLOCK)
         att_block(a, &m, start, BG_MIN(a->end - start, (size_t)BG_ATT_BLOCK));
+    att_set_up(0);
     for (size_t r = 0; r < rows; r++) a->sum[r] = f_sum(f_load(m.sums + r * FLOATS));
 }
 

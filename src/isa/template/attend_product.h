@@ -11,19 +11,9 @@
 #ifndef BG_TEMPLATE_ATTEND_PRODUCT_H
 #define BG_TEMPLATE_ATTEND_PRODUCT_H
 
-#include "isa/attend.h"
-
-#include "base/base.h"
-
-#include <string.h>
+#include "isa/template/attend_matrix.h"
 
 enum { ATT_MOST = 12 };     /* what ATT_TILE may be */
-
-/* Columns in panels of 16: `step` bytes from one bite of k to the next, `panel` from panel to
- * panel. */
-typedef struct att_matrix { const uint8_t *data; size_t step, panel; } att_matrix;
-
-BG_INLINE size_t att_round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 
 /* `rows` rows and `vectors` vectors of columns from `at` on; both are constants once inlined. */
 BG_INLINE void att_tile(size_t rows, size_t vectors, const char *a, size_t a_stride,
@@ -82,7 +72,7 @@ BG_INLINE void att_columns_run(size_t vectors, size_t most, const char *a, size_
 
 /* c[i][j] (+)= sum over l < k of a[i][l] * b[l][j] for i < m and j < n, a multiple of 16; a_stride in
  * bytes. Every element is summed up in order of l, whatever m and n. */
-static void att_vector_product(const char *a, size_t a_stride, att_matrix b, float *c,
+static inline void att_vector_product(const char *a, size_t a_stride, att_matrix b, float *c,
                                size_t c_stride, size_t m, size_t n, size_t k, bool add)
 {
     size_t j = 0, bites = k / ATT_BITE;
@@ -94,5 +84,7 @@ static void att_vector_product(const char *a, size_t a_stride, att_matrix b, flo
     for (; j < n; j += FLOATS)
         att_columns_run(1, ATT_TILE, a, a_stride, &b, j, c, c_stride, m, bites, add);
 }
+
+BG_INLINE void att_no_set_up(size_t m) { (void)m; }
 
 #endif

@@ -1,0 +1,14 @@
+/* attend_matrix.h: what the products of attention multiply with. Internal. */
+#ifndef BG_TEMPLATE_ATTEND_MATRIX_H
+#define BG_TEMPLATE_ATTEND_MATRIX_H
+
+#include "isa/attend.h"
+#include "isa/inline.h"
+
+#include "base/base.h"
+
+/* Columns in panels of 16: `step` bytes from one bite of k to the next, `panel` from panel to
+ * panel. */
+typedef struct att_matrix { const uint8_t *data; size_t step, panel; } att_matrix;
+
+#endif
