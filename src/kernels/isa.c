@@ -88,28 +88,46 @@ bool bg_isa_trial(bool (*trial)(const void *user), const void *user, const char 
     return false;
 }
 
-static struct { bool usable; const char *reason; } verdicts[BG_ISA_COUNT];
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+static struct verdict { bool known, usable; const char *reason; } verdicts[BG_ISA_COUNT] = {
+    [BG_ISA_REF] = {.known = true, .usable = true},
+};
+static pthread_mutex_t trying = PTHREAD_MUTEX_INITIALIZER;
 
-static void try_all(void)
+/* A set runs its ancestors' code too: all of it that was not yet found good is tried, in one child,
+ * for a child costs more than the trial. */
+static bool smoke_family(const void *user)
 {
-    bg_kernel_find(BG_FORMAT_F32, BG_OP_GEMV, BG_ISA_REF); /* sets the registry up before a fork */
-    for (int isa = 0; isa < BG_ISA_COUNT; isa++) {
-        const bg_isa_code *code = bg_isa_codes[isa];
-        if (isa == BG_ISA_REF)
-            verdicts[isa].usable = true;
-        else if (!code->present())
-            verdicts[isa].reason = "not in this CPU";
-        else
-            verdicts[isa].usable = bg_isa_trial(bg_isa_smoke, code, &verdicts[isa].reason);
+    for (bg_isa isa = *(const bg_isa *)user; !verdicts[isa].usable; isa = parents[isa])
+        if (!bg_isa_smoke(bg_isa_codes[isa])) return false;
+    return true;
+}
+
+static void try_set(bg_isa isa)
+{
+    struct verdict *v = &verdicts[isa];
+    if (v->known) return;
+    v->known = true;
+    if (!bg_isa_codes[isa]->present()) {
+        v->reason = "not in this CPU";
+    } else if (bg_isa_trial(smoke_family, &isa, &v->reason)) {
+        for (; !verdicts[isa].usable; isa = parents[isa])
+            verdicts[isa] = (struct verdict){.known = true, .usable = true};
+    } else {
+        try_set(parents[isa]);
+        if (!verdicts[parents[isa]].usable) v->reason = verdicts[parents[isa]].reason;
     }
 }
 
 bool bg_isa_usable(bg_isa isa, const char **reason)
 {
-    pthread_once(&once, try_all);
-    if (reason) *reason = verdicts[isa].reason;
-    return verdicts[isa].usable;
+    struct verdict v;
+    bg_kernel_find(BG_FORMAT_F32, BG_OP_GEMV, BG_ISA_REF); /* sets the registry up before a fork */
+    pthread_mutex_lock(&trying);
+    try_set(isa);
+    v = verdicts[isa];
+    pthread_mutex_unlock(&trying);
+    if (reason) *reason = v.reason;
+    return v.usable;
 }
 
 bg_status bg_isa_parse(const char *name, bg_isa *out, bg_error *err)
