@@ -15,10 +15,10 @@ static _Thread_local struct {
 static inline void tile_fence(const void *p) { (void)p; }
 static inline void tile_release(void) { memset(&tiles, 0, sizeof tiles); }
 
-static inline void tile_configure(size_t cols)
+static inline void tile_configure_rows(const uint8_t rows[8])
 {
     tile_release();
-    tiles.config = tile_config_for(cols);
+    tiles.config = tile_config_of(rows);
 }
 
 /* Rows of a tile; the processor faults on a tile that is not configured. */
@@ -42,6 +42,8 @@ static inline void tile_load(int t, const void *p, size_t stride)
     for (size_t r = 0; r < tile_rows(t); r++)
         memcpy(tiles.data[t][r], (const uint8_t *)p + r * stride, tiles.config.row_bytes[t]);
 }
+
+static inline void tile_load_once(int t, const void *p, size_t stride) { tile_load(t, p, stride); }
 
 static inline void tile_store(int t, void *p, size_t stride)
 {

@@ -12,13 +12,9 @@
 
 /* weights: that go together; bytes: of those, of one row */
 #define RUN(name, weights, bytes)                                                       \
-    static void name##_from(const uint8_t *panel, size_t k, size_t n, uint8_t *out)     \
-    {                                                                                   \
-        name##_unpack(panel + k / (weights) * (bytes) * PANEL, n, out);                 \
-    }                                                                                   \
     void GEMM(name)(const bg_matmul *a)                                                 \
     {                                                                                   \
-        amx_gemm(a, (amx_unpack){name##_from, weights, (bytes) * PANEL});               \
+        amx_gemm(a, (amx_unpack){name##_unpack, weights, (bytes) * PANEL});             \
     }
 
 #define BLOCKS(name, type, weights, shared, is_signed, quad, scale)                     \

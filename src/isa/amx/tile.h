@@ -1,7 +1,7 @@
-/* tile.h: the words that gemm.h is written in: eight tiles of up to 16 rows of 64 bytes. Internal.
+/* tile.h: the words that products are written in: eight tiles of up to 16 rows of 64 bytes. Internal.
  *
- * Four accumulators (two times 16 columns of activations by two times 16 rows of weights), two tiles
- * of activations, two of weights. With BG_TILES_EMULATED the same words are plain C. */
+ * Their names are for four tiles of sums, of two times 16 rows of x by two times 16 of w. With
+ * BG_TILES_EMULATED the same words are plain C. */
 #ifndef BG_AMX_TILE_H
 #define BG_AMX_TILE_H
 
@@ -26,16 +26,14 @@ typedef struct tile_config {
     uint8_t rows[16];
 } tile_config;
 
-/* For `cols` columns of activations, 1 to 32: tiles of activations have no more rows than that. */
-static inline tile_config tile_config_for(size_t cols)
+/* Tiles of whole rows, so many each; none for those that are not used. */
+static inline tile_config tile_config_of(const uint8_t rows[8])
 {
     tile_config c = {.palette = 1};
-    uint8_t first = (uint8_t)(cols < TILE_ROWS ? cols : TILE_ROWS), second = (uint8_t)(cols - first);
-    for (int i = 0; i < 8; i++) c.row_bytes[i] = TILE_BYTES;
-    c.rows[TILE_Y00] = c.rows[TILE_Y01] = c.rows[TILE_X0] = first;
-    c.rows[TILE_Y10] = c.rows[TILE_Y11] = c.rows[TILE_X1] = second;
-    c.rows[TILE_W0] = c.rows[TILE_W1] = TILE_ROWS;
-    if (second == 0) c.row_bytes[TILE_Y10] = c.row_bytes[TILE_Y11] = c.row_bytes[TILE_X1] = 0;
+    for (int i = 0; i < 8; i++) {
+        c.rows[i] = rows[i];
+        c.row_bytes[i] = rows[i] ? TILE_BYTES : 0;
+    }
     return c;
 }
 
@@ -49,9 +47,9 @@ static inline tile_config tile_config_for(size_t cols)
  * configuration): everything written before must be in memory. */
 static inline void tile_fence(const void *p) { __asm__ volatile("" : : "r"(p) : "memory"); }
 
-static inline void tile_configure(size_t cols)
+static inline void tile_configure_rows(const uint8_t rows[8])
 {
-    tile_config c = tile_config_for(cols);
+    tile_config c = tile_config_of(rows);
     tile_fence(&c);
     _tile_loadconfig(&c);
 }
@@ -59,8 +57,18 @@ static inline void tile_configure(size_t cols)
 #define tile_release() _tile_release()
 #define tile_zero(t) _tile_zero(t)
 #define tile_load(t, p, stride) _tile_loadd(t, p, stride)
+#define tile_load_once(t, p, stride) _tile_stream_loadd(t, p, stride) /* not to stay in cache */
 #define tile_store(t, p, stride) _tile_stored(t, p, stride)
 #define tile_dot(y, x, w) _tile_dpbf16ps(y, x, w) /* y += x w, sums of pairs of bf16 */
 
 #endif
+
+/* For 1 to 32 rows of x: their tiles and those of sums have no more. */
+static inline void tile_configure(size_t n)
+{
+    uint8_t a = (uint8_t)(n < TILE_ROWS ? n : TILE_ROWS), b = (uint8_t)(n - a);
+    const uint8_t rows[8] = {a, a, b, b, a, b, TILE_ROWS, TILE_ROWS};
+    tile_configure_rows(rows);
+}
+
 #endif
