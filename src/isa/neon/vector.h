@@ -16,8 +16,9 @@
 typedef int32x4_t vint;
 typedef float32x4_t vflt;
 typedef struct vpair { int16x4_t first, second; } vpair;
-/* Products of bytes are added up as they are where there is no instruction that adds four. */
-#ifdef __ARM_FEATURE_DOTPROD
+/* Without an instruction that adds up four products, they are added as they are in 16 bits; with
+ * BG_WHOLE_SUMS, where too few would fit, with twice the work in 32. */
+#if defined(__ARM_FEATURE_DOTPROD) || defined(BG_WHOLE_SUMS)
 typedef int32x4_t vsum;
 enum { LANES = 4, VECTORS = 4, REGISTERS = 32, SUMS = 1, LARGEST = 127, FITS = INT32_MAX };
 #else
@@ -74,8 +75,11 @@ BG_INLINE vint v_above(vint a, int b)
 
 BG_INLINE vsum v_dot(vsum acc, vint w, vint x)
 {
-#ifdef __ARM_FEATURE_DOTPROD
+#if defined(__ARM_FEATURE_DOTPROD)
     return vdotq_s32(acc, v_s8(w), v_s8(x));
+#elif defined(BG_WHOLE_SUMS)
+    int16x8_t low = vmull_s8(vget_low_s8(v_s8(w)), vget_low_s8(v_s8(x)));
+    return vpadalq_s16(acc, vpaddq_s16(low, vmull_high_s8(v_s8(w), v_s8(x))));
 #else
     acc.low = vmlal_s8(acc.low, vget_low_s8(v_s8(w)), vget_low_s8(v_s8(x)));
     acc.high = vmlal_high_s8(acc.high, v_s8(w), v_s8(x));
@@ -83,7 +87,7 @@ BG_INLINE vsum v_dot(vsum acc, vint w, vint x)
 #endif
 }
 BG_INLINE vsum v_dot_signed(vsum acc, vint w, vint x) { return v_dot(acc, w, x); }
-#ifdef __ARM_FEATURE_DOTPROD
+#if defined(__ARM_FEATURE_DOTPROD) || defined(BG_WHOLE_SUMS)
 BG_INLINE vsum v_none(void) { return v_zero(); }
 BG_INLINE vint v_sum_32(vsum sums) { return sums; }
 #else
@@ -105,6 +109,11 @@ BG_INLINE vpair v_byte_pairs(const void *p, int v)
 {
     return (vpair){v_widen(vld1q_s8(p), v), v_widen(vld1q_s8((const int8_t *)p + 16), v)};
 }
+BG_INLINE vint v_dot_16(vint acc, vint a, vint b)
+{
+    int32x4_t low = vmull_s16(vget_low_s16(v_s16(a)), vget_low_s16(v_s16(b)));
+    return vaddq_s32(acc, vpaddq_s32(low, vmull_high_s16(v_s16(a), v_s16(b))));
+}
 BG_INLINE vint v_dot_pairs(vint acc, vpair pair, const int16_t *two)
 {
     return vmlal_n_s16(vmlal_n_s16(acc, pair.first, two[0]), pair.second, two[1]);
@@ -119,15 +128,32 @@ BG_INLINE vflt v_halves(const void *p, int v)
     return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8((const uint8_t *)p + 8 * v)));
 }
 
+BG_INLINE vflt v_bfloats(const void *p, int v)
+{
+    return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16((const uint16_t *)p + LANES * v), 16));
+}
+
+BG_INLINE vflt v_bits(vint a) { return vreinterpretq_f32_s32(a); }
 BG_INLINE vflt v_float(vint a) { return vcvtq_f32_s32(a); }
 BG_INLINE vflt v_all(float x) { return vdupq_n_f32(x); }
 BG_INLINE vflt v_load_floats(const float *p) { return vld1q_f32(p); }
+BG_INLINE vflt v_spread_pair(const float p[2])
+{
+    return vcombine_f32(vld1_f32(p), vld1_f32(p));
+}
 BG_INLINE void v_store_floats(float *p, vflt a) { vst1q_f32(p, a); }
 BG_INLINE vflt v_mul(vflt a, vflt b) { return vmulq_f32(a, b); }
 BG_INLINE vflt v_add(vflt a, vflt b) { return vaddq_f32(a, b); }
 BG_INLINE vflt v_sub(vflt a, vflt b) { return vsubq_f32(a, b); }
 BG_INLINE vflt v_fma(vflt a, vflt b, vflt c) { return vfmaq_f32(c, a, b); }
 BG_INLINE vflt v_fnma(vflt a, vflt b, vflt c) { return vfmsq_f32(c, a, b); }
+
+BG_INLINE void v_interleave(vflt a, vflt b, vflt out[2])
+{
+    out[0] = vzip1q_f32(a, b);
+    out[1] = vzip2q_f32(a, b);
+}
+BG_INLINE vflt v_add_pairs(vflt a, vflt b) { return vpaddq_f32(a, b); }
 
 BG_INLINE float v_half(const uint8_t *p)
 {

@@ -31,7 +31,7 @@ typedef struct small_format { /* all constants */
 } small_format;
 
 enum {
-    SMALL_FEW = REGISTERS == 32 ? 12 : 3,  /* columns of the widest tile */
+    SMALL_FEW = REGISTERS == 32 ? 12 / VECTORS : 3, /* columns of the widest tile */
     SMALL_STRIP = 16,      /* blocks of a panel that are unpacked at a time */
     SMALL_CHUNK = 48,      /* columns that are prepared at a time... */
     SMALL_ROOM = 48 * 64,  /* ...times blocks of each */
@@ -42,9 +42,12 @@ BG_INLINE int small_planes(small_format f) { return SUMS == 2 && f.bits == 8 ? 2
 /* Columns whose sums fit in registers. */
 BG_INLINE int small_few(small_format f)
 {
-    if (REGISTERS == 32) return small_planes(f) == 2 ? 8 : 12;
+    if (REGISTERS == 32) return (small_planes(f) == 2 ? 8 : 12) / VECTORS;
     return small_planes(f) == 2 ? 2 : 3;
 }
+/* Bytes of 8 bits are signed, and have no offset, where v_dot takes them so in whole sums. */
+BG_INLINE bool small_signed(void) { return SUMS == 1 && LARGEST == 127; }
+BG_INLINE int small_offset(small_format f) { return small_signed() && f.bits == 8 ? 0 : f.offset; }
 BG_INLINE int small_bias(small_format f) { return SUMS == 2 && f.bits == 5 ? 16 : 0; }
 
 /* A block of activations as all panels use it. start: what the sums of v_dot start at; fix: what is
@@ -62,7 +65,7 @@ BG_INLINE void small_prepare_block(const bg_block_q8_0 *from, small_x *x, small_
     memcpy(x->q, from->qs, sizeof x->q);
     x->d = v_half(from->d);
     x->sum = x->d * (float)sum;
-    x->fix = SMALL_MAGIC_BITS + (small_bias(f) - f.offset) * sum;
+    x->fix = SMALL_MAGIC_BITS + (small_bias(f) - small_offset(f)) * sum;
     x->start.whole = x->fix;
     if (small_bias(f)) { /* the sums of v_dot are those of the even and of the odd pairs */
         int even = 0;
@@ -243,7 +246,7 @@ BG_INLINE void small_matmul(const bg_matmul *a, int most, small_format f)
     size_t blocks = a->k / 32, all = most == 1 ? 1 : a->cols;
     for (size_t c = 0; c < all; c += SMALL_CHUNK) {
         size_t cols = BG_MIN(all - c, (size_t)SMALL_CHUNK), strip = SMALL_ROOM / cols;
-        bool unpack = REGISTERS < 32 && cols > 2 * (size_t)small_few(f);
+        bool unpack = VECTORS > 1 && cols > 2 * (size_t)small_few(f);
         if (unpack) strip = SMALL_STRIP;
         for (size_t b = 0; b < blocks; b += strip) {
             size_t n = BG_MIN(blocks - b, strip);

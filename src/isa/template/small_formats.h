@@ -10,8 +10,8 @@ enum { SMALL_HALF = 2 * BG_PANEL_ROWS, SMALL_WORD = 4 * BG_PANEL_ROWS };
 BG_INLINE void small_nibbles(const uint8_t *qs, int j, vint q[4])
 {
     vint both = v_load(qs + j * SMALL_WORD);
-    q[0] = v_and(both, v_all8(15));
-    q[1] = v_and(v_shift(both, -4), v_all8(15));
+    q[0] = v_field(both, 0, 4);
+    q[1] = v_field(both, 4, 4);
 }
 
 /* Bit j of the bytes at qh is the fifth of quad j. */
@@ -40,26 +40,25 @@ BG_INLINE void q5_1_quads(const uint8_t *block, int j, vint q[4])
     small_fives(block + 2 * SMALL_HALF, j, q);
 }
 
-/* Signed bytes plus 128. */
+/* Signed bytes, plus 128 where small.h takes them for unsigned. */
+BG_INLINE vint small_byte(vint q) { return small_signed() ? q : v_xor(q, v_all8(-128)); }
 BG_INLINE void q8_0_quads(const uint8_t *block, int j, vint q[4])
 {
     const uint8_t *qs = block + SMALL_HALF;
     BG_UNROLL
     for (int i = 0; i < 2; i++) {
-        q[i] = v_xor(v_load(qs + (j + 4 * i) * SMALL_WORD), v_all8(-128));
+        q[i] = small_byte(v_load(qs + (j + 4 * i) * SMALL_WORD));
         if (SUMS == 1) continue;
-        q[2 + i] = v_and(v_shift(q[i], -4), v_all8(15));
-        q[i] = v_and(q[i], v_all8(15));
+        q[2 + i] = v_field(q[i], 4, 4);
+        q[i] = v_field(q[i], 0, 4);
     }
 }
 
-/* Values plus 128; their planes. */
 BG_INLINE void iq4_nl_quads(const uint8_t *block, int j, vint q[4])
 {
     static const int8_t values[16] = {BG_IQ4_VALUES};
-    vint all = v_xor(v_load_same(values), v_all8(-128));
-    vint low = SUMS == 1 ? all : v_and(all, v_all8(15));
-    vint high = v_and(v_shift(all, -4), v_all8(15));
+    vint all = small_byte(v_load_same(values));
+    vint low = SUMS == 1 ? all : v_field(all, 0, 4), high = v_field(all, 4, 4);
     small_nibbles(block + SMALL_HALF, j, q);
     BG_UNROLL
     for (int i = 0; i < 2; i++) {

@@ -1,0 +1,10 @@
+#ifdef __ARM_FEATURE_DOTPROD
+
+#include "isa/neon/vector.h"
+
+#include "isa/dotprod/dotprod.h"
+
+#define BG_SET(op, name) bg_dotprod_##op##_##name
+#include "isa/template/super_formats.h"
+
+#endif
