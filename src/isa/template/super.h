@@ -199,15 +199,17 @@ BG_INLINE void super_few_panel(const bg_matmul *a, const uint8_t *w, size_t rows
 /* ---- many columns: a block of TILE vectors of rows is unpacked once for all ------------------- */
 
 enum {
-    TILE = 2,
+    TILE = VECTORS > 2 ? VECTORS : 2,
     TILE_ROWS = TILE * LANES,
-    TILE_COLS = REGISTERS == 32 ? 5 : 3, /* two sums and two totals each */
+    /* TILE sums (of twice the room where SUMS is 4) and TILE totals each */
+    TILE_COLS = REGISTERS == 32 ? (TILE == 2 ? 5 : SUMS == 4 ? 2 : 3) : 3,
     SUPER_STRIP = 192,          /* columns that are finished at a time */
-    SUPER_MANY = 16,            /* from here on unpacking pays */
+    SUPER_MANY = SUPER_FEW == 1 ? 2 : 16, /* from here on unpacking pays */
 };
 
 typedef struct super_panel {
-    vint q[64][TILE], factor[16][TILE], min[8][TILE];
+    vint q[64][TILE], factor[16][TILE];
+    vpair min[8][TILE];
     vflt d[TILE], dmin[TILE];
 } super_panel;
 
@@ -239,7 +241,8 @@ BG_INLINE void super_unpack(super_panel *p, const uint8_t *w, size_t panel_bytes
 BG_INLINE void super_tile_fold(const super_panel *p, const bg_block_q8_k *const *x, int q, int fold,
                                int cols, vint total[TILE_COLS][TILE], super_format f)
 {
-    vint sums[TILE_COLS][TILE], factor[TILE];
+    vsum sums[TILE_COLS][TILE];
+    vint factor[TILE];
     BG_UNROLL
     for (int j = 0; j < fold; j++) {
         vint w[TILE];
@@ -250,7 +253,7 @@ BG_INLINE void super_tile_fold(const super_panel *p, const bg_block_q8_k *const 
             vint quad = v_spread(x[c]->qs + 4 * (q + j));
             BG_UNROLL
             for (int t = 0; t < TILE; t++)
-                sums[c][t] = super_dot(j ? sums[c][t] : v_zero(), w[t], quad, f);
+                sums[c][t] = super_dot(j ? sums[c][t] : v_none(), w[t], quad, f);
         }
     }
     BG_UNROLL
@@ -291,7 +294,7 @@ BG_INLINE void super_tile(const super_panel *p, const uint8_t *first, size_t x_s
             vflt sum;
             BG_UNROLL
             for (int i = 0; i < 32 / f.sub; i++)
-                low = v_dot_16(low, p->min[i][t], v_spread(&sums[c].sum[2 * i]));
+                low = v_dot_pairs(low, p->min[i][t], &sums[c].sum[2 * i]);
             if (f.zero == BG_OFFSET && !super_is_signed(f))
                 total[c][t] = v_sub32(total[c][t], v_shift_left32(low, f.shift));
             sum = v_mul(p->d[t], v_float(total[c][t]));
@@ -307,7 +310,7 @@ BG_INLINE void super_tile(const super_panel *p, const uint8_t *first, size_t x_s
 /* [i]: for SUPER_FEW and TILE_COLS columns, for 2, for 1. Functions of their own, for in a large one
  * compilers run out of registers. */
 enum { SUPER_WIDTHS = 3 };
-static const size_t few_cols[SUPER_WIDTHS] = {SUPER_FEW, 2, 1};
+static const size_t few_cols[SUPER_WIDTHS] = {SUPER_FEW, SUPER_FEW == 1 ? 1 : 2, 1};
 static const size_t tile_cols[SUPER_WIDTHS] = {TILE_COLS, 2, 1};
 
 typedef struct super_code {

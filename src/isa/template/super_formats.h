@@ -172,7 +172,8 @@ BG_INLINE const super_bytes *no_scales(const uint8_t *w, super_scales *s)
 #define SUPER_WIDTH(name, i, n, m)                                                      \
     static void name##_few_##i(const bg_matmul *a, const uint8_t *w, size_t rows)       \
     {                                                                                   \
-        super_few_panel(a, w, rows, n, name);                                           \
+        if (i > 0 && SUPER_FEW == 1) name##_few_0(a, w, rows); /* is the only one */    \
+        else super_few_panel(a, w, rows, n, name);                                      \
     }                                                                                   \
     static void name##_tile_##i(const super_panel *p, const uint8_t *x, size_t x_stride, \
                                 float *y)                                               \
