@@ -3,12 +3,15 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { SPIN = 4000 }; /* a few microseconds: longer than the gap between two layers' runs */
+/* Longer than members wait for each other in a step, and than the gap between two tokens. A turn of
+ * the loop takes 10 to 50 ns, as the processor likes, so the clock ends it. */
+enum { SPIN_NS = 100000, SPIN_TURNS = 64 };
 
 struct bg_team {
     int size;
@@ -18,6 +21,7 @@ struct bg_team {
     bg_team_fn *fn;
     void *user;
     bool stop;
+    bool spin;                             /* a processor for each member */
     _Alignas(64) _Atomic uint32_t sleepers; /* members in a futex: else no need to wake */
     _Alignas(64) _Atomic uint32_t epoch;   /* counts runs: members wait for it to change */
     _Alignas(64) _Atomic uint32_t busy;    /* members still inside the run */
@@ -44,12 +48,22 @@ static void pause_cpu(void)
 #endif
 }
 
+static bool spin_change(_Atomic uint32_t *word, uint32_t old)
+{
+    uint64_t start = 0;
+    do {
+        for (int i = 0; i < SPIN_TURNS; i++) {
+            if (atomic_load_explicit(word, memory_order_acquire) != old) return true;
+            pause_cpu();
+        }
+        if (!start) start = bg_clock_ns();
+    } while (bg_clock_ns() - start < SPIN_NS);
+    return false;
+}
+
 static void wait_change(bg_team *t, _Atomic uint32_t *word, uint32_t old)
 {
-    for (int i = 0; i < SPIN; i++) {
-        if (atomic_load_explicit(word, memory_order_acquire) != old) return;
-        pause_cpu();
-    }
+    if (t->spin && spin_change(word, old)) return;
     atomic_fetch_add(&t->sleepers, 1);
     while (atomic_load(word) == old)
         syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, old, NULL, NULL, 0);
@@ -72,6 +86,17 @@ static void *member_main(void *argument)
     }
 }
 
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int processors;          /* that this process may run on */
+
+/* Before any team binds the calling thread. */
+static void count_processors(void)
+{
+    cpu_set_t set;
+    processors = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
+                                                             : (int)sysconf(_SC_NPROCESSORS_ONLN);
+}
+
 bg_status bg_team_open(bg_team **out, int size, bg_team_bind_fn *bind, void *user, bg_error *err)
 {
     bg_team *t;
@@ -87,6 +112,8 @@ bg_status bg_team_open(bg_team **out, int size, bg_team_bind_fn *bind, void *use
         bg_free(t);
         return bg_fail_nomem(err, "threads", (size_t)size * sizeof *t->threads);
     }
+    pthread_once(&once, count_processors);
+    t->spin = size <= processors;
     t->size = size; /* before the first start: members read it */
     for (int i = 1; i < size; i++) {
         struct start *start = bg_alloc(1, sizeof *start);

@@ -1,7 +1,8 @@
 /* team.h: a fixed team of threads that runs one function at a time, together. Internal.
  *
  * The caller is member 0. Between runs the others spin shortly, then sleep on a futex, so
- * that decode (hundreds of short runs a second) pays no wake-ups and an idle team no CPU. */
+ * that decode (hundreds of short runs a second) pays no wake-ups and an idle team no CPU. A team
+ * that outnumbers the processors only sleeps: who spins would keep others from working. */
 #ifndef BG_TEAM_H
 #define BG_TEAM_H
 

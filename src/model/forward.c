@@ -2,7 +2,6 @@
 #include "formats/pack.h"
 #include "model/session.h"
 
-#include <math.h>
 
 /* Tokens of the batch that a step works on: all, or those whose logits are wanted. */
 typedef struct columns { size_t n; const uint32_t *token; } columns;
@@ -21,7 +20,7 @@ typedef struct worker {
     const bg_session *s;
     int member, size;
     bool lone;
-    float *x, *turn;
+    float *x;
     uint8_t *const *act;
 } worker;
 
@@ -30,8 +29,8 @@ static worker make_worker(const bg_pass *p, int member, int size)
     const bg_session *s = p->s;
     const bg_member_scratch *own = &s->members[member];
     if (p->n == 1 && size > 1)
-        return (worker){p, s, member, size, true, own->x, own->turn, own->act};
-    return (worker){p, s, member, size, false, s->x, s->turn, s->act};
+        return (worker){p, s, member, size, true, own->x, own->act};
+    return (worker){p, s, member, size, false, s->x, s->act};
 }
 
 static void share_columns(const worker *w, size_t n, size_t *begin, size_t *end)
@@ -67,20 +66,11 @@ static void embed_row(const worker *w, const bg_format_info *f, size_t row, floa
 
 static void embed(const worker *w)
 {
-    const bg_model *m = w->s->model;
-    const bg_tensor *t = m->token_embd;
-    const bg_format_info *f = bg_format_get(t->format);
-    size_t rope_dim = m->h.rope_dim, begin, end;
+    const bg_tensor *t = w->s->model->token_embd;
+    size_t begin, end;
     share_columns(w, w->p->n, &begin, &end);
-    for (size_t i = begin; i < end; i++) {
-        float *turn = w->turn + i * rope_dim;
-        embed_row(w, f, (size_t)w->p->tokens[i], w->x + i * t->ne[0]);
-        for (size_t j = 0; j < rope_dim / 2; j++) {
-            double angle = (double)w->s->pos[i] * m->rope_speed[j];
-            turn[2 * j] = (float)cos(angle);
-            turn[2 * j + 1] = (float)sin(angle);
-        }
-    }
+    for (size_t i = begin; i < end; i++)
+        embed_row(w, bg_format_get(t->format), (size_t)w->p->tokens[i], w->x + i * t->ne[0]);
 }
 
 /* Encodes column i of an input for each kernel format of the mask. */
@@ -133,6 +123,21 @@ static void multiply(const worker *w, const bg_matrix *a, size_t begin, size_t e
     if (begin < end && n > 0) a->run[op](&args);
 }
 
+static size_t matrix_bytes(const bg_matrix *a)
+{
+    return (a->rows + BG_PANEL_ROWS - 1) / BG_PANEL_ROWS * a->panel_bytes;
+}
+
+/* The first row of a member's share of `total` bytes, of which the matrix begins at `first`; in units
+ * of so many panels. */
+static size_t share_row(const worker *w, const bg_matrix *a, size_t first, size_t total, int member,
+                        size_t unit)
+{
+    size_t at = total / (size_t)w->size * (size_t)member, bytes = a->panel_bytes * unit;
+    size_t units = at <= first ? 0 : (at - first + bytes / 2) / bytes;
+    return BG_MIN(units * unit * BG_PANEL_ROWS, a->rows);
+}
+
 /* This member's rows of a product. */
 static void multiply_share(const worker *w, const bg_matrix *a, size_t n, float *y)
 {
@@ -141,78 +146,71 @@ static void multiply_share(const worker *w, const bg_matrix *a, size_t n, float 
     multiply(w, a, begin, end, n, y);
 }
 
-static void rotate(const worker *w, float *y, size_t width, size_t begin, size_t end)
-{
-    size_t rope_dim = w->s->model->h.rope_dim, head_dim = w->s->model->h.head_dim;
-    for (size_t i = 0; i < w->p->n; i++)
-        for (size_t head = begin; head < end; head++)
-            w->s->vec->rope(y + i * width + head * head_dim, w->turn + i * rope_dim, rope_dim);
-}
+/* Rows of a projection, and where they lie in their head. */
+typedef struct piece { uint32_t head; size_t begin, end; } piece;
 
-static void store_keys(const bg_pass *p, uint32_t layer, uint32_t begin, uint32_t end)
-{
-    const bg_session *s = p->s;
-    size_t dim = s->model->h.head_dim;
-    for (size_t i = 0; i < p->n; i++)
-        for (uint32_t head = begin; head < end; head++) {
-            uint16_t *keys = bg_session_keys(s, layer, p->seq ? p->seq[i] : 0, head);
-            uint16_t row[64];
-            const float *in = s->k + i * s->kv_width + head * dim;
-            keys += s->pos[i] / BG_KV_PANEL * BG_KV_PANEL * dim + s->pos[i] % BG_KV_PANEL;
-            for (size_t d = 0; d < dim; d += BG_COUNT(row)) {
-                size_t n = BG_MIN(dim - d, BG_COUNT(row));
-                s->vec->to_f16(in + d, row, n);
-                for (size_t e = 0; e < n; e++) keys[(d + e) * BG_KV_PANEL] = row[e];
-            }
-        }
-}
-
-static void store_values(const bg_pass *p, uint32_t layer, uint32_t begin, uint32_t end)
-{
-    const bg_session *s = p->s;
-    size_t dim = s->model->h.head_dim;
-    for (size_t i = 0; i < p->n; i++)
-        for (uint32_t head = begin; head < end; head++)
-            s->vec->to_f16(s->v + i * s->kv_width + head * dim,
-                           bg_session_values(s, layer, p->seq ? p->seq[i] : 0, head) +
-                               s->pos[i] * s->value_width,
-                           dim);
-}
-
-/* Heads that together are whole panels. */
-static uint32_t heads_of_panels(uint32_t head_dim)
-{
-    uint32_t heads = 1;
-    while (heads * head_dim % BG_PANEL_ROWS) heads *= 2;
-    return heads;
-}
-
-/* Queries, keys and values are one list of heads, so that each member ends with whole heads to
- * rotate and to store. */
-static void project(const worker *w, uint32_t layer)
+static void rotate(const worker *w, float *y, size_t width, piece r)
 {
     const bg_session *s = w->s;
-    const bg_hparams *h = &s->model->h;
-    const struct { bg_matrix_id id; float *y; uint32_t heads; } parts[] = {
-        {BG_W_Q, s->q, h->n_head}, {BG_W_K, s->k, h->n_head_kv}, {BG_W_V, s->v, h->n_head_kv},
-    };
-    uint32_t unit = heads_of_panels(h->head_dim);
-    size_t begin, end, first = 0, units = 0;
-    for (size_t i = 0; i < BG_COUNT(parts); i++) units += (parts[i].heads + unit - 1) / unit;
-    bg_team_share(units, 1, w->member, w->size, &begin, &end);
-    for (size_t i = 0; i < BG_COUNT(parts); i++) {
-        size_t n = (parts[i].heads + unit - 1) / unit;
-        size_t b = BG_MAX(begin, first), e = BG_MIN(end, first + n);
-        const bg_matrix *a = matrix(s, layer, parts[i].id);
-        if (b < e) {
-            b = (b - first) * unit;
-            e = BG_MIN((e - first) * unit, (size_t)parts[i].heads);
-            multiply(w, a, b * h->head_dim, e * h->head_dim, w->p->n, parts[i].y);
-            if (parts[i].id != BG_W_V) rotate(w, parts[i].y, a->rows, b, e);
-            if (parts[i].id == BG_W_K) store_keys(w->p, layer, (uint32_t)b, (uint32_t)e);
-            if (parts[i].id == BG_W_V) store_values(w->p, layer, (uint32_t)b, (uint32_t)e);
+    size_t rope_dim = s->model->h.rope_dim, end = BG_MIN(r.end, rope_dim);
+    if (r.begin >= end) return;
+    for (size_t i = 0; i < w->p->n; i++)
+        s->vec->rope(y + i * width + r.head * s->model->h.head_dim + r.begin,
+                     s->turn + s->pos[i] * rope_dim + r.begin, end - r.begin);
+}
+
+static void store_keys(const worker *w, uint32_t layer, piece r)
+{
+    const bg_pass *p = w->p;
+    const bg_session *s = w->s;
+    size_t dim = s->model->h.head_dim;
+    for (size_t i = 0; i < p->n; i++) {
+        uint16_t *keys = bg_session_keys(s, layer, p->seq ? p->seq[i] : 0, r.head), row[64];
+        const float *in = s->k + i * s->kv_width + r.head * dim;
+        keys += s->pos[i] / BG_KV_PANEL * BG_KV_PANEL * dim + s->pos[i] % BG_KV_PANEL;
+        for (size_t d = r.begin; d < r.end; d += BG_COUNT(row)) {
+            size_t n = BG_MIN(r.end - d, BG_COUNT(row));
+            s->vec->to_f16(in + d, row, n);
+            for (size_t e = 0; e < n; e++) keys[(d + e) * BG_KV_PANEL] = row[e];
         }
-        first += n;
+    }
+}
+
+static void store_values(const worker *w, uint32_t layer, piece r)
+{
+    const bg_pass *p = w->p;
+    const bg_session *s = w->s;
+    for (size_t i = 0; i < p->n; i++)
+        s->vec->to_f16(s->v + i * s->kv_width + r.head * s->model->h.head_dim + r.begin,
+                       bg_session_values(s, layer, p->seq ? p->seq[i] : 0, r.head) +
+                           s->pos[i] * s->value_width + r.begin,
+                       r.end - r.begin);
+}
+
+/* Queries, keys and values are one list of panels, shared out by their bytes. What a member has
+ * computed it rotates and stores, a piece of a head at a time: pairs to rotate lie in one panel, or,
+ * where heads are odd, in 16 heads of as many panels. */
+static void project(const worker *w, uint32_t layer)
+{
+    static const bg_matrix_id ids[] = {BG_W_Q, BG_W_K, BG_W_V};
+    const bg_session *s = w->s;
+    float *const out[] = {s->q, s->k, s->v};
+    size_t dim = s->model->h.head_dim, unit = dim % 2 ? dim : 1, total = 0, first = 0;
+    for (size_t i = 0; i < BG_COUNT(ids); i++) total += matrix_bytes(matrix(s, layer, ids[i]));
+    for (size_t i = 0; i < BG_COUNT(ids); i++) {
+        const bg_matrix *a = matrix(s, layer, ids[i]);
+        size_t begin = share_row(w, a, first, total, w->member, unit);
+        size_t end = w->member + 1 == w->size ? a->rows
+                                              : share_row(w, a, first, total, w->member + 1, unit);
+        multiply(w, a, begin, end, w->p->n, out[i]);
+        for (size_t r = begin; r < end;) {
+            piece part = {(uint32_t)(r / dim), r % dim, BG_MIN(dim, r % dim + end - r)};
+            if (ids[i] != BG_W_V) rotate(w, out[i], a->rows, part);
+            if (ids[i] == BG_W_K) store_keys(w, layer, part);
+            if (ids[i] == BG_W_V) store_values(w, layer, part);
+            r += part.end - part.begin;
+        }
+        first += matrix_bytes(a);
     }
 }
 

@@ -1,5 +1,6 @@
 #include "model/session.h"
 
+#include <math.h>
 #include <string.h>
 
 static unsigned find_slot(bg_session *s, bg_format activation)
@@ -84,7 +85,7 @@ static void lay_out(bg_session *s, cursor *c)
     cursor other;
     s->x = take(c, n, h->n_embd * sizeof(float));
     s->delta = take(c, n, h->n_embd * sizeof(float));
-    s->turn = take(c, n, h->rope_dim * sizeof(float));
+    s->turn = take(c, s->n_ctx, h->rope_dim * sizeof(float));
     other = *c; /* attention and feed-forward are never alive together */
     s->q = take(c, n, s->q_width * sizeof(float));
     s->k = take(c, n, s->kv_width * sizeof(float));
@@ -110,7 +111,6 @@ static void lay_out(bg_session *s, cursor *c)
         bg_member_scratch own = {0};
         own.row = take(c, h->n_embd, sizeof(float));
         own.x = take(c, h->n_embd, sizeof(float));
-        own.turn = take(c, h->rope_dim, sizeof(float));
         for (unsigned j = 0; j < s->n_slots; j++) own.act[j] = take(c, 1, bytes[j]);
         own.out = take(c, BG_ATT_ROWS, (s->value_width + 2) * sizeof(float));
         own.attend = take(c, 1, bg_attend_scratch(h->head_dim));
@@ -222,6 +222,35 @@ static bg_status place(bg_session *s, const bg_batch *b, bg_error *err)
     return BG_OK;
 }
 
+/* Cosines and sines of positions [s->turned, `end` of user). */
+typedef struct turning { bg_session *s; uint32_t end; } turning;
+
+static void turn(void *user, int member, int size)
+{
+    const turning *t = user;
+    const bg_model *m = t->s->model;
+    size_t begin, end, pairs = m->h.rope_dim / 2;
+    bg_team_share(t->end - t->s->turned, 1, member, size, &begin, &end);
+    for (size_t i = t->s->turned + begin; i < t->s->turned + end; i++)
+        for (size_t j = 0; j < pairs; j++) {
+            double angle = (double)i * m->rope_speed[j];
+            t->s->turn[2 * (i * pairs + j)] = (float)cos(angle);
+            t->s->turn[2 * (i * pairs + j) + 1] = (float)sin(angle);
+        }
+}
+
+/* They are computed when first needed, some ahead, and kept. */
+static void turn_ahead(bg_session *s, size_t n)
+{
+    enum { AHEAD = 64 };
+    turning t = {s, 0};
+    for (size_t i = 0; i < n; i++) t.end = BG_MAX(t.end, s->pos[i] + 1);
+    if (t.end <= s->turned) return;
+    t.end = s->n_ctx - t.end < AHEAD ? s->n_ctx : t.end + AHEAD;
+    bg_team_run(s->team, turn, &t);
+    s->turned = t.end;
+}
+
 /* Cuts the batch into runs of one sequence, short enough for one attention item. */
 static size_t find_spans(bg_session *s, const bg_batch *b)
 {
@@ -242,6 +271,7 @@ bg_status bg_session_eval(bg_session *s, const bg_batch *b, float *logits, bg_er
     bg_pass p = {.s = s, .tokens = b->tokens, .seq = b->seq, .n = b->n, .logits = logits};
     BG_TRY(check_batch(s, b, err));
     BG_TRY(place(s, b, err));
+    turn_ahead(s, b->n);
     p.n_spans = find_spans(s, b);
     bg_attention_begin(s, b->n, p.n_spans);
     for (uint32_t i = 0; i < b->n; i++)

@@ -37,7 +37,7 @@ typedef struct bg_span {
 /* One member's own memory. */
 typedef struct bg_member_scratch {
     float *row;                      /* n_embd: a normalised token */
-    float *x, *turn;                 /* as in the session, of a pass of one token */
+    float *x;                        /* as in the session, of a pass of one token */
     uint8_t *act[BG_MAX_SLOTS];
     float *out;                      /* of an attention item: rows, footings, sums */
     void *attend;                    /* its scratch memory */
@@ -69,7 +69,8 @@ struct bg_session {
     float *delta;                    /* [n_batch][n_embd] what a block adds to it */
     float *q, *k, *v, *att;          /* [n_batch][q_width or kv_width] */
     float *gate, *up;                /* [n_batch][n_ff]; share memory with the line above */
-    float *turn;                     /* [n_batch][rope_dim] cosines and sines */
+    float *turn;                     /* [n_ctx][rope_dim] cosines and sines, */
+    uint32_t turned;                 /* of so many positions as yet */
     uint8_t *act[BG_MAX_SLOTS];      /* encoded columns */
     uint32_t *pos, *out;             /* [n_batch] positions; tokens whose logits are wanted */
     bg_span *spans;                  /* [n_batch] */

@@ -5,112 +5,149 @@
 #include <math.h>
 #include <string.h>
 
-/* Sums are kept in this many lanes of doubles, which compilers turn into vectors, and added up in
- * a fixed order, so that no compiler or machine rounds them otherwise. */
+/* Sums are kept in this many lanes of doubles and added up in a fixed order, so that no compiler or
+ * machine rounds them otherwise: vectors of the compiler, in whatever registers there are. */
 enum { LANES = 16 };
+typedef float floats __attribute__((vector_size(LANES * sizeof(float))));
+typedef int32_t bits __attribute__((vector_size(LANES * sizeof(int32_t))));
+typedef double doubles __attribute__((vector_size(LANES * sizeof(double))));
+
+#define INLINE static inline __attribute__((always_inline))
+#ifdef __clang__
+#pragma STDC FP_CONTRACT OFF /* GCC does so by itself in ISO C */
+#endif
+
+/* x[i] and what follows, `rest` behind the end. */
+INLINE void load(floats *v, const float *x, size_t i, size_t n, float rest)
+{
+    float some[LANES];
+    if (i + LANES <= n) {
+        memcpy(v, x + i, sizeof *v);
+        return;
+    }
+    for (size_t j = 0; j < LANES; j++) some[j] = i + j < n ? x[i + j] : rest;
+    memcpy(v, some, sizeof *v);
+}
 
 /* exp(x) for x <= 0, within 2 units in the last place; at least exp(-87), NaN for NaN. Cody-Waite
  * reduction to [-ln 2 / 2, ln 2 / 2] and a Taylor polynomial of degree 7. Adding 1.5 * 2^23 rounds
  * to an integer and leaves it in the low bits, whence it moves into the exponent of a power of
  * 2. */
-static inline float exp_negative(float x)
+INLINE void exp_negative(floats *x)
 {
     const float magic = 12582912.0f;
-    float clamped = x < -87.0f ? -87.0f : x;
-    float shifted = clamped * 1.44269504f + magic, n = shifted - magic;
-    float r = clamped - n * 0.693359375f + n * 2.12194440e-4f, p, power;
-    uint32_t bits;
-    p = 1.0f / 5040;
-    p = p * r + 1.0f / 720;
+    bits under = *x < -87.0f;
+    floats low = -87.0f + (floats){0};
+    floats clamped = (floats)((under & (bits)low) | (~under & (bits)*x));
+    floats shifted = clamped * 1.44269504f + magic, n = shifted - magic;
+    floats r = clamped - n * 0.693359375f + n * 2.12194440e-4f, p;
+    p = 1.0f / 5040 * r + 1.0f / 720;
     p = p * r + 1.0f / 120;
     p = p * r + 1.0f / 24;
     p = p * r + 1.0f / 6;
     p = p * r + 0.5f;
     p = p * r + 1.0f;
     p = p * r + 1.0f;
-    memcpy(&bits, &shifted, sizeof bits);
-    bits = (bits << 23) + 0x3f800000u;
-    memcpy(&power, &bits, sizeof power);
-    return p * power;
+    *x = p * (floats)(((bits)shifted << 23) + 0x3f800000);
 }
 
-static float largest(const float *x, size_t n)
+INLINE float largest(const float *x, size_t n)
 {
-    float lanes[LANES], max;
-    size_t i = 0;
-    for (size_t j = 0; j < LANES; j++) lanes[j] = x[0];
-    for (; i + LANES <= n; i += LANES)
-        for (size_t j = 0; j < LANES; j++) lanes[j] = x[i + j] > lanes[j] ? x[i + j] : lanes[j];
-    for (; i < n; i++) lanes[0] = x[i] > lanes[0] ? x[i] : lanes[0];
-    max = lanes[0];
-    for (size_t j = 1; j < LANES; j++) max = lanes[j] > max ? lanes[j] : max;
-    return max;
+    floats max = x[0] + (floats){0}, v;
+    float result;
+    for (size_t i = 0; i < n; i += LANES) {
+        bits over;
+        load(&v, x, i, n, x[0]);
+        over = v > max;
+        max = (floats)((over & (bits)v) | (~over & (bits)max));
+    }
+    result = max[0];
+    for (size_t j = 1; j < LANES; j++) result = max[j] > result ? max[j] : result;
+    return result;
 }
 
-static size_t find(const float *x, size_t n, float value)
+INLINE size_t find(const float *x, size_t n, float value)
 {
     size_t i = 0;
     while (i + 1 < n && x[i] != value) i++;
     return i;
 }
 
-static double sum_lanes(const double lanes[LANES])
+/* Adds up lanes. */
+INLINE double total(const doubles *sums)
 {
     double sum = 0;
-    for (size_t j = 0; j < LANES; j++) sum += lanes[j];
+    for (size_t j = 0; j < LANES; j++) sum += (*sums)[j];
     return sum;
 }
 
-/* sum of exp(x - max) */
-static double sum_exp(const float *x, size_t n, float max)
+/* The sum of exp(x - max), and with y that of exp(x - max) * (x - y). What is behind the end adds
+ * nothing that a double could see. */
+INLINE double sum_exp(const float *x, const float *y, size_t n, float max, double *difference)
 {
-    double lanes[LANES] = {0};
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t j = 0; j < LANES; j++) lanes[j] += (double)exp_negative(x[i + j] - max);
-    for (; i < n; i++) lanes[0] += (double)exp_negative(x[i] - max);
-    return sum_lanes(lanes);
-}
-
-/* The same, and the sum of exp(x - max) * (x - y). */
-static double sum_exp_difference(const float *x, const float *y, size_t n, float max,
-                                 double *difference)
-{
-    double lanes[LANES] = {0}, differences[LANES] = {0};
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t j = 0; j < LANES; j++) {
-            float e = exp_negative(x[i + j] - max);
-            lanes[j] += (double)e;
-            differences[j] += (double)(e * (x[i + j] - y[i + j]));
-        }
-    for (; i < n; i++) {
-        float e = exp_negative(x[i] - max);
-        lanes[0] += (double)e;
-        differences[0] += (double)(e * (x[i] - y[i]));
+    doubles sums = {0}, differences = {0};
+    float rest = max - 100;
+    for (size_t i = 0; i < n; i += LANES) {
+        floats v, w, e;
+        load(&v, x, i, n, rest);
+        e = v - max;
+        exp_negative(&e);
+        sums += __builtin_convertvector(e, doubles);
+        if (!y) continue;
+        load(&w, y, i, n, rest);
+        differences += __builtin_convertvector(e * (v - w), doubles);
     }
-    *difference = sum_lanes(differences);
-    return sum_lanes(lanes);
+    if (y) *difference = total(&differences);
+    return total(&sums);
 }
 
 /* With x the base's logits, y the model's, and L their log-sum-exps:
  *     KL = sum p_x ((x - Lx) - (y - Ly)) = sum p_x (x - y) - Lx + Ly */
-bg_token_score bg_score_logits(const float *logits, const float *base, size_t n_vocab,
-                               int32_t token)
+INLINE bg_token_score score(const float *logits, const float *base, size_t n_vocab, int32_t token)
 {
     float max = largest(logits, n_vocab), base_max;
-    double log_sum = (double)max + log(sum_exp(logits, n_vocab, max)), base_sum, base_log_sum,
+    double log_sum = (double)max + log(sum_exp(logits, NULL, n_vocab, max, NULL)), base_sum, base_log_sum,
            difference;
     bg_token_score s = {.nll = log_sum - (double)logits[token]};
     if (!base) return s;
     base_max = largest(base, n_vocab);
-    base_sum = sum_exp_difference(base, logits, n_vocab, base_max, &difference);
+    base_sum = sum_exp(base, logits, n_vocab, base_max, &difference);
     base_log_sum = (double)base_max + log(base_sum);
     s.base_nll = base_log_sum - (double)base[token];
     s.kld = difference / base_sum - base_log_sum + log_sum;
     if (s.kld < 0) s.kld = 0; /* rounding: a divergence is never negative */
     s.same_top = find(logits, n_vocab, max) == find(base, n_vocab, base_max);
     return s;
+}
+
+typedef bg_token_score score_fn(const float *logits, const float *base, size_t n_vocab,
+                                int32_t token);
+
+#define SCORE(name, TARGET)                                                                     \
+    TARGET static bg_token_score name(const float *logits, const float *base, size_t n_vocab,   \
+                                      int32_t token)                                            \
+    {                                                                                           \
+        return score(logits, base, n_vocab, token);                                             \
+    }
+
+SCORE(score_any, )
+#if defined(__x86_64__)
+SCORE(score_avx512, __attribute__((target("avx512f,avx512dq"))))
+#endif
+
+static score_fn *best_score(void)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"))
+        return score_avx512;
+#endif
+    return score_any;
+}
+
+bg_token_score bg_score_logits(const float *logits, const float *base, size_t n_vocab,
+                               int32_t token)
+{
+    return best_score()(logits, base, n_vocab, token);
 }
 
 /* Mean and the standard error of the mean. */
