@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-    ITEMS = 64,        /* so many are wanted */
+    ITEMS = 32,        /* so many are wanted */
     PART = 256,        /* least positions of a part */
     SPLIT = 16,        /* most tokens of a pass whose positions are split */
     SPAN = 64,         /* most tokens of a span: the work of one grows with its length */

@@ -34,7 +34,10 @@ BG_INLINE void att_tile(size_t rows, size_t vectors, const char *a, size_t a_str
     for (size_t k = 0; k < bites; k++) {
         att_columns w[4];
         BG_UNROLL
-        for (size_t v = 0; v < vectors; v++) w[v] = att_load(from[v] + k * b->step);
+        for (size_t v = 0; v < vectors; v++) {
+            w[v] = att_load(from[v] + k * b->step);
+            __builtin_prefetch(from[v] + k * b->step + b->ahead);
+        }
         BG_UNROLL
         for (size_t i = 0; i < rows; i++) {
             att_bite x = att_spread(a + i * a_stride + k * 4);
