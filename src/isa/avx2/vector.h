@@ -41,6 +41,11 @@ BG_INLINE vint v_spread(const void *p) /* 4 bytes into every lane */
     return _mm256_set1_epi32(x);
 }
 BG_INLINE void v_prefetch(const void *p) { _mm_prefetch((const char *)p, _MM_HINT_T0); }
+/* Into the second level. Not the intrinsic: GCC drops functions that do nothing but prefetch. */
+BG_INLINE void v_prefetch_far(const void *p)
+{
+    __asm__ volatile("prefetcht1 %0" : : "m"(*(const char *)p));
+}
 
 BG_INLINE vint v_zero(void) { return _mm256_setzero_si256(); }
 BG_INLINE vint v_all8(int x) { return _mm256_set1_epi8((char)x); }

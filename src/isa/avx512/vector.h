@@ -35,6 +35,11 @@ BG_INLINE vint v_spread(const void *p)
     return _mm512_set1_epi32(x);
 }
 BG_INLINE void v_prefetch(const void *p) { _mm_prefetch((const char *)p, _MM_HINT_T0); }
+/* Into the second level. Not the intrinsic: GCC drops functions that do nothing but prefetch. */
+BG_INLINE void v_prefetch_far(const void *p)
+{
+    __asm__ volatile("prefetcht1 %0" : : "m"(*(const char *)p));
+}
 
 BG_INLINE vint v_zero(void) { return _mm512_setzero_si512(); }
 BG_INLINE vint v_all8(int x) { return _mm512_set1_epi8((char)x); }

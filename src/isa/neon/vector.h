@@ -42,6 +42,10 @@ BG_INLINE vint v_spread(const void *p)
     return vdupq_n_s32(x);
 }
 BG_INLINE void v_prefetch(const void *p) { __builtin_prefetch(p); }
+BG_INLINE void v_prefetch_far(const void *p)
+{
+    __asm__ volatile("prfm pldl2keep, %a0" : : "p"(p));
+}
 
 BG_INLINE vint v_zero(void) { return vdupq_n_s32(0); }
 BG_INLINE vint v_all8(int x) { return v_of_s8(vdupq_n_s8((int8_t)x)); }

@@ -35,7 +35,7 @@ typedef struct super_format {
 } super_format;
 
 enum {
-    SUPER_AHEAD = 4096, /* bytes that GEMV asks for ahead of its use */
+    SUPER_AHEAD = 16384, /* bytes that are asked for ahead of their use */
     SUPER_FEW = VECTORS > 2 ? 1 : 4, /* columns that are taken straight from the packed block */
 };
 
@@ -166,6 +166,13 @@ BG_INLINE void super_few_block(super_few *s, const uint8_t *w, int cols,
     }
 }
 
+/* Into the second level. A function of its own with a small loop: the hardware's prefetchers follow
+ * the stride of an instruction, which in unrolled code is a whole block and too large for them. */
+static __attribute__((noinline)) void super_ask(const uint8_t *w, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64) v_prefetch_far(w + i);
+}
+
 /* The first `rows` rows of a panel with `cols` columns. */
 BG_INLINE void super_few_panel(const bg_matmul *a, const uint8_t *w, size_t rows, int cols,
                                super_format f)
@@ -182,8 +189,7 @@ BG_INLINE void super_few_panel(const bg_matmul *a, const uint8_t *w, size_t rows
         BG_UNROLL
         for (int c = 0; c < cols; c++)
             s.x[c] = (const bg_block_q8_k *)(x + (size_t)c * a->x_stride);
-        BG_UNROLL
-        for (size_t i = 0; i < f.bytes; i += 64) v_prefetch(w + SUPER_AHEAD + i);
+        super_ask(w + SUPER_AHEAD, f.bytes);
         super_few_block(&s, w, cols, y, f);
     }
     BG_UNROLL
