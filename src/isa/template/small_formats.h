@@ -72,10 +72,12 @@ BG_INLINE void iq4_nl_quads(const uint8_t *block, int j, vint q[4])
     X(q4_0, 18, 8, 4, false) X(q4_1, 20, 0, 4, true) X(q5_0, 22, 16, 5, false)          \
     X(q5_1, 24, 0, 5, true) X(q8_0, 34, 128, 8, false) X(iq4_nl, 18, 128, 8, false)
 
+#ifndef SMALL_KERNELS /* an including file may make its own of them */
 #define SMALL_KERNELS(name, bytes, offset, bits, has_min)                               \
     static const small_format name = {bytes * BG_PANEL_ROWS, name##_quads, offset, bits, has_min}; \
     void BG_SET(gemv, name)(const bg_matmul *a) { small_matmul(a, 1, name); }           \
     void BG_SET(gemm, name)(const bg_matmul *a) { small_matmul(a, SMALL_FEW, name); }
+#endif
 SMALL_FORMATS(SMALL_KERNELS)
 
 #endif

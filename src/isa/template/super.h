@@ -326,7 +326,7 @@ typedef struct super_code {
     void (*tile[SUPER_WIDTHS])(const super_panel *p, const uint8_t *x, size_t x_stride, float *y);
 } super_code;
 
-static void super_few_columns(const bg_matmul *a, const super_code *code)
+static inline void super_few_columns(const bg_matmul *a, const super_code *code)
 {
     for (size_t r = 0; r < a->rows; r += BG_PANEL_ROWS) {
         const uint8_t *w = (const uint8_t *)a->w + r / BG_PANEL_ROWS * a->panel_bytes;
@@ -343,7 +343,7 @@ static void super_few_columns(const bg_matmul *a, const super_code *code)
 }
 
 /* One block of TILE_ROWS rows with a strip of columns. */
-static void super_block(const super_panel *p, const uint8_t *x, size_t x_stride, size_t cols,
+static inline void super_block(const super_panel *p, const uint8_t *x, size_t x_stride, size_t cols,
                         float *y, const super_code *code)
 {
     for (int i = 0; i < SUPER_WIDTHS; i++) {
@@ -359,7 +359,7 @@ static void super_block(const super_panel *p, const uint8_t *x, size_t x_stride,
 }
 
 /* TILE_ROWS rows with a strip of columns. */
-static void super_strip(const bg_matmul *a, const uint8_t *w, const uint8_t *x, size_t cols,
+static inline void super_strip(const bg_matmul *a, const uint8_t *w, const uint8_t *x, size_t cols,
                         float *to, size_t rows, const super_code *code)
 {
     super_panel p;
@@ -373,7 +373,7 @@ static void super_strip(const bg_matmul *a, const uint8_t *w, const uint8_t *x, 
         memcpy(to + c * a->y_stride, y + c * TILE_ROWS, rows * sizeof *y);
 }
 
-static void super_gemm(const bg_matmul *a, const super_code *code)
+static inline void super_gemm(const bg_matmul *a, const super_code *code)
 {
     for (size_t r = 0; r < a->rows; r += TILE_ROWS) {
         const uint8_t *w = (const uint8_t *)a->w + r / BG_PANEL_ROWS * a->panel_bytes;

@@ -169,6 +169,7 @@ BG_INLINE const super_bytes *no_scales(const uint8_t *w, super_scales *s)
     X(tq2_0, no_scales,        66, BG_OFFSET, 0, 2,   64, 4)                            \
 
 
+#ifndef SUPER_KERNELS /* an including file may make its own of them */
 #define SUPER_WIDTH(name, i, n, m)                                                      \
     static void name##_few_##i(const bg_matmul *a, const uint8_t *w, size_t rows)       \
     {                                                                                   \
@@ -200,6 +201,7 @@ BG_INLINE const super_bytes *no_scales(const uint8_t *w, super_scales *s)
         super_few_columns(&one, &name##_code);                                          \
     }                                                                                   \
     void BG_SET(gemm, name)(const bg_matmul *a) { super_gemm(a, &name##_code); }
+#endif
 SUPER_FORMATS(SUPER_KERNELS)
 
 #endif
