@@ -108,7 +108,7 @@ BG_INLINE void super_few_groups(super_few *s, const uint8_t *w, const super_byte
             int g = first + i, at = 8 * g + j;
             BG_UNROLL
             for (int v = 0; v < VECTORS; v++) {
-                vint q = f.quad(w + 4 * LANES * v, g, j), factor;
+                vint q = f.quad(w + 4 * LANES * v, g, j), factor = v_zero();
                 if ((j + 1) % fold == 0) factor = super_factor(scale + at / f.sub, v, f);
                 BG_UNROLL
                 for (int c = 0; c < cols; c++) {
