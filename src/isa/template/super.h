@@ -210,7 +210,8 @@ enum {
     /* TILE sums (of twice the room where SUMS is 4) and TILE totals each */
     TILE_COLS = REGISTERS == 32 ? (TILE == 2 ? 5 : SUMS == 4 ? 2 : 3) : 3,
     SUPER_STRIP = 192,          /* columns that are finished at a time */
-    SUPER_MANY = SUPER_FEW == 1 ? 2 : 16, /* from here on unpacking pays */
+    /* From here on unpacking pays: with few registers, almost at once. */
+    SUPER_MANY = SUPER_FEW == 1 ? 2 : REGISTERS == 16 ? 3 : 16,
 };
 
 typedef struct super_panel {
