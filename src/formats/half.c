@@ -1,5 +1,5 @@
 /* half.c: IEEE half and bfloat16, and the formats that are a plain sequence of values. */
-#include "formats/block.h"
+#include "formats/coder.h"
 
 static uint32_t bits_of(float x)
 {
@@ -54,8 +54,7 @@ void bg_f32_encode(const float *in, const float *importance, void *blocks, size_
 
 void bg_f16_decode(const void *blocks, float *out, size_t n)
 {
-    const uint8_t *p = blocks;
-    for (size_t i = 0; i < n; i++) out[i] = bg_load_f16(p + 2 * i);
+    bg_coder_now()->decode_halves(blocks, out, n);
 }
 
 void bg_f16_encode(const float *in, const float *importance, void *blocks, size_t n)

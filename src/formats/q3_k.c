@@ -45,9 +45,13 @@ static void store(const bg_fit *fit, uint8_t *b)
         b[96 + s % 8] |= (uint8_t)((sc & 15) << s / 8 * 4);
         b[104 + s % 4] |= (uint8_t)(sc >> 4 << s / 4 * 2);
     }
-    for (int j = 0; j < 256; j++) {
-        b[j % 32] |= (uint8_t)(fit->q[j] >> 2 << j / 32);
-        b[32 + j / 128 * 32 + j % 32] |= (uint8_t)((fit->q[j] & 3) << j / 32 % 4 * 2);
+    for (int g = 0; g < 8; g++) {
+        const uint8_t *q = fit->q + 32 * g;
+        uint8_t *low = b + 32 + g / 4 * 32;
+        for (int j = 0; j < 32; j++) {
+            b[j] |= (uint8_t)(q[j] >> 2 << g);
+            low[j] |= (uint8_t)((q[j] & 3) << g % 4 * 2);
+        }
     }
 }
 

@@ -28,7 +28,7 @@ void bg_q5_k_decode(const void *blocks, float *out, size_t n)
 
 static const bg_grid grid = {
     .kind = BG_GRID_AFFINE, .subs = 8, .size = 32, .low = 0, .high = 31, .scale_low = 0,
-    .scale_high = 63, .min_low = 0, .min_high = 63, .trials = 8, .beyond = 0, .apart = 0.15f,
+    .scale_high = 63, .min_low = 0, .min_high = 63, .trials = 8, .beyond = -0.1f, .apart = 0.15f,
     .neighbours = 20,
 };
 
@@ -36,7 +36,8 @@ static void store(const bg_fit *fit, uint8_t *b)
 {
     bg_scales6_store(b, fit);
     memset(b + 16, 0, 32);
-    for (int j = 0; j < 256; j++) b[16 + j % 32] |= (uint8_t)(fit->q[j] >> 4 << j / 32);
+    for (int s = 0; s < 8; s++)
+        for (int j = 0; j < 32; j++) b[16 + j] |= (uint8_t)(fit->q[32 * s + j] >> 4 << s);
     for (int j = 0; j < 128; j++) {
         const uint8_t *q = fit->q + j / 32 * 64 + j % 32;
         b[48 + j] = (uint8_t)((q[0] & 15) | (q[32] & 15) << 4);

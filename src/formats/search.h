@@ -42,7 +42,7 @@ typedef void bg_store_fn(const bg_fit *fit, uint8_t *block);
 void bg_search(const bg_grid *g, const float *in, const float *importance, size_t n,
                uint8_t *blocks, size_t block_bytes, bg_store_fn *store);
 
-/* ---- the search of 16 sub-blocks, compiled for several instruction sets -------------------- */
+/* ---- the search of 16 sub-blocks ----------------------------------------------------------- */
 
 enum { BG_TILE_SUBS = 16, BG_TILE_WEIGHTS = 512 };
 
@@ -56,20 +56,5 @@ typedef struct bg_tile_fit {
 /* importance may be NULL. */
 typedef void bg_search_tile_fn(const bg_grid *g, const float *in, const float *importance,
                                bg_tile_fit *fit);
-
-bg_search_tile_fn bg_search_tile_any, bg_search_tile_avx2, bg_search_tile_avx512;
-
-/* All of them give the same blocks to the last bit. */
-typedef struct bg_searcher {
-    const char *name;
-    bool (*present)(void);      /* in this CPU */
-    bg_search_tile_fn *tile;
-} bg_searcher;
-
-/* The i-th, slowest first; NULL past the end. */
-const bg_searcher *bg_searcher_at(size_t i);
-/* From now on that one searches; the first does before. Who calls this has tried that the CPU runs
- * what it advertises. */
-void bg_searcher_use(const bg_searcher *s);
 
 #endif

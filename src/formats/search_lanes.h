@@ -217,22 +217,27 @@ INLINE void fit(search *a, bg_grid_kind kind)
 
 /* ---- d and dmin ---------------------------------------------------------------------------- */
 
-enum { STEPS = 16, MIN_STEPS = 4, STARTS = STEPS * MIN_STEPS };
+enum { STEPS = 16, MIN_STEPS = 4, STARTS = STEPS * MIN_STEPS, SCALED_STARTS = 32 };
+
+INLINE int number_of_starts(bg_grid_kind kind)
+{
+    return kind == BG_GRID_AFFINE ? STARTS : SCALED_STARTS;
+}
 
 /* Halves that put the largest scale (and min) on the top of sc (and m) or a bit below. */
 INLINE void list_starts(const bg_grid *g, bg_grid_kind kind, float scale, float min, float *d,
                         float *dmin)
 {
-    for (int k = 0; k < STARTS; k++) {
+    for (int k = 0; k < number_of_starts(kind); k++) {
         if (kind == BG_GRID_AFFINE) {
             d[k] = scale / (float)g->scale_high * (1 + (float)(k / MIN_STEPS) / (3.0f * STEPS));
             dmin[k] = min / (float)g->min_high * (1 + (float)(k % MIN_STEPS) / (3.0f * MIN_STEPS));
         } else {
             float end = (float)(k % 2 ? g->scale_high : g->scale_low);
-            d[k] = scale / (end * (1 - (float)(k / 2) / 96));
+            d[k] = scale / (end * (1 - (float)(k / 2) / 64));
         }
     }
-    for (int k = 0; k < STARTS; k += LANES) {
+    for (int k = 0; k < number_of_starts(kind); k += LANES) {
         v_store(d + k, v_half(v_load(d + k)));
         if (kind == BG_GRID_AFFINE) v_store(dmin + k, v_half(v_load(dmin + k)));
     }
@@ -245,7 +250,7 @@ INLINE void cost_of_starts(const search *a, bg_grid_kind kind, int b, const floa
     const choice *c = &a->ideal;
     float slope[16];
     for (int s = b; s < b + a->g->subs; s++) slope[s] = c->l[s] * a->t.inverse_w[s];
-    for (int k = 0; k < STARTS; k += LANES) {
+    for (int k = 0; k < number_of_starts(kind); k += LANES) {
         vf step = v_load(d + k), inverse = v_inverse(step), sum = v_all(0);
         vf step_min = v_load(dmin + k), inverse_min = v_inverse(step_min);
         for (int s = b; s < b + a->g->subs; s++) {
@@ -271,7 +276,7 @@ INLINE void find_start(const search *a, bg_grid_kind kind, int b, choice *out)
     }
     list_starts(a->g, kind, scale, min, d, dmin);
     cost_of_starts(a, kind, b, mins, d, dmin, cost);
-    for (int k = 1; k < STARTS; k++)
+    for (int k = 1; k < number_of_starts(kind); k++)
         if (cost[k] < cost[best]) best = k;
     for (int s = b; s < b + a->g->subs; s++) {
         out->d[s] = d[best];
@@ -365,7 +370,7 @@ static const int8_t near_affine[][2] = {
     {2, 3}, {5, 1}, {-1, 1}, {2, -3}, {3, 2}, {5, -4}, {4, -2}, {0, 3}, {3, 4}, {1, 1}, {2, -2},
 };
 static const int8_t near_scaled[] = {
-    0, 6, -9, -12, 8, 11, -14, -14, 5, -5, -3, 2, 10, 12, -7, 0, 3, 3,
+    0, 6, -9, -12, 8, 11, -14, -14, 5, -5, -3, 2, 10, 12, -7, 0, 3, 3, 6, -9, -4, 9,
 };
 
 INLINE void try_near(const search *a, bg_grid_kind kind, choice *c)

@@ -172,6 +172,7 @@ static bg_status write_matrix(job *j, const bg_tensor *from, const bg_tensor *to
                               bg_gguf_path(j->g), from->name, row);
             return s;
         }
+        bg_gguf_release(j->g, src + row * src_row, some * src_row);
         BG_TRY(bg_gguf_writer_data(j->writer, j->buffer, some * dst_row, err));
         BG_TRY(step(j, some * n, err));
     }
@@ -212,6 +213,7 @@ static bg_status write_tensor(job *j, const bg_tensor *from, const bg_tensor *to
     const float *importance = NULL;
     if (from->type_id == to->type_id) {
         BG_TRY(bg_gguf_writer_data(j->writer, from->data, from->bytes, err));
+        bg_gguf_release(j->g, from->data, from->bytes);
         return step(j, weights_of(from), err);
     }
     if (j->importance)

@@ -3,7 +3,7 @@
 #include "base/base.h"
 #include "base/file.h"
 #include "bitgauge/format.h"
-#include "formats/search.h"
+#include "formats/coder.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -262,18 +262,18 @@ static void same_bits(void **state)
     for (size_t k = 0; bg_format_at(k); k++)
         for (int with = 0; with < 2; with++) {
             const bg_format_info *f = bg_format_at(k);
-            const bg_searcher *s;
+            const bg_coder *s;
             size_t n = N - (f->block_weights == 32 ? 96 : 0);
-            bg_searcher_use(bg_searcher_at(0));
+            bg_coder_use(bg_coder_at(0));
             bg_format_encode(f, x, with ? importance : NULL, expected, n);
-            for (size_t i = 1; (s = bg_searcher_at(i)); i++) {
+            for (size_t i = 1; (s = bg_coder_at(i)); i++) {
                 if (!s->present()) continue;
-                bg_searcher_use(s);
+                bg_coder_use(s);
                 bg_format_encode(f, x, with ? importance : NULL, got, n);
                 if (memcmp(expected, got, bg_format_row_bytes(f, n)) != 0)
                     fail_msg("%s: %s gives other blocks", f->name, s->name);
             }
-            bg_searcher_use(bg_searcher_at(0));
+            bg_coder_use(bg_coder_at(0));
         }
 }
 

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/team.h"
 #include "bitgauge/format.h"
+#include "formats/coder.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -61,6 +62,31 @@ static void halves(void **state)
     assert_int_equal(bg_f32_to_f16(-1e30f), 0xfc00);
     assert_int_equal(bg_f32_to_f16(1e-30f), 0);
     assert_int_equal(bg_f32_to_f16(-0.0f), 0x8000);
+}
+
+/* Rows of halves, from any alignment, on every instruction set. */
+static void rows_of_halves(void **state)
+{
+    enum { N = 0x10000 };
+    uint8_t *h = malloc(2 * N + 1);
+    float *x = malloc(N * sizeof *x);
+    (void)state;
+    for (unsigned i = 0; i < N; i++) {
+        h[1 + 2 * i] = (uint8_t)i;
+        h[2 + 2 * i] = (uint8_t)(i >> 8);
+    }
+    for (size_t k = 0; bg_coder_at(k); k++) {
+        if (!bg_coder_at(k)->present()) continue;
+        memset(x, 1, N * sizeof *x);
+        bg_coder_at(k)->decode_halves(h + 1, x, N - 3);
+        for (unsigned i = 0; i < N; i++) {
+            float expected = bg_f16_to_f32((uint16_t)i);
+            if (i >= N - 3) memset(&expected, 1, sizeof expected);
+            assert_memory_equal(&x[i], &expected, sizeof expected);
+        }
+    }
+    free(x);
+    free(h);
 }
 
 static void brain_floats(void **state)
@@ -197,9 +223,9 @@ static void rows_refuse(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(registry), cmocka_unit_test(halves), cmocka_unit_test(brain_floats),
-        cmocka_unit_test(golden), cmocka_unit_test(activations), cmocka_unit_test(rows_any_team),
-        cmocka_unit_test(rows_refuse),
+        cmocka_unit_test(registry), cmocka_unit_test(halves), cmocka_unit_test(rows_of_halves),
+        cmocka_unit_test(brain_floats), cmocka_unit_test(golden), cmocka_unit_test(activations),
+        cmocka_unit_test(rows_any_team), cmocka_unit_test(rows_refuse),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
