@@ -1,6 +1,7 @@
 #include "isa/avx2/avx2.h"
 
 #include "base/base.h"
+#include "isa/template/rows.h"
 
 #if defined(__x86_64__)
 
@@ -15,14 +16,11 @@ static bool present(void)
            __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
 }
 
-#define ROW(NAME, OP, ACTIVATION, run) \
-    {BG_FORMAT_##NAME, BG_OP_##OP, BG_ISA_AVX2, BG_TIER_TMPL, BG_FORMAT_##ACTIVATION, run},
-#define BG_FLOAT(NAME, name) \
-    ROW(NAME, GEMV, F32, bg_avx2_gemv_##name) ROW(NAME, GEMM, F32, bg_avx2_gemm_##name)
-#define BG_SMALL(NAME, name) \
-    ROW(NAME, GEMV, Q8_0, bg_avx2_gemv_##name) ROW(NAME, GEMM, Q8_0, bg_avx2_gemm_##name)
-#define BG_SUPER(NAME, name) \
-    ROW(NAME, GEMV, Q8_K, bg_avx2_gemv_##name) ROW(NAME, GEMM, Q8_K, bg_avx2_gemm_##name)
+#define BG_SET_ISA BG_ISA_AVX2
+#define BG_SET(op, name) bg_avx2_##op##_##name
+#define BG_FLOAT(NAME, name) BG_PAIR(NAME, F32, name)
+#define BG_SMALL(NAME, name) BG_PAIR(NAME, Q8_0, name)
+#define BG_SUPER(NAME, name) BG_PAIR(NAME, Q8_K, name)
 static const bg_kernel kernels[] = {
 #include "isa/template/kernels.def"
 };

@@ -1,6 +1,7 @@
 #include "isa/avx512/avx512.h"
 
 #include "base/base.h"
+#include "isa/template/rows.h"
 
 #if defined(__x86_64__)
 
@@ -10,14 +11,11 @@ static bool present(void)
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
-#define ROW(NAME, OP, ACTIVATION, run) \
-    {BG_FORMAT_##NAME, BG_OP_##OP, BG_ISA_AVX512, BG_TIER_TMPL, BG_FORMAT_##ACTIVATION, run},
-#define BG_FLOAT(NAME, name) \
-    ROW(NAME, GEMV, F32, bg_avx512_gemv_##name) ROW(NAME, GEMM, F32, bg_avx512_gemm_##name)
-#define BG_SMALL(NAME, name) \
-    ROW(NAME, GEMV, Q8_0, bg_avx512_gemv_##name) ROW(NAME, GEMM, Q8_0, bg_avx512_gemm_##name)
-#define BG_SUPER(NAME, name) \
-    ROW(NAME, GEMV, Q8_K, bg_avx512_gemv_##name) ROW(NAME, GEMM, Q8_K, bg_avx512_gemm_##name)
+#define BG_SET_ISA BG_ISA_AVX512
+#define BG_SET(op, name) bg_avx512_##op##_##name
+#define BG_FLOAT(NAME, name) BG_PAIR(NAME, F32, name)
+#define BG_SMALL(NAME, name) BG_PAIR(NAME, Q8_0, name)
+#define BG_SUPER(NAME, name) BG_PAIR(NAME, Q8_K, name)
 static const bg_kernel kernels[] = {
 #include "isa/template/kernels.def"
 };

@@ -1,6 +1,7 @@
 #include "isa/avxvnni/avxvnni.h"
 
 #include "base/base.h"
+#include "isa/template/rows.h"
 
 #if defined(__x86_64__)
 
@@ -14,12 +15,10 @@ static bool present(void)
            __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4);
 }
 
-#define ROW(NAME, OP, ACTIVATION, run) \
-    {BG_FORMAT_##NAME, BG_OP_##OP, BG_ISA_AVXVNNI, BG_TIER_TMPL, BG_FORMAT_##ACTIVATION, run},
-#define BG_SMALL(NAME, name) \
-    ROW(NAME, GEMV, Q8_0, bg_avxvnni_gemv_##name) ROW(NAME, GEMM, Q8_0, bg_avxvnni_gemm_##name)
-#define BG_SUPER(NAME, name) \
-    ROW(NAME, GEMV, Q8_K, bg_avxvnni_gemv_##name) ROW(NAME, GEMM, Q8_K, bg_avxvnni_gemm_##name)
+#define BG_SET_ISA BG_ISA_AVXVNNI
+#define BG_SET(op, name) bg_avxvnni_##op##_##name
+#define BG_SMALL(NAME, name) BG_PAIR(NAME, Q8_0, name)
+#define BG_SUPER(NAME, name) BG_PAIR(NAME, Q8_K, name)
 static const bg_kernel kernels[] = {
 #include "isa/template/kernels.def"
 };

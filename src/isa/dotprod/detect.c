@@ -1,6 +1,7 @@
 #include "isa/dotprod/dotprod.h"
 
 #include "base/base.h"
+#include "isa/template/rows.h"
 
 #if defined(__aarch64__)
 
@@ -8,12 +9,10 @@
 
 static bool present(void) { return getauxval(AT_HWCAP) >> 20 & 1; /* asimddp */ }
 
-#define ROW(NAME, OP, ACTIVATION, run) \
-    {BG_FORMAT_##NAME, BG_OP_##OP, BG_ISA_DOTPROD, BG_TIER_TMPL, BG_FORMAT_##ACTIVATION, run},
-#define BG_SMALL(NAME, name) \
-    ROW(NAME, GEMV, Q8_0, bg_dotprod_gemv_##name) ROW(NAME, GEMM, Q8_0, bg_dotprod_gemm_##name)
-#define BG_SUPER(NAME, name) \
-    ROW(NAME, GEMV, Q8_K, bg_dotprod_gemv_##name) ROW(NAME, GEMM, Q8_K, bg_dotprod_gemm_##name)
+#define BG_SET_ISA BG_ISA_DOTPROD
+#define BG_SET(op, name) bg_dotprod_##op##_##name
+#define BG_SMALL(NAME, name) BG_PAIR(NAME, Q8_0, name)
+#define BG_SUPER(NAME, name) BG_PAIR(NAME, Q8_K, name)
 static const bg_kernel kernels[] = {
 #include "isa/template/kernels.def"
 };
