@@ -79,6 +79,16 @@ void bg_machine_noise(const bg_machine *m, bg_noise *now);
 /* Share of all CPU time that was stolen between the two; NaN when unknown or too close. */
 double bg_noise_steal(const bg_noise *before, const bg_noise *after);
 
+/* How far two measurements of identical work differ on this machine. machine.json keeps them as the
+ * array "noise_floors": [{"kind", "threads", "floor", "pairs", "seconds"}]. */
+typedef struct bg_noise_floor {
+    char kind[16];             /* of test, its name up to the first digit: "pp", "tg", "read", ... */
+    int threads;
+    double floor;              /* 99 % quantile of |median A / median B - 1|; 0.03 is 3 % */
+    uint32_t pairs;            /* of halves that it comes from */
+    double seconds;            /* from the first half's begin to the last one's end */
+} bg_noise_floor;
+
 #ifdef __cplusplus
 }
 #endif
