@@ -88,8 +88,8 @@ const char *bg_gguf_tensor_type_name(uint32_t type_id); /* "IQ2_XS", also for ty
 
 /* ---- writing ---------------------------------------------------------------------------- */
 
-/* Collects metadata and tensor descriptions, then streams the data in the declared order, so a
- * file of any size needs only one tensor in memory. The file appears whole at finish. */
+/* Collects metadata and tensor descriptions, then writes the data a piece at a time, so a file of
+ * any size needs little memory. The file appears whole at finish. */
 typedef struct bg_gguf_writer bg_gguf_writer;
 
 /* Without a path nothing is written: for bg_gguf_writer_file_bytes alone. */
@@ -110,6 +110,13 @@ bg_status bg_gguf_writer_raw(bg_gguf_writer *w, const char *key, bg_gguf_type ty
 bg_status bg_gguf_writer_tensor(bg_gguf_writer *w, const bg_tensor *t, bg_error *err);
 /* What the file takes with what has been declared so far. */
 size_t bg_gguf_writer_file_bytes(const bg_gguf_writer *w);
+/* Ends the declarations and writes the header; the data may start it too. BG_ERR_IO: the disk has
+ * no room for the whole file, as far as it can tell. */
+bg_status bg_gguf_writer_start(bg_gguf_writer *w, bg_error *err);
+/* Writes data of the tensor that was declared at this place, `at` bytes into it, once each. Once
+ * started, from any thread. */
+bg_status bg_gguf_writer_place(bg_gguf_writer *w, size_t tensor, size_t at, const void *data,
+                               size_t bytes, bg_error *err);
 /* Appends data of the declared tensors in their order, whole or in pieces; a piece does not reach
  * into the next tensor. BG_ERR_IO: the disk is full. */
 bg_status bg_gguf_writer_data(bg_gguf_writer *w, const void *data, size_t bytes, bg_error *err);

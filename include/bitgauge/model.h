@@ -41,9 +41,9 @@ bg_status bg_model_quantize(bg_model **m, const bg_model *source, const bg_schem
                             void (*progress)(void *user, double fraction), void *user,
                             bg_error *err);
 /* The same written to a GGUF file piece by piece, with the source's metadata carried over. Any
- * architecture: schemes go by the names of tensors. `progress` (may be NULL) returns false to stop
- * (BG_ERR_INTERRUPTED). The file appears whole at the end or not at all; `in` and `out` must not be
- * the same file. */
+ * architecture: schemes go by the names of tensors. `progress` (may be NULL), called by one member
+ * of the team at a time, returns false to stop (BG_ERR_INTERRUPTED). The file appears whole at the
+ * end or not at all; `in` and `out` must not be the same file. */
 bg_status bg_quantize_file(const char *in, const char *out, const bg_scheme *scheme,
                            const bg_importance *importance, struct bg_team *team,
                            bool (*progress)(void *user, double fraction), void *user,

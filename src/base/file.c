@@ -148,6 +148,28 @@ bg_status bg_outfile_open(bg_outfile **out, const char *path, bg_error *err)
 
 FILE *bg_outfile_stream(bg_outfile *f) { return f->stream; }
 
+bool bg_outfile_resize(bg_outfile *f, size_t size)
+{
+    int fd = fileno(f->stream);
+    if (size == 0 || fallocate(fd, 0, 0, (off_t)size) == 0) return true;
+    return errno != ENOSPC && errno != EFBIG && ftruncate(fd, (off_t)size) == 0;
+}
+
+bool bg_outfile_write_at(bg_outfile *f, const void *data, size_t n, size_t at)
+{
+    const uint8_t *p = data;
+    while (n) {
+        ssize_t done = pwrite(fileno(f->stream), p, n, (off_t)at);
+        if (done < 0 && errno == EINTR) continue;
+        if (done == 0) errno = ENOSPC;
+        if (done <= 0) return false;
+        p += done;
+        at += (size_t)done;
+        n -= (size_t)done;
+    }
+    return true;
+}
+
 bg_status bg_outfile_commit(bg_outfile **out, bg_error *err)
 {
     bg_outfile *f = *out;

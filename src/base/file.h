@@ -18,6 +18,10 @@ bg_status bg_file_read(char **text, size_t *size, const char *path, size_t limit
 typedef struct bg_outfile bg_outfile;
 bg_status bg_outfile_open(bg_outfile **f, const char *path, bg_error *err);
 FILE *bg_outfile_stream(bg_outfile *f);
+/* Instead of through the stream: sets the size, with room on the disk where the file system can
+ * promise it, and writes anywhere in it, from any thread. false: errno has the reason. */
+bool bg_outfile_resize(bg_outfile *f, size_t size);
+bool bg_outfile_write_at(bg_outfile *f, const void *data, size_t n, size_t at);
 bg_status bg_outfile_commit(bg_outfile **f, bg_error *err);
 void bg_outfile_discard(bg_outfile **f);             /* NULL is fine: use it in cleanup */
 /* The whole of it for small files. */

@@ -15,13 +15,17 @@ static bool have_avx512(void)
 }
 #endif
 
+#define CODER(name, present)                                                                      \
+    {#name, present, bg_search_tile_##name, bg_decode_halves_##name, bg_encode_halves_##name,      \
+     bg_encode_q8_0_##name},
 static const bg_coder coders[] = {
-    {"any", always, bg_search_tile_any, bg_decode_halves_any},
+    CODER(any, always)
 #ifdef __x86_64__
-    {"avx2", have_avx2, bg_search_tile_avx2, bg_decode_halves_avx2},
-    {"avx512", have_avx512, bg_search_tile_avx512, bg_decode_halves_avx512},
+    CODER(avx2, have_avx2)
+    CODER(avx512, have_avx512)
 #endif
 };
+#undef CODER
 
 static const bg_coder *_Atomic coder = &coders[0];
 

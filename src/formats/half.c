@@ -59,10 +59,8 @@ void bg_f16_decode(const void *blocks, float *out, size_t n)
 
 void bg_f16_encode(const float *in, const float *importance, void *blocks, size_t n)
 {
-    uint8_t *p = blocks;
     (void)importance;
-    for (size_t i = 0; i < n; i++)
-        bg_store_f16(p + 2 * i, bg_clamp(in[i], -65504.0f, 65504.0f));
+    bg_coder_now()->encode_halves(in, blocks, n);
 }
 
 void bg_bf16_decode(const void *blocks, float *out, size_t n)

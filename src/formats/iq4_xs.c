@@ -43,9 +43,9 @@ static void store(const bg_fit *fit, uint8_t *b)
         b[4 + s / 2] |= (uint8_t)((sc & 15) << s % 2 * 4);
     }
     bg_store_u16(b + 2, (uint16_t)high);
-    for (int j = 0; j < 128; j++) {
-        const uint8_t *q = fit->q + j / 16 * 32 + j % 16;
-        b[8 + j] = (uint8_t)(q[0] | q[16] << 4);
+    for (int s = 0; s < 8; s++) {
+        const uint8_t *q = fit->q + 32 * s;
+        bg_bytes_put(b + 8 + 16 * s, bg_bytes_at(q) | bg_bytes_at(q + 16) << 4);
     }
 }
 

@@ -33,9 +33,10 @@ static void store(const bg_fit *fit, uint8_t *b)
     bg_store_f16(b + 80, fit->d);
     bg_store_f16(b + 82, fit->dmin);
     for (int s = 0; s < 16; s++) b[s] = (uint8_t)(fit->sc[s] | fit->m[s] << 4);
-    for (int j = 0; j < 64; j++) {
+    for (int j = 0; j < 64; j += 16) {
         const uint8_t *q = fit->q + j / 32 * 128 + j % 32;
-        b[16 + j] = (uint8_t)(q[0] | q[32] << 2 | q[64] << 4 | q[96] << 6);
+        bg_bytes_put(b + 16 + j, bg_bytes_at(q) | bg_bytes_at(q + 32) << 2
+                                     | bg_bytes_at(q + 64) << 4 | bg_bytes_at(q + 96) << 6);
     }
 }
 

@@ -39,19 +39,21 @@ static const bg_grid grid = {
 static void store(const bg_fit *fit, uint8_t *b)
 {
     bg_store_f16(b + 108, fit->d);
-    memset(b, 0, 108);
+    memset(b + 96, 0, 12);
     for (int s = 0; s < 16; s++) {
         int sc = fit->sc[s] + 32;
         b[96 + s % 8] |= (uint8_t)((sc & 15) << s / 8 * 4);
         b[104 + s % 4] |= (uint8_t)(sc >> 4 << s / 4 * 2);
     }
-    for (int g = 0; g < 8; g++) {
-        const uint8_t *q = fit->q + 32 * g;
-        uint8_t *low = b + 32 + g / 4 * 32;
-        for (int j = 0; j < 32; j++) {
-            b[j] |= (uint8_t)(q[j] >> 2 << g);
-            low[j] |= (uint8_t)((q[j] & 3) << g % 4 * 2);
+    for (int j = 0; j < 32; j += 16) {
+        bg_bytes high = {0}, low = {0};
+        for (int g = 7; g >= 0; g--) {
+            bg_bytes q = bg_bytes_at(fit->q + 32 * g + j);
+            high = high << 1 | q >> 2;
+            low = low << 2 | (q & 3);
+            if (g % 4 == 0) bg_bytes_put(b + 32 + g / 4 * 32 + j, low);
         }
+        bg_bytes_put(b + j, high);
     }
 }
 

@@ -32,9 +32,9 @@ static const bg_grid grid = {
 static void store(const bg_fit *fit, uint8_t *b)
 {
     bg_scales6_store(b, fit);
-    for (int j = 0; j < 128; j++) {
+    for (int j = 0; j < 128; j += 16) {
         const uint8_t *q = fit->q + j / 32 * 64 + j % 32;
-        b[16 + j] = (uint8_t)(q[0] | q[32] << 4);
+        bg_bytes_put(b + 16 + j, bg_bytes_at(q) | bg_bytes_at(q + 32) << 4);
     }
 }
 

@@ -35,12 +35,14 @@ static const bg_grid grid = {
 static void store(const bg_fit *fit, uint8_t *b)
 {
     bg_scales6_store(b, fit);
-    memset(b + 16, 0, 32);
-    for (int s = 0; s < 8; s++)
-        for (int j = 0; j < 32; j++) b[16 + j] |= (uint8_t)(fit->q[32 * s + j] >> 4 << s);
-    for (int j = 0; j < 128; j++) {
+    for (int j = 0; j < 32; j += 16) {
+        bg_bytes high = {0};
+        for (int s = 7; s >= 0; s--) high = high << 1 | bg_bytes_at(fit->q + 32 * s + j) >> 4;
+        bg_bytes_put(b + 16 + j, high);
+    }
+    for (int j = 0; j < 128; j += 16) {
         const uint8_t *q = fit->q + j / 32 * 64 + j % 32;
-        b[48 + j] = (uint8_t)((q[0] & 15) | (q[32] & 15) << 4);
+        bg_bytes_put(b + 48 + j, (bg_bytes_at(q) & 15) | bg_bytes_at(q + 32) << 4);
     }
 }
 

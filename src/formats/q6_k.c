@@ -36,12 +36,15 @@ static void store(const bg_fit *fit, uint8_t *b)
 {
     bg_store_f16(b + 208, fit->d);
     for (int s = 0; s < 16; s++) b[192 + s] = (uint8_t)(int8_t)fit->sc[s];
-    for (int j = 0; j < 64; j++) {
-        const uint8_t *q = fit->q + j / 32 * 128 + j % 32;
+    for (int j = 0; j < 64; j += 16) {
+        const uint8_t *p = fit->q + j / 32 * 128 + j % 32;
         uint8_t *low = b + j / 32 * 64 + j % 32;
-        low[0] = (uint8_t)((q[0] & 15) | (q[64] & 15) << 4);
-        low[32] = (uint8_t)((q[32] & 15) | (q[96] & 15) << 4);
-        b[128 + j] = (uint8_t)(q[0] >> 4 | q[32] >> 4 << 2 | q[64] >> 4 << 4 | q[96] >> 4 << 6);
+        bg_bytes q[4];
+        for (int i = 0; i < 4; i++) q[i] = bg_bytes_at(p + 32 * i);
+        bg_bytes_put(low, (q[0] & 15) | q[2] << 4);
+        bg_bytes_put(low + 32, (q[1] & 15) | q[3] << 4);
+        bg_bytes_put(b + 128 + j, q[0] >> 4 | (q[1] >> 4) << 2 | (q[2] >> 4) << 4
+                                      | (q[3] >> 4) << 6);
     }
 }
 

@@ -3,9 +3,7 @@
  *   0  f16 d
  *   2  32 int8 q
  */
-#include "formats/block.h"
-
-#include <math.h>
+#include "formats/coder.h"
 
 void bg_q8_0_decode(const void *blocks, float *out, size_t n)
 {
@@ -16,18 +14,8 @@ void bg_q8_0_decode(const void *blocks, float *out, size_t n)
     }
 }
 
-/* The largest magnitude becomes 127: fast enough for activations, and near the best for weights. */
 void bg_q8_0_encode(const float *in, const float *importance, void *blocks, size_t n)
 {
-    uint8_t *b = blocks;
     (void)importance;
-    for (size_t i = 0; i < n; i += 32, b += 34, in += 32) {
-        float most = 0, d, inverse;
-        for (int j = 0; j < 32; j++) most = BG_MAX(most, fabsf(in[j]));
-        d = bg_round_f16(most / 127.0f);
-        inverse = bg_inverse(d);
-        bg_store_f16(b, d);
-        for (int j = 0; j < 32; j++)
-            b[2 + j] = (uint8_t)(int8_t)bg_round(bg_clamp(in[j] * inverse, -127.0f, 127.0f));
-    }
+    bg_coder_now()->encode_q8_0(in, blocks, n);
 }

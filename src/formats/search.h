@@ -36,6 +36,18 @@ typedef struct bg_fit {
     const uint8_t *q;
 } bg_fit;
 
+/* 16 quants at a time, for those who pack their bits. */
+typedef uint8_t bg_bytes __attribute__((vector_size(16)));
+
+static inline bg_bytes bg_bytes_at(const uint8_t *p)
+{
+    bg_bytes v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static inline void bg_bytes_put(uint8_t *p, bg_bytes v) { memcpy(p, &v, sizeof v); }
+
 typedef void bg_store_fn(const bg_fit *fit, uint8_t *block);
 
 /* Encodes n weights, a whole number of blocks; `store` lays out each. */

@@ -1,5 +1,5 @@
 /* search_lanes.h: the search of 16 sub-blocks side by side. Included once for each instruction set,
- * with BG_SEARCH_TILE the name of what it defines. Internal.
+ * with BG_CODER_NAME what its function is called after. Internal.
  *
  * Trying a scale s (and an offset o, what the lowest level stands for) puts every weight on its
  * nearest level l. Three sums then tell the error of these same levels at any other scale and
@@ -457,7 +457,7 @@ INLINE void run(search *a, bg_grid_kind kind)
     keep(a, &c);
 }
 
-void BG_SEARCH_TILE(const bg_grid *g, const float *in, const float *importance, bg_tile_fit *fit)
+void BG_CODER_NAME(bg_search_tile)(const bg_grid *g, const float *in, const float *importance, bg_tile_fit *fit)
 {
     search a;
     a.g = g;

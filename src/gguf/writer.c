@@ -1,6 +1,7 @@
 #include "gguf/internal.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,17 +12,22 @@ typedef struct entry {
     size_t bytes;
 } entry;
 
+typedef struct target {
+    bg_tensor t;             /* its name is a copy */
+    size_t offset;           /* in the file, once the header is written */
+    _Atomic size_t written;  /* bytes of it */
+} target;
+
 struct bg_gguf_writer {
     bg_outfile *out;         /* NULL: nothing is written */
-    bg_text *header;         /* where the header goes instead, or NULL */
     char *path;
     entry *entries;
     size_t n_entries, entries_capacity;
-    bg_tensor *tensors;      /* names are copies */
+    target *tensors;
     size_t n_tensors, tensors_capacity;
     size_t alignment;
-    bool streaming;          /* header is written, no more declarations */
-    size_t tensor, in_tensor;  /* where the data stands: tensor, bytes of it */
+    bool started;            /* the header is written: no more declarations */
+    size_t tensor;           /* the first that appended data have not filled */
 };
 
 bg_status bg_gguf_writer_open(bg_gguf_writer **out, const char *path, bg_error *err)
@@ -48,7 +54,7 @@ void bg_gguf_writer_discard(bg_gguf_writer **out)
         bg_free(w->entries[i].key);
         bg_free(w->entries[i].raw);
     }
-    for (size_t i = 0; i < w->n_tensors; i++) bg_free((void *)(uintptr_t)w->tensors[i].name);
+    for (size_t i = 0; i < w->n_tensors; i++) bg_free((void *)(uintptr_t)w->tensors[i].t.name);
     bg_free(w->entries);
     bg_free(w->tensors);
     bg_free(w->path);
@@ -112,7 +118,7 @@ bg_status bg_gguf_writer_raw(bg_gguf_writer *w, const char *key, bg_gguf_type ty
 {
     entry *old;
     uint8_t *copy;
-    if (w->streaming) return too_late(w, key, err);
+    if (w->started) return too_late(w, key, err);
     BG_TRY(take_alignment(w, key, type, raw, err));
     old = find_entry(w, key);
     if (!old) return append_entry(w, key, type, NULL, 0, raw, bytes, err);
@@ -170,7 +176,7 @@ bg_status bg_gguf_writer_string(bg_gguf_writer *w, const char *key, const char *
 bg_status bg_gguf_writer_copy_metadata(bg_gguf_writer *w, const bg_gguf *g,
                                        const char *const *except, bg_error *err)
 {
-    if (w->streaming) return too_late(w, "metadata", err);
+    if (w->started) return too_late(w, "metadata", err);
     for (size_t i = 0; i < g->n_values; i++) {
         const bg_gguf_value *v = &g->values[i];
         uint8_t array[12];
@@ -194,20 +200,21 @@ bg_status bg_gguf_writer_tensor(bg_gguf_writer *w, const bg_tensor *t, bg_error 
 {
     const bg_gguf_tensor_type *type = bg_gguf_tensor_type_get(t->type_id);
     const char *reason = "its type is unknown";
-    bg_tensor *copy;
+    target *to;
     size_t bytes;
-    if (w->streaming) return too_late(w, t->name, err);
+    if (w->started) return too_late(w, t->name, err);
     if (!type || !type->block_bytes || !bg_gguf_tensor_bytes(type, t, &bytes, &reason))
         return bg_fail(err, BG_ERR_INPUT, w->path, "tensor '%.120s' cannot be written: %s", t->name,
                        reason);
-    copy = bg_gguf_reserve(w->tensors, w->n_tensors, &w->tensors_capacity, sizeof *copy);
-    if (!copy) return bg_fail_nomem(err, "the tensor table", sizeof *copy);
-    w->tensors = copy;
-    copy += w->n_tensors;
-    *copy = *t;
-    copy->bytes = bytes;
-    copy->name = bg_strdup(t->name);
-    if (!copy->name) return bg_fail_nomem(err, "the tensor table", sizeof *copy);
+    to = bg_gguf_reserve(w->tensors, w->n_tensors, &w->tensors_capacity, sizeof *to);
+    if (!to) return bg_fail_nomem(err, "the tensor table", sizeof *to);
+    w->tensors = to;
+    to += w->n_tensors;
+    to->t = *t;
+    to->t.bytes = bytes;
+    to->t.name = bg_strdup(t->name);
+    atomic_init(&to->written, 0);
+    if (!to->t.name) return bg_fail_nomem(err, "the tensor table", sizeof *to);
     w->n_tensors++;
     return BG_OK;
 }
@@ -223,100 +230,116 @@ static size_t header_bytes(const bg_gguf_writer *w)
     for (size_t i = 0; i < w->n_entries; i++)
         n += 8 + strlen(w->entries[i].key) + 4 + w->entries[i].bytes;
     for (size_t i = 0; i < w->n_tensors; i++)
-        n += 8 + strlen(w->tensors[i].name) + 4 + 8 * (size_t)w->tensors[i].n_dims + 4 + 8;
+        n += 8 + strlen(w->tensors[i].t.name) + 4 + 8 * (size_t)w->tensors[i].t.n_dims + 4 + 8;
     return n;
 }
 
 size_t bg_gguf_writer_file_bytes(const bg_gguf_writer *w)
 {
     size_t n = padded(w, header_bytes(w));
-    for (size_t i = 0; i < w->n_tensors; i++) n += padded(w, w->tensors[i].bytes);
+    for (size_t i = 0; i < w->n_tensors; i++) n += padded(w, w->tensors[i].t.bytes);
     return n;
 }
 
-/* Every write goes through here: what the disk refuses is an error at once, not after hours. */
-static bg_status emit(bg_gguf_writer *w, const void *data, size_t bytes, bg_error *err)
-{
-    if (w->header) bg_text_append(w->header, data, bytes);
-    if (!w->out || bytes == 0) return BG_OK;
-    errno = 0;
-    if (fwrite(data, 1, bytes, bg_outfile_stream(w->out)) == bytes) return BG_OK;
-    return bg_fail(err, BG_ERR_IO, w->path, "cannot write (%s): free some space (the file takes "
-                   "%zu bytes) or choose another folder", strerror(errno ? errno : EIO),
-                   bg_gguf_writer_file_bytes(w));
-}
-
-static bg_status emit_number(bg_gguf_writer *w, uint64_t value, size_t bytes, bg_error *err)
+static void put_number(bg_text *header, uint64_t value, size_t bytes)
 {
     uint8_t raw[8];
     store(raw, value, bytes);
-    return emit(w, raw, bytes, err);
+    bg_text_append(header, (const char *)raw, bytes);
 }
 
-static bg_status emit_string(bg_gguf_writer *w, const char *s, bg_error *err)
+static void put_string(bg_text *header, const char *s)
 {
-    BG_TRY(emit_number(w, strlen(s), 8, err));
-    return emit(w, s, strlen(s), err);
+    put_number(header, strlen(s), 8);
+    bg_text_append(header, s, strlen(s));
 }
 
-static bg_status emit_padding(bg_gguf_writer *w, size_t n, bg_error *err)
-{
-    static const uint8_t zeros[64];
-    for (size_t left = padded(w, n) - n; left;) {
-        size_t some = BG_MIN(left, sizeof zeros);
-        BG_TRY(emit(w, zeros, some, err));
-        left -= some;
-    }
-    return BG_OK;
-}
-
-static bg_status emit_header(bg_gguf_writer *w, bg_error *err)
+static bg_status make_header(const bg_gguf_writer *w, bg_text *header, bg_error *err)
 {
     size_t offset = 0;
-    w->streaming = true;
-    BG_TRY(emit(w, BG_GGUF_MAGIC, 4, err));
-    BG_TRY(emit_number(w, 3, 4, err));
-    BG_TRY(emit_number(w, w->n_tensors, 8, err));
-    BG_TRY(emit_number(w, w->n_entries, 8, err));
+    bg_text_append(header, BG_GGUF_MAGIC, 4);
+    put_number(header, 3, 4);
+    put_number(header, w->n_tensors, 8);
+    put_number(header, w->n_entries, 8);
     for (size_t i = 0; i < w->n_entries; i++) {
-        BG_TRY(emit_string(w, w->entries[i].key, err));
-        BG_TRY(emit_number(w, w->entries[i].type, 4, err));
-        BG_TRY(emit(w, w->entries[i].raw, w->entries[i].bytes, err));
+        put_string(header, w->entries[i].key);
+        put_number(header, w->entries[i].type, 4);
+        bg_text_append(header, (const char *)w->entries[i].raw, w->entries[i].bytes);
     }
     for (size_t i = 0; i < w->n_tensors; i++) {
-        const bg_tensor *t = &w->tensors[i];
-        BG_TRY(emit_string(w, t->name, err));
-        BG_TRY(emit_number(w, t->n_dims, 4, err));
-        for (uint32_t d = 0; d < t->n_dims; d++) BG_TRY(emit_number(w, t->ne[d], 8, err));
-        BG_TRY(emit_number(w, t->type_id, 4, err));
-        BG_TRY(emit_number(w, offset, 8, err));
+        const bg_tensor *t = &w->tensors[i].t;
+        put_string(header, t->name);
+        put_number(header, t->n_dims, 4);
+        for (uint32_t d = 0; d < t->n_dims; d++) put_number(header, t->ne[d], 8);
+        put_number(header, t->type_id, 4);
+        put_number(header, offset, 8);
         offset += padded(w, t->bytes);
     }
-    return emit_padding(w, header_bytes(w), err);
+    while (!header->failed && header->length < padded(w, header_bytes(w)))
+        put_number(header, 0, 1);
+    return header->failed ? bg_fail_nomem(err, w->path, header_bytes(w)) : BG_OK;
+}
+
+/* What the disk refuses is an error at once, not after hours. */
+static bg_status fail_to_write(const bg_gguf_writer *w, bg_error *err)
+{
+    return bg_fail(err, BG_ERR_IO, w->path, "cannot write (%s): free some space (the file takes "
+                   "%zu bytes) or choose another folder", strerror(errno),
+                   bg_gguf_writer_file_bytes(w));
+}
+
+bg_status bg_gguf_writer_start(bg_gguf_writer *w, bg_error *err)
+{
+    bg_text header = {0};
+    bg_status s;
+    size_t offset;
+    if (w->started) return BG_OK;
+    s = make_header(w, &header, err);
+    offset = header.length;
+    for (size_t i = 0; i < w->n_tensors; i++) {
+        w->tensors[i].offset = offset;
+        offset += padded(w, w->tensors[i].t.bytes);
+    }
+    if (s == BG_OK && w->out
+        && (!bg_outfile_resize(w->out, offset)
+            || !bg_outfile_write_at(w->out, header.data, header.length, 0)))
+        s = fail_to_write(w, err);
+    bg_text_fini(&header);
+    w->started = s == BG_OK;
+    return s;
+}
+
+bg_status bg_gguf_writer_place(bg_gguf_writer *w, size_t tensor, size_t at, const void *data,
+                               size_t bytes, bg_error *err)
+{
+    target *to = &w->tensors[tensor];
+    if (w->out && !bg_outfile_write_at(w->out, data, bytes, to->offset + at))
+        return fail_to_write(w, err);
+    atomic_fetch_add(&to->written, bytes);
+    return BG_OK;
 }
 
 bg_status bg_gguf_writer_data(bg_gguf_writer *w, const void *data, size_t bytes, bg_error *err)
 {
-    const bg_tensor *t;
-    if (!w->streaming) BG_TRY(emit_header(w, err));
-    if (w->tensor >= w->n_tensors || bytes > w->tensors[w->tensor].bytes - w->in_tensor)
+    const target *to;
+    BG_TRY(bg_gguf_writer_start(w, err));
+    while (w->tensor < w->n_tensors
+           && w->tensors[w->tensor].written == w->tensors[w->tensor].t.bytes)
+        w->tensor++;
+    to = w->tensors + w->tensor;
+    if (w->tensor == w->n_tensors || bytes > to->t.bytes - to->written)
         return bg_fail(err, BG_ERR_INPUT, w->path, "more data than the declared tensors take");
-    t = &w->tensors[w->tensor];
-    BG_TRY(emit(w, data, bytes, err));
-    w->in_tensor += bytes;
-    if (w->in_tensor < t->bytes) return BG_OK;
-    w->tensor++;
-    w->in_tensor = 0;
-    return emit_padding(w, t->bytes, err);
+    return bg_gguf_writer_place(w, w->tensor, to->written, data, bytes, err);
 }
 
 bg_status bg_gguf_writer_finish(bg_gguf_writer **out, bg_error *err)
 {
     bg_gguf_writer *w = *out;
-    bg_status s = w->streaming ? BG_OK : emit_header(w, err);
-    if (s == BG_OK && w->tensor < w->n_tensors)
-        s = bg_fail(err, BG_ERR_INPUT, w->path, "tensor '%.120s' got no data, or too little",
-                    w->tensors[w->tensor].name);
+    bg_status s = bg_gguf_writer_start(w, err);
+    for (size_t i = 0; s == BG_OK && i < w->n_tensors; i++)
+        if (w->tensors[i].written != w->tensors[i].t.bytes)
+            s = bg_fail(err, BG_ERR_INPUT, w->path, "tensor '%.120s' got no data, or too little",
+                        w->tensors[i].t.name);
     if (s == BG_OK && w->out) s = bg_outfile_commit(&w->out, err);
     bg_gguf_writer_discard(out);
     return s;
@@ -326,12 +349,9 @@ bg_status bg_gguf_writer_describe(bg_gguf_writer **out, const char *name, bg_ggu
                                   bg_error *err)
 {
     bg_text header = {0};
-    bg_status s;
+    bg_status s = make_header(*out, &header, err);
     *g = NULL;
-    (*out)->header = &header;
-    s = emit_header(*out, err);
     bg_gguf_writer_discard(out);
-    if (s == BG_OK && header.failed) s = bg_fail_nomem(err, name, header.length);
     if (s == BG_OK) s = bg_gguf_open_header(g, &header, name, err);
     bg_text_fini(&header);
     return s;

@@ -1,13 +1,18 @@
-/* From a GGUF file, or from none, to a GGUF file, a piece of a tensor at a time. */
+/* From a GGUF file, or from none, to a GGUF file, a piece of a tensor at a time. Each member of the
+ * team makes pieces of its own from reading to writing, so that all of these overlap. */
 #include "base/file.h"
 #include "base/team.h"
 #include "bitgauge/shape.h"
 #include "model/model.h"
 
+#include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum { PIECE_BYTES = 16 << 20 }; /* of output in memory at once, but at least one row */
+enum {
+    PIECE_BYTES = 1 << 20,      /* of output in a member's memory, but at least one row */
+    FORMAT_IDS = 64,            /* all are below */
+};
 
 /* Keys that speak of the source file alone. */
 static const char *const dropped_keys[] = {"split.no", "split.count", "split.tensors.count", NULL};
@@ -80,7 +85,7 @@ static bg_status declare(bg_gguf_writer *w, const bg_gguf *g, const bg_scheme *s
                          const bg_importance *importance, bg_quantize_plan *plan, bg_error *err)
 {
     bg_scheme_model facts = bg_scheme_facts(g);
-    uint64_t bytes[64] = {0};
+    uint64_t bytes[FORMAT_IDS] = {0};
     memset(plan, 0, sizeof *plan);
     BG_TRY(bg_gguf_writer_copy_metadata(w, g, dropped_keys, err));
     BG_TRY(bg_gguf_writer_u32(w, "general.file_type", bg_scheme_file_type(scheme), err));
@@ -122,6 +127,9 @@ bg_status bg_quantize_plan_file(bg_quantize_plan *plan, const bg_gguf *g, const 
 
 /* ---- the data --------------------------------------------------------------------------- */
 
+/* Bytes of the target of a tensor. */
+typedef struct piece { size_t tensor, at, bytes; } piece;
+
 typedef struct job {
     const bg_gguf *g;
     const bg_scheme *scheme;
@@ -130,110 +138,163 @@ typedef struct job {
     bool (*progress)(void *user, double fraction);
     void *user;
     bg_gguf_writer *writer;
-    uint8_t *buffer;
-    size_t buffer_bytes;
-    uint64_t done, all;      /* weights */
-    bg_random_blocks *random;     /* of the format that came last, where there is no data */
-    bg_format random_format;
+    bg_tensor *targets;
+    bg_random_blocks *random[FORMAT_IDS]; /* of each format, where there are no data */
+    pthread_mutex_t lock;       /* of all below */
+    piece next;                 /* its bytes are not chosen yet */
+    uint64_t done, all;         /* bytes of tensors */
+    bool failed;
+    piece where;                /* the first that failed, and why */
+    bg_error why;
 } job;
 
-static bg_status step(job *j, uint64_t weights, bg_error *err)
-{
-    j->done += weights;
-    if (!j->progress || j->progress(j->user, (double)j->done / (double)j->all)) return BG_OK;
-    return bg_fail(err, BG_ERR_INTERRUPTED, bg_gguf_path(j->g), "stopped: nothing was written");
-}
+typedef struct buffer { uint8_t *data; size_t bytes; } buffer;
 
-static bg_status reserve(job *j, size_t bytes, bg_error *err)
+static bg_status reserve(buffer *b, size_t bytes, bg_error *err)
 {
-    if (bytes <= j->buffer_bytes) return BG_OK;
-    bg_free(j->buffer);
-    j->buffer_bytes = 0;
-    j->buffer = bg_alloc(bytes, 1);
-    if (!j->buffer) return bg_fail_nomem(err, "a piece of a tensor", bytes);
-    j->buffer_bytes = bytes;
+    if (bytes <= b->bytes) return BG_OK;
+    bg_free(b->data);
+    b->bytes = 0;
+    b->data = bg_alloc(bytes, 1);
+    if (!b->data) return bg_fail_nomem(err, "a piece of a tensor", bytes);
+    b->bytes = bytes;
     return BG_OK;
 }
 
-/* One matrix of a tensor: `rows` rows from `src`. */
-static bg_status write_matrix(job *j, const bg_tensor *from, const bg_tensor *to,
-                              const uint8_t *src, const float *importance, bg_error *err)
+static bool is_copy(const bg_tensor *from, const bg_tensor *to)
 {
-    const bg_format_info *a = bg_format_get((int)from->format), *b = bg_format_get((int)to->format);
-    size_t n = from->ne[0], rows = from->ne[1], src_row = bg_format_row_bytes(a, n),
-           dst_row = bg_format_row_bytes(b, n), most = BG_MAX(PIECE_BYTES / dst_row, (size_t)1);
-    BG_TRY(reserve(j, BG_MIN(most, rows) * dst_row, err));
-    for (size_t row = 0; row < rows; row += most) {
-        size_t some = BG_MIN(most, rows - row);
-        bg_status s = bg_quantize_rows(a, src + row * src_row, b, j->buffer, importance, some, n,
-                                       j->team, err);
-        if (s != BG_OK) {
-            if (err) snprintf(err->where, sizeof err->where, "%.120s: tensor '%.80s' after row %zu",
-                              bg_gguf_path(j->g), from->name, row);
-            return s;
+    return from->data && from->type_id == to->type_id;
+}
+
+static size_t matrix_bytes(const bg_tensor *t) { return t->bytes / (t->ne[2] * t->ne[3]); }
+
+/* A piece is so many times this. */
+static size_t unit_bytes(const bg_tensor *from, const bg_tensor *to)
+{
+    if (is_copy(from, to)) return 1;
+    if (from->data) return matrix_bytes(to) / to->ne[1];
+    return to->n_dims == 1 ? to->bytes : bg_format_get((int)to->format)->block_bytes;
+}
+
+/* The next piece, which stays within a matrix; false when there are none, or one has failed. */
+static bool take_piece(job *j, piece *p)
+{
+    bool taken = false;
+    pthread_mutex_lock(&j->lock);
+    while (j->next.tensor < bg_gguf_tensor_count(j->g) && !j->failed && !taken) {
+        const bg_tensor *to = &j->targets[j->next.tensor];
+        size_t unit, matrix;
+        if (j->next.at == to->bytes) {
+            j->next = (piece){j->next.tensor + 1, 0, 0};
+            continue;
         }
-        bg_gguf_release(j->g, src + row * src_row, some * src_row);
-        BG_TRY(bg_gguf_writer_data(j->writer, j->buffer, some * dst_row, err));
-        BG_TRY(step(j, some * n, err));
+        unit = unit_bytes(bg_gguf_tensor_at(j->g, j->next.tensor), to);
+        matrix = matrix_bytes(to);
+        *p = j->next;
+        p->bytes = BG_MIN(BG_MAX(PIECE_BYTES / unit, (size_t)1) * unit, matrix - j->next.at % matrix);
+        j->next.at += p->bytes;
+        taken = true;
     }
-    return BG_OK;
+    pthread_mutex_unlock(&j->lock);
+    return taken;
 }
 
-static bg_status write_random(job *j, const bg_tensor *to, size_t index, bg_error *err)
+/* Pieces are taken in order: of all that fail, the first is always among them. */
+static void end_piece(job *j, const piece *p, bg_status s, const bg_error *why)
 {
-    const bg_format_info *f = bg_format_get((int)to->format);
-    size_t most = PIECE_BYTES / f->block_bytes * f->block_bytes;
-    if (to->format != j->random_format) bg_random_blocks_free(&j->random);
-    if (!j->random) BG_TRY(bg_random_blocks_new(&j->random, f, false, err));
-    j->random_format = to->format;
-    BG_TRY(reserve(j, BG_MIN(most, to->bytes), err));
-    for (size_t at = 0; at < to->bytes; at += most) {
-        size_t some = BG_MIN(most, to->bytes - at);
-        bg_random_blocks_fill(j->random, j->buffer, some, (uint64_t)index << 40 ^ at, j->team);
-        BG_TRY(bg_gguf_writer_data(j->writer, j->buffer, some, err));
-        BG_TRY(step(j, some / f->block_bytes * f->block_weights, err));
+    pthread_mutex_lock(&j->lock);
+    if (s == BG_OK && !j->failed) {
+        j->done += p->bytes;
+        if (!j->progress || j->progress(j->user, (double)j->done / (double)j->all)) goto unlock;
+        s = bg_fail(&j->why, BG_ERR_INTERRUPTED, bg_gguf_path(j->g), "stopped: nothing was written");
+        why = &j->why;
     }
-    return BG_OK;
+    if (s != BG_OK && (!j->failed || p->tensor < j->where.tensor
+                       || (p->tensor == j->where.tensor && p->at < j->where.at))) {
+        j->failed = true;
+        j->where = *p;
+        j->why = *why;
+    }
+unlock:
+    pthread_mutex_unlock(&j->lock);
+}
+
+/* Rows of one matrix. */
+static bg_status quantize_piece(const job *j, const piece *p, buffer *b, bg_error *err)
+{
+    const bg_tensor *from = bg_gguf_tensor_at(j->g, p->tensor), *to = &j->targets[p->tensor];
+    uint64_t experts = from->ne[2], matrix = p->at / matrix_bytes(to);
+    size_t src_row = matrix_bytes(from) / from->ne[1], dst_row = matrix_bytes(to) / to->ne[1];
+    size_t row = p->at % matrix_bytes(to) / dst_row, rows = p->bytes / dst_row;
+    const uint8_t *src = (const uint8_t *)from->data + p->at / dst_row * src_row;
+    const float *importance = NULL;
+    bg_status s;
+    if (j->importance)
+        importance = bg_importance_find(j->importance, from->name, from->ne[0] * experts);
+    if (importance) importance += matrix % experts * from->ne[0];
+    BG_TRY(reserve(b, p->bytes, err));
+    s = bg_quantize_rows(bg_format_get((int)from->format), src, bg_format_get((int)to->format),
+                         b->data, importance, rows, from->ne[0], NULL, err);
+    if (s != BG_OK)
+        snprintf(err->where, sizeof err->where, "%.120s: tensor '%.80s' after row %zu",
+                 bg_gguf_path(j->g), from->name, row);
+    bg_gguf_release(j->g, src, rows * src_row);
+    return s;
 }
 
 /* Norms of one, biases of nothing. */
-static bg_status write_vector(job *j, const bg_tensor *to, bg_error *err)
+static void fill_vector(const bg_tensor *to, uint8_t *data)
 {
-    float *values, value = strstr(to->name, ".bias") ? 0 : 1;
-    BG_TRY(reserve(j, to->bytes, err));
-    values = (float *)(void *)j->buffer;
-    for (size_t i = 0; i < to->ne[0]; i++) values[i] = value;
-    BG_TRY(bg_gguf_writer_data(j->writer, j->buffer, to->bytes, err));
-    return step(j, to->ne[0], err);
+    float value = strstr(to->name, ".bias") ? 0 : 1;
+    for (size_t i = 0; i < to->ne[0]; i++) memcpy(data + 4 * i, &value, sizeof value);
 }
 
-static bg_status write_tensor(job *j, const bg_tensor *from, const bg_tensor *to, bg_error *err)
+static bg_status write_piece(job *j, const piece *p, buffer *b, bg_error *err)
 {
-    uint64_t experts = from->ne[2], matrices = experts * from->ne[3];
-    const float *importance = NULL;
-    if (from->type_id == to->type_id) {
-        BG_TRY(bg_gguf_writer_data(j->writer, from->data, from->bytes, err));
-        bg_gguf_release(j->g, from->data, from->bytes);
-        return step(j, weights_of(from), err);
+    const bg_tensor *from = bg_gguf_tensor_at(j->g, p->tensor), *to = &j->targets[p->tensor];
+    if (is_copy(from, to)) {
+        const uint8_t *src = (const uint8_t *)from->data + p->at;
+        BG_TRY(bg_gguf_writer_place(j->writer, p->tensor, p->at, src, p->bytes, err));
+        bg_gguf_release(j->g, src, p->bytes);
+        return BG_OK;
     }
-    if (j->importance)
-        importance = bg_importance_find(j->importance, from->name, from->ne[0] * experts);
-    for (uint64_t m = 0; m < matrices; m++)
-        BG_TRY(write_matrix(j, from, to, (const uint8_t *)from->data + m * (from->bytes / matrices),
-                            importance ? importance + m % experts * from->ne[0] : NULL, err));
-    return BG_OK;
+    BG_TRY(reserve(b, p->bytes, err));
+    if (from->data) BG_TRY(quantize_piece(j, p, b, err));
+    else if (to->n_dims == 1) fill_vector(to, b->data);
+    else bg_random_blocks_fill(j->random[to->format], b->data, p->bytes,
+                               (uint64_t)p->tensor << 40 ^ p->at, NULL);
+    return bg_gguf_writer_place(j->writer, p->tensor, p->at, b->data, p->bytes, err);
 }
 
-static bg_status write_tensors(job *j, bg_error *err)
+static void write_some(void *user, int member, int size)
+{
+    job *j = user;
+    buffer b = {0};
+    piece p;
+    (void)member;
+    (void)size;
+    while (take_piece(j, &p)) {
+        bg_error why;
+        bg_status s = write_piece(j, &p, &b, &why);
+        end_piece(j, &p, s, &why);
+    }
+    bg_free(b.data);
+}
+
+/* The targets of all tensors, and random blocks for those without data. */
+static bg_status prepare(job *j, bg_error *err)
 {
     bg_scheme_model facts = bg_scheme_facts(j->g);
-    for (size_t i = 0; i < bg_gguf_tensor_count(j->g); i++) {
+    size_t n = bg_gguf_tensor_count(j->g);
+    j->targets = bg_alloc(n, sizeof *j->targets);
+    if (!j->targets) return bg_fail_nomem(err, "a list of tensors", n * sizeof *j->targets);
+    for (size_t i = 0; i < n; i++) {
         const bg_tensor *from = bg_gguf_tensor_at(j->g, i);
-        bg_tensor to;
-        BG_TRY(target_of(j->g, j->scheme, &facts, from, &to, NULL, err));
-        if (from->data) BG_TRY(write_tensor(j, from, &to, err));
-        else if (to.n_dims == 1) BG_TRY(write_vector(j, &to, err));
-        else BG_TRY(write_random(j, &to, i, err));
+        bg_tensor *to = &j->targets[i];
+        BG_TRY(target_of(j->g, j->scheme, &facts, from, to, NULL, err));
+        if (from->data || to->n_dims == 1 || j->random[to->format]) continue;
+        BG_TRY(bg_random_blocks_new(&j->random[to->format], bg_format_get((int)to->format), false,
+                                    err));
     }
     return BG_OK;
 }
@@ -254,12 +315,22 @@ static bg_status write_file(job *j, const char *out, bg_error *err)
     if (s == BG_OK && plan.n_requantized)
         bg_log(BG_LOG_WARN, "%s: %u tensors are quantized already: quality will be lower than from "
                "an F16 file", bg_gguf_path(j->g), plan.n_requantized);
-    j->all = plan.n_params;
-    if (s == BG_OK) s = write_tensors(j, err);
+    if (s == BG_OK) s = prepare(j, err);
+    if (s == BG_OK) s = bg_gguf_writer_start(j->writer, err);
+    if (s == BG_OK) {
+        j->all = plan.weight_bytes;
+        pthread_mutex_init(&j->lock, NULL);
+        bg_team_run(j->team, write_some, j);
+        pthread_mutex_destroy(&j->lock);
+        if (j->failed) {
+            s = j->why.status;
+            if (err) *err = j->why;
+        }
+    }
     if (s == BG_OK) s = bg_gguf_writer_finish(&j->writer, err);
     bg_gguf_writer_discard(&j->writer);
-    bg_random_blocks_free(&j->random);
-    bg_free(j->buffer);
+    for (size_t i = 0; i < BG_COUNT(j->random); i++) bg_random_blocks_free(&j->random[i]);
+    bg_free(j->targets);
     return s;
 }
 
