@@ -1,8 +1,13 @@
-/* bitgauge/stats.h: summaries of repeated measurements. */
+/* bitgauge/stats.h: summaries of repeated measurements, and comparisons of two.
+ *
+ * Samples are in the order they were taken, because on a shared machine one resembles the next, and
+ * n of them say less than n independent ones would. */
 #ifndef BITGAUGE_STATS_H
 #define BITGAUGE_STATS_H
 
 #include "bitgauge/base.h"
+
+#include <stdbool.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -26,6 +31,46 @@ void bg_summarise(const double *values, size_t n, uint64_t seed, uint32_t resamp
 double bg_quantile(const double *values, size_t n, double q);
 /* Half the interval over the median; infinity when unknown. For "repeat until narrow". */
 double bg_summary_precision(const bg_summary *s);
+
+/* Tukey's fences: quartiles, and 1.5 times the distance between them beyond. NaN for n 0. Outliers
+ * are labelled with them, never dropped. */
+typedef struct bg_fences { double low, high; } bg_fences;
+bg_fences bg_stats_fences(const double *values, size_t n);
+
+/* Integrated autocorrelation time of the ranks, 1 to n / 2: as many samples in a row say what one
+ * independent sample would. Pairs of autocorrelations are summed while they are positive, and not
+ * let rise (Geyer, 1992, "Practical Markov Chain Monte Carlo", initial monotone sequence); the bias
+ * from the unknown mean is taken out to first order. 1 when n < 4 or all values are equal. */
+double bg_stats_correlation_time(const double *values, size_t n);
+
+/* Quantile t of Student's law with P(|T| < t) = level; df is rounded down, 1 to 1000. */
+double bg_stats_t(double level, double df);
+
+/* median(b) / median(a). The interval of level `level` is a percentile bootstrap of the logarithm,
+ * the deviations of each side stretched by the square root of its autocorrelation time, and all of
+ * them from the normal law to Student's with the effective numbers of samples. Values are positive.
+ * NaN: the interval when a side has under 3 values, all when one has none. */
+typedef struct bg_ratio {
+    double ratio, low, high;
+    double effective_a, effective_b;   /* n over the autocorrelation time */
+    double tau;                        /* of both, weighted as in the variance of a difference */
+} bg_ratio;
+/* resamples 0: 2000. Same seed, same output. false: no memory. */
+bool bg_stats_ratio(const double *a, size_t na, const double *b, size_t nb, double level,
+                    uint64_t seed, uint32_t resamples, bg_ratio *out);
+
+/* Wilcoxon's rank sum test as Mann and Whitney (1947) count it, two-sided. u: pairs in which a is
+ * larger, ties half. Exact over all arrangements, ties included, for up to 40 values together;
+ * above, the normal law with the variance of ties and continuity correction. p is NaN when a side
+ * is empty or memory is out. */
+typedef struct bg_rank_test { double u, p; bool exact; } bg_rank_test;
+void bg_stats_rank(const double *a, size_t na, const double *b, size_t nb, bg_rank_test *out);
+/* The two-sided p when the variance under the null hypothesis is tau times what p was made with. */
+double bg_stats_deflate(double p, double tau);
+
+/* p-values adjusted for the false discovery rate (Benjamini and Hochberg, 1995): q[i] < alpha is
+ * what their procedure rejects at alpha. NaN are not counted and stay NaN. false: no memory. */
+bool bg_stats_adjust(const double *p, size_t n, double *q);
 
 #ifdef __cplusplus
 }

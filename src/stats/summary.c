@@ -1,6 +1,4 @@
-#include "bitgauge/stats.h"
-
-#include "base/base.h"
+#include "stats/stats.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -11,18 +9,43 @@ enum { DEFAULT_RESAMPLES = 2000 };
 /* Makes the median absolute deviation an estimate of sigma for normal values: 1 / Phi^-1(3/4). */
 static const double MAD_NORMAL = 1.482602218505602;
 
-static int compare(const void *a, const void *b)
+int bg_stats_order(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
 
-static double sorted_quantile(const double *sorted, size_t n, double q)
+double bg_stats_sorted_quantile(const double *sorted, size_t n, double q)
 {
     double h = (double)(n - 1) * q, floor_h = floor(h);
     size_t i = (size_t)floor_h;
     if (i + 1 >= n) return sorted[n - 1];
     return sorted[i] + (h - floor_h) * (sorted[i + 1] - sorted[i]);
+}
+
+double *bg_stats_sorted(const double *values, size_t n)
+{
+    double *sorted = n ? bg_alloc(n, sizeof *sorted) : NULL;
+    if (!sorted) return NULL;
+    memcpy(sorted, values, n * sizeof *sorted);
+    qsort(sorted, n, sizeof *sorted, bg_stats_order);
+    return sorted;
+}
+
+static bg_fences sorted_fences(const double *sorted, size_t n)
+{
+    double q1 = bg_stats_sorted_quantile(sorted, n, 0.25);
+    double q3 = bg_stats_sorted_quantile(sorted, n, 0.75), far = 1.5 * (q3 - q1);
+    return (bg_fences){q1 - far, q3 + far};
+}
+
+bg_fences bg_stats_fences(const double *values, size_t n)
+{
+    double *sorted = bg_stats_sorted(values, n);
+    bg_fences fences = {NAN, NAN};
+    if (sorted) fences = sorted_fences(sorted, n);
+    bg_free(sorted);
+    return fences;
 }
 
 /* The middle of a resample given as how often each sorted value was drawn. */
@@ -36,26 +59,33 @@ static double resample_median(const double *sorted, const uint32_t *drawn, size_
     return low + (sorted[i] - low) / 2;
 }
 
+bool bg_stats_resample(const double *sorted, size_t n, bg_rng *rng, uint32_t resamples,
+                       double *medians)
+{
+    uint32_t *drawn = bg_alloc(n, sizeof *drawn);
+    if (!drawn) return false;
+    for (uint32_t r = 0; r < resamples; r++) {
+        memset(drawn, 0, n * sizeof *drawn);
+        for (size_t i = 0; i < n; i++) drawn[bg_rng_below(rng, n)]++;
+        medians[r] = resample_median(sorted, drawn, n);
+    }
+    bg_free(drawn);
+    return true;
+}
+
 /* Percentile bootstrap: the 2.5 % and 97.5 % quantiles of the medians of resamples. */
 static void bootstrap(const double *sorted, size_t n, uint64_t seed, uint32_t resamples,
                       bg_summary *out)
 {
     double *medians = bg_alloc(resamples, sizeof *medians);
-    uint32_t *drawn = bg_alloc(n, sizeof *drawn);
     bg_rng rng;
-    if (medians && drawn) {
-        bg_rng_seed(&rng, seed);
-        for (uint32_t r = 0; r < resamples; r++) {
-            memset(drawn, 0, n * sizeof *drawn);
-            for (size_t i = 0; i < n; i++) drawn[bg_rng_below(&rng, n)]++;
-            medians[r] = resample_median(sorted, drawn, n);
-        }
-        qsort(medians, resamples, sizeof *medians, compare);
-        out->ci_low = sorted_quantile(medians, resamples, 0.025);
-        out->ci_high = sorted_quantile(medians, resamples, 0.975);
+    bg_rng_seed(&rng, seed);
+    if (medians && bg_stats_resample(sorted, n, &rng, resamples, medians)) {
+        qsort(medians, resamples, sizeof *medians, bg_stats_order);
+        out->ci_low = bg_stats_sorted_quantile(medians, resamples, 0.025);
+        out->ci_high = bg_stats_sorted_quantile(medians, resamples, 0.975);
     }
     bg_free(medians);
-    bg_free(drawn);
 }
 
 static void moments(const double *values, size_t n, bg_summary *out)
@@ -73,38 +103,30 @@ static void moments(const double *values, size_t n, bg_summary *out)
 void bg_summarise(const double *values, size_t n, uint64_t seed, uint32_t resamples,
                   bg_summary *out)
 {
-    double *sorted = bg_alloc(n, sizeof *sorted), q1, q3, fence;
+    double *sorted = bg_stats_sorted(values, n);
+    bg_fences fences;
     *out = (bg_summary){.n = n, .median = NAN, .mean = NAN, .sd = NAN, .min = NAN, .max = NAN,
                         .mad = NAN, .ci_low = NAN, .ci_high = NAN};
-    if (!sorted || n == 0) {
-        bg_free(sorted);
-        return;
-    }
-    memcpy(sorted, values, n * sizeof *sorted);
-    qsort(sorted, n, sizeof *sorted, compare);
+    if (!sorted) return;
     moments(sorted, n, out);
     out->min = sorted[0];
     out->max = sorted[n - 1];
-    out->median = sorted_quantile(sorted, n, 0.5);
-    q1 = sorted_quantile(sorted, n, 0.25);
-    q3 = sorted_quantile(sorted, n, 0.75);
-    fence = 1.5 * (q3 - q1);
+    out->median = bg_stats_sorted_quantile(sorted, n, 0.5);
+    fences = sorted_fences(sorted, n);
     for (size_t i = 0; i < n; i++)
-        out->outliers += sorted[i] < q1 - fence || sorted[i] > q3 + fence;
+        out->outliers += sorted[i] < fences.low || sorted[i] > fences.high;
     if (n >= 3) bootstrap(sorted, n, seed, resamples ? resamples : DEFAULT_RESAMPLES, out);
     for (size_t i = 0; i < n; i++) sorted[i] = fabs(sorted[i] - out->median);
-    qsort(sorted, n, sizeof *sorted, compare);
-    out->mad = MAD_NORMAL * sorted_quantile(sorted, n, 0.5);
+    qsort(sorted, n, sizeof *sorted, bg_stats_order);
+    out->mad = MAD_NORMAL * bg_stats_sorted_quantile(sorted, n, 0.5);
     bg_free(sorted);
 }
 
 double bg_quantile(const double *values, size_t n, double q)
 {
-    double *sorted = n ? bg_alloc(n, sizeof *sorted) : NULL, result;
+    double *sorted = bg_stats_sorted(values, n), result;
     if (!sorted) return NAN;
-    memcpy(sorted, values, n * sizeof *sorted);
-    qsort(sorted, n, sizeof *sorted, compare);
-    result = sorted_quantile(sorted, n, q);
+    result = bg_stats_sorted_quantile(sorted, n, q);
     bg_free(sorted);
     return result;
 }
