@@ -26,7 +26,10 @@ typedef struct bg_bench_result {
     double avg_ts, stddev_ts;  /* tokens/s */
     const char *tier;          /* of the kernel that holds most weights */
     char roof[48];             /* "read L3"; empty when the roofs are not measured */
-    double roof_tps;           /* tokens/s at the roof; NaN then */
+    double roof_tps;           /* tokens/s at the roof as it was during the test; NaN then */
+    double roof_share;         /* of it that was reached: the mean over the repetitions */
+    double roof_condition;     /* the roof over that of the start; NaN when it was not followed */
+    size_t gauge_bytes;        /* memory that following it took, and that is free again */
     size_t batch;              /* tokens a batch of the prompt */
     uint32_t layers_timed;     /* fewer than the model has: the times are predicted from these */
 } bg_bench_result;
@@ -35,9 +38,12 @@ typedef struct bg_bench_result {
  * is free, and more than the last cache holds, so that they are read from where all would be. */
 bg_shape_sample bg_bench_sample(const bg_machine *machine, uint32_t layers, double share);
 
-/* samples_ns gets `reps` times. machine gives the roof where it was measured; may be NULL. */
+/* samples_ns gets `reps` times, samples_roof the tokens/s at the roof during each (NaN: unknown).
+ * The roof is known where the machine's roofs were measured for as many threads; what bounds the
+ * test is read again just before and after each repetition. */
 bg_status bg_bench_run(const bg_model *m, const bg_machine *machine, const bg_bench_test *test,
-                       double *samples_ns, bg_bench_result *result, bg_error *err);
+                       double *samples_ns, double *samples_roof, bg_bench_result *result,
+                       bg_error *err);
 
 #ifdef __cplusplus
 }

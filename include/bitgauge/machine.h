@@ -45,6 +45,20 @@ typedef enum bg_roof_kind {
 double bg_machine_roof(const bg_machine *m, bg_roof_kind kind, const char *level, const char *isa,
                        int threads);
 
+/* Follows one roof while a test runs: what the other guests of a host leave of it changes by the
+ * second. The team is that of the test, so that the same threads on the same cores read; the gauge
+ * holds a buffer for reading levels, beyond the caches for memory. Kind, level and isa are those of
+ * bg_machine_roof, which was measured for as many threads (BG_ERR_UNSUPPORTED: it was not).
+ * BG_ERR_NOMEM when the buffer would take over a quarter of what is free. Both must outlive it. */
+typedef struct bg_gauge bg_gauge;
+bg_status bg_gauge_open(bg_gauge **g, const bg_machine *m, struct bg_team *team, bg_roof_kind kind,
+                        const char *level, const char *isa, bg_error *err);
+void bg_gauge_close(bg_gauge **g);
+/* One reading of about `seconds` (from 0.001 on makes sense) over the roof as it was measured. The
+ * roof is the best of many readings, so this is mostly below 1. */
+double bg_gauge_read(bg_gauge *g, double seconds);
+size_t bg_gauge_bytes(const bg_gauge *g);           /* of its buffers, all resident; NULL: 0 */
+
 /* Bytes of a cache level (1, 2, 3) that one core can use; 0 when there is none. */
 size_t bg_machine_cache_bytes(const bg_machine *m, int level);
 /* Memory a new process may still take: the lesser of free memory and the cgroup's room. */

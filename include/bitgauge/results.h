@@ -59,6 +59,7 @@ typedef struct bg_sample {
     double seconds, tokens;
     double ttft_ms;            /* NaN when the test has none */
     double steal_ratio;
+    double roof_tps;           /* tokens/s at the roof that bounds it, as it was then; NaN unknown */
     char tainted[64];          /* "" or the causes, comma separated */
     double counters[BG_COUNTER_COUNT];
     const float *itl_ms;       /* latency of each generated token, or NULL */

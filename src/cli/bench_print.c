@@ -79,14 +79,16 @@ static bool add_fields(json_t *o, const bg_bench_line *l)
 
 static bool add_samples(json_t *o, const bg_bench_line *l)
 {
-    json_t *ns = json_array(), *ts = json_array();
+    json_t *ns = json_array(), *ts = json_array(), *roof = json_array();
     double tokens = l->test->n_prompt + l->test->n_gen;
     for (uint32_t i = 0; i < l->test->reps; i++) {
         json_array_append_new(ns, count_or_null(l->samples_ns[i]));
         json_array_append_new(ts, real_or_null(tokens / (l->samples_ns[i] * 1e-9)));
+        json_array_append_new(roof, real_or_null(l->samples_roof[i]));
     }
     return json_object_set_new(o, "samples_ns", ns) == 0 &&
-           json_object_set_new(o, "samples_ts", ts) == 0;
+           json_object_set_new(o, "samples_ts", ts) == 0 &&
+           json_object_set_new(o, "samples_roof_ts", roof) == 0;
 }
 
 /* What llama-bench does not know. */
@@ -100,7 +102,8 @@ static bool add_extras(json_t *o, const bg_bench_line *l)
            json_object_set_new(o, "tier", json_string(r->tier)) == 0 &&
            json_object_set_new(o, "roof", *r->roof ? json_string(r->roof) : json_null()) == 0 &&
            json_object_set_new(o, "roof_ts", real_or_null(r->roof_tps)) == 0 &&
-           json_object_set_new(o, "roof_share", real_or_null(r->avg_ts / r->roof_tps)) == 0 &&
+           json_object_set_new(o, "roof_share", real_or_null(r->roof_share)) == 0 &&
+           json_object_set_new(o, "roof_condition", real_or_null(r->roof_condition)) == 0 &&
            json_object_set_new(o, "source", json_string(predicted ? "predicted" : "measured")) ==
                0 &&
            json_object_set_new(o, "layers_timed", json_integer(r->layers_timed)) == 0 &&
@@ -181,10 +184,10 @@ static bool csv_line(const bg_bench_line *l, size_t index)
 static void md_begin(void)
 {
     printf("| model                          |       size |     params | backend    | threads |"
-           "            test |                  t/s |            roof | %% of roof |  load s |"
+           "            test |                  t/s |            roof | %% of roof | condition |  load s |"
            "   peak RSS |\n"
            "| ------------------------------ | ---------: | ---------: | ---------- | ------: |"
-           " --------------: | -------------------: | --------------: | --------: | ------: |"
+           " --------------: | -------------------: | --------------: | --------: | --------: | ------: |"
            " ---------: |\n");
 }
 
@@ -199,16 +202,17 @@ static const char *md_size(char *buffer, size_t n, double bytes)
 
 /* Speeds that were predicted are marked, and a last line says from what. */
 static uint32_t layers_timed, layers;
+static bool has_condition;
 
 static bool md_line(const bg_bench_line *l, size_t index)
 {
     char size[32], params[32], test[32], depth[16] = "", speed[48], share[16] = "", load[16] = "";
-    char rss[32];
+    char rss[32], condition[16] = "";
     double millions = (double)l->model_params * 1e-6;
     const bg_bench_result *r = l->result;
     uint32_t n = l->test->n_prompt + l->test->n_gen;
     bool predicted = r->layers_timed < l->model_layers;
-    if (index == 0) layers_timed = layers = 0;
+    if (index == 0) layers_timed = layers = 0, has_condition = false;
     if (predicted && (!layers || r->layers_timed < layers_timed)) {
         layers_timed = r->layers_timed;
         layers = l->model_layers;
@@ -221,19 +225,25 @@ static bool md_line(const bg_bench_line *l, size_t index)
                                       predicted ? " *" : "");
     else snprintf(speed, sizeof speed, "%.2f \xc2\xb1 %.2f%s", r->avg_ts, r->stddev_ts,
                   predicted ? " *" : "");
-    if (!isnan(r->roof_tps))
-        snprintf(share, sizeof share, "%.0f %%", 100 * r->avg_ts / r->roof_tps);
+    if (!isnan(r->roof_share)) snprintf(share, sizeof share, "%.0f %%", 100 * r->roof_share);
+    if (!isnan(r->roof_condition)) {
+        snprintf(condition, sizeof condition, "%.2f", r->roof_condition);
+        has_condition = true;
+    }
     if (!isnan(l->load_seconds)) snprintf(load, sizeof load, "%.2f", l->load_seconds);
     /* The plus-minus sign is two bytes and one column. */
-    printf("| %-30s | %10s | %10s | %-10s | %7d | %15s | %*s | %15s | %9s | %7s | %10s |\n",
+    printf("| %-30s | %10s | %10s | %-10s | %7d | %15s | %*s | %15s | %9s | %9s | %7s | %10s |\n",
            l->model_type, md_size(size, sizeof size, (double)l->model_size), params, "CPU",
-           l->threads, test, isnan(r->stddev_ts) ? 20 : 21, speed, r->roof, share, load,
+           l->threads, test, isnan(r->stddev_ts) ? 20 : 21, speed, r->roof, share,
+           condition, load,
            md_size(rss, sizeof rss, l->peak_rss));
     return true;
 }
 
 static void md_end(void)
 {
+    if (has_condition)
+        printf("\ncondition: the roof during the test over the roof at the start of the run\n");
     if (layers)
         printf("\n* predicted for the whole model from %u or more of its %u layers\n", layers_timed,
                layers);

@@ -16,7 +16,7 @@ typedef struct bg_bench_line {
     bool shape;                   /* the weights are random */
     const bg_bench_test *test;
     const bg_bench_result *result;
-    const double *samples_ns;
+    const double *samples_ns, *samples_roof;
     int threads;
     time_t started;
 } bg_bench_line;

@@ -34,7 +34,8 @@ typedef struct run {
     char what[128];
     size_t printed;
     bool peak_known;              /* the peak of memory began anew with the model */
-    double *samples_ns;
+    uint64_t peak;                /* of what this model took before the last test */
+    double *samples_ns, *samples_roof;
 } run;
 
 static bool add_number(numbers *to, unsigned long value, const char *option, bg_error *err)
@@ -160,6 +161,20 @@ static bool show_progress(void *user, uint64_t done, uint64_t total)
     return !bg_cli_interrupted();
 }
 
+/* Takes up the peak of memory so far, less what only the measuring held, and begins it anew. */
+static void begin_peak(run *r, size_t less)
+{
+    uint64_t peak = bg_peak_rss();
+    r->peak = BG_MAX(r->peak, peak - BG_MIN(peak, (uint64_t)less));
+    r->peak_known = bg_peak_rss_reset() && r->peak_known;
+}
+
+static void new_peak(run *r)
+{
+    r->peak = 0;
+    r->peak_known = bg_peak_rss_reset();
+}
+
 static bg_status run_test(run *r, bg_bench_line *line, bg_bench_test *test, const bg_model *m,
                           bg_error *err)
 {
@@ -171,14 +186,16 @@ static bg_status run_test(run *r, bg_bench_line *line, bg_bench_test *test, cons
     test->progress = show_progress;
     test->user = r;
     line->started = time(NULL);
-    status = bg_bench_run(m, r->ask->no_roofs ? NULL : r->machine, test, r->samples_ns, &result,
-                          err);
+    begin_peak(r, 0);
+    status = bg_bench_run(m, r->machine, test, r->samples_ns, r->samples_roof, &result, err);
     bg_cli_progress_end(&r->line);
     if (status != BG_OK) return status;
-    line->peak_rss = r->peak_known ? (double)bg_peak_rss() : (double)NAN;
+    begin_peak(r, result.gauge_bytes);
+    line->peak_rss = r->peak_known ? (double)r->peak : (double)NAN;
     line->test = test;
     line->result = &result;
     line->samples_ns = r->samples_ns;
+    line->samples_roof = r->samples_roof;
     if (r->printed == 0) r->printer->begin();
     if (!r->printer->line(line, r->printed++)) return bg_fail_nomem(err, "the output", 0);
     fflush(stdout);
@@ -253,7 +270,7 @@ static bg_status run_source(run *r, bg_bench_line *line, char type[128], const b
         return status == BG_OK ? run_model(r, line, source, err) : status;
     }
     for (size_t i = 0; i < ask->n_schemes && status == BG_OK; i++) {
-        if (i) start = bg_clock_ns(), r->peak_known = bg_peak_rss_reset();
+        if (i) start = bg_clock_ns(), new_peak(r);
         line->scheme = bg_scheme_name(ask->scheme[i]);
         name_model(type, 128, source, ask->scheme[i]);
         status = load(r, line, &m, source, ask->scheme[i], start, err);
@@ -270,7 +287,7 @@ static bg_status run_file(run *r, const char *path, bg_error *err)
     bg_model *source;
     uint64_t start = bg_clock_ns();
     bg_status status;
-    r->peak_known = bg_peak_rss_reset();
+    new_peak(r);
     status = bg_model_open(&source, path, err);
     if (status == BG_OK) status = run_source(r, &line, type, source, start, err);
     bg_model_close(&source);
@@ -285,7 +302,7 @@ static bg_status run_shape(run *r, const char *name, bg_error *err)
     bg_shape *shape = NULL;
     bg_model *source = NULL;
     bg_status status;
-    r->peak_known = bg_peak_rss_reset();
+    new_peak(r);
     status = bg_shape_open(&shape, name, err);
     if (status == BG_OK) status = bg_model_open_shape(&source, shape, &sample, err);
     if (status == BG_OK) {
@@ -316,12 +333,14 @@ static bg_status run_all(run *r, bg_error *err)
     for (size_t t = 0; t < ask->n_threads.n && !ask->no_roofs; t++)
         BG_TRY(bg_machine_measure(r->machine, (int)ask->n_threads.values[t], err));
     r->samples_ns = bg_alloc((size_t)ask->reps, sizeof *r->samples_ns);
-    if (!r->samples_ns) return bg_fail_nomem(err, "samples", (size_t)ask->reps * sizeof(double));
+    r->samples_roof = bg_alloc((size_t)ask->reps, sizeof *r->samples_roof);
+    if (!r->samples_ns || !r->samples_roof)
+        status = bg_fail_nomem(err, "samples", 2 * (size_t)ask->reps * sizeof(double));
     for (size_t i = 0; i < ask->models.n && status == BG_OK; i++)
         status = run_list(r, ask->models.values[i], run_file, err);
     for (size_t i = 0; i < ask->shapes.n && status == BG_OK; i++)
         status = run_list(r, ask->shapes.values[i], run_shape, err);
-    if (ask->models.n + ask->shapes.n == 0) {
+    if (status == BG_OK && ask->models.n + ask->shapes.n == 0) {
         char *path = NULL;
         status = bg_cli_model_path(NULL, &path, err);
         if (status == BG_OK) status = run_file(r, path, err);
@@ -329,6 +348,7 @@ static bg_status run_all(run *r, bg_error *err)
     }
     if (r->printed) r->printer->end();
     bg_free(r->samples_ns);
+    bg_free(r->samples_roof);
     return status;
 }
 

@@ -11,71 +11,109 @@ bg_shape_sample bg_bench_sample(const bg_machine *machine, uint32_t layers, doub
         .max_bytes = (uint64_t)(share * (double)bg_machine_memory_available(machine))};
 }
 
-static bg_status repeat(const bg_timed *timed, const bg_bench_test *test, double *samples_ns,
-                        bg_error *err)
+/* Of one bg_bench_run. */
+typedef struct run {
+    const bg_bench_test *test;
+    bg_timed timed;
+    bg_bound bound;
+    bg_watch watch;
+    bool watched;
+    double *samples_ns, *samples_roof;
+} run;
+
+static bg_status repeat(run *r, bg_error *err)
 {
+    const bg_bench_test *test = r->test;
     for (uint32_t i = 0; i < test->reps + !test->no_warm_up; i++) {
-        uint32_t done = i < !test->no_warm_up ? 0 : i - !test->no_warm_up;
+        bool timed = i >= !test->no_warm_up;
+        uint32_t done = timed ? i - !test->no_warm_up : 0;
         double seconds;
         if (test->progress && !test->progress(test->user, done, test->reps))
             return bg_fail(err, BG_ERR_INTERRUPTED, NULL, "stopped");
-        BG_TRY(bg_time_test(timed, &seconds, err));
-        samples_ns[done] = seconds * 1e9; /* the warm-up's is overwritten */
+        r->timed.watch = timed && r->watched ? &r->watch : NULL;
+        BG_TRY(bg_time_test(&r->timed, &seconds, err));
+        r->watch.length = seconds;
+        r->samples_ns[done] = seconds * 1e9; /* the warm-up's is overwritten */
+        r->samples_roof[done] = r->bound.tps * (r->watched ? r->watch.condition : (double)NAN);
     }
     return BG_OK;
 }
 
-static bg_status summarise(const double *samples_ns, size_t n, double tokens,
-                           bg_bench_result *result, bg_error *err)
+/* The roof is the one that makes its share the mean of the repetitions' shares: their roofs' mean
+ * harmonic with the speeds as weights. */
+static void summarise_roof(const run *r, size_t n, bg_bench_result *result)
 {
-    double *ts = bg_alloc(n, sizeof *ts);
+    double tokens = r->test->n_prompt + r->test->n_gen, shares = 0;
+    memcpy(result->roof, r->bound.name, sizeof result->roof);
+    result->roof_tps = r->bound.tps;
+    for (size_t i = 0; i < n; i++) shares += tokens / (r->samples_ns[i] * 1e-9) / r->samples_roof[i];
+    if (r->watched) result->roof_tps = result->avg_ts / (shares / (double)n);
+    result->roof_share = result->avg_ts / result->roof_tps;
+    result->roof_condition = r->watched ? result->roof_tps / r->bound.tps : (double)NAN;
+}
+
+static bg_status summarise(const run *r, size_t n, bg_bench_result *result, bg_error *err)
+{
+    double *ts = bg_alloc(n, sizeof *ts), tokens = r->test->n_prompt + r->test->n_gen;
     bg_summary s;
     if (!ts) return bg_fail_nomem(err, "samples", n * sizeof *ts);
-    for (size_t i = 0; i < n; i++) ts[i] = tokens / (samples_ns[i] * 1e-9);
-    bg_summarise(samples_ns, n, 0, 1, &s);
+    for (size_t i = 0; i < n; i++) ts[i] = tokens / (r->samples_ns[i] * 1e-9);
+    bg_summarise(r->samples_ns, n, 0, 1, &s);
     result->avg_ns = s.mean;
     result->stddev_ns = s.sd;
     bg_summarise(ts, n, 0, 1, &s);
     result->avg_ts = s.mean;
     result->stddev_ts = s.sd;
     bg_free(ts);
+    summarise_roof(r, n, result);
     return BG_OK;
 }
 
+/* Finds the roof and begins to watch its resource, where it was measured. */
+static void watch(run *r, const bg_model *m, const bg_machine *machine, bg_bench_result *result)
+{
+    const bg_bench_test *test = r->test;
+    bg_error why;
+    bg_bound_find(&r->bound, m, machine, r->timed.kind, test->isa, bg_team_size(test->team),
+                  r->timed.n, test->depth);
+    if (isnan(r->bound.tps)) return;
+    r->watched = bg_watch_open(&r->watch, &r->bound, machine, test->team, &why) == BG_OK;
+    if (r->watched) result->gauge_bytes = bg_watch_bytes(&r->watch);
+    else bg_log(BG_LOG_WARN, "the roof is that of the start: %s", why.message);
+}
+
 bg_status bg_bench_run(const bg_model *m, const bg_machine *machine, const bg_bench_test *test,
-                       double *samples_ns, bg_bench_result *result, bg_error *err)
+                       double *samples_ns, double *samples_roof, bg_bench_result *result,
+                       bg_error *err)
 {
     bg_test_kind kind = test->n_prompt ? BG_TEST_PP : BG_TEST_TG;
     uint32_t n = test->n_prompt + test->n_gen;
     bg_session_options o = {.n_ctx = test->depth + n + 1, .n_batch = BG_BATCH, .isa = test->isa,
                             .team = test->team};
     bg_tokens tokens = {0};
-    bg_timed timed = {.kind = kind, .n = n, .depth = test->depth, .tokens = &tokens};
-    bg_bound bound;
+    run r = {.test = test, .samples_ns = samples_ns, .samples_roof = samples_roof,
+             .timed = {.kind = kind, .n = n, .depth = test->depth, .tokens = &tokens}};
     bg_status status = bg_tokens_draw(&tokens, bg_model_hparams(m)->n_vocab, err);
     memset(result, 0, sizeof *result);
-    result->roof_tps = NAN;
     result->batch = BG_BATCH;
     result->layers_timed = bg_model_layers_held(m);
-    if (status == BG_OK) {
-        timed.logits = bg_alloc(bg_model_hparams(m)->n_vocab, sizeof *timed.logits);
-        status = timed.logits ? bg_session_open(&timed.session, m, &o, err)
-                              : bg_fail_nomem(err, "logits", 0);
-    }
-    if (status == BG_OK && machine) status = bg_session_fits(timed.session, machine, err);
-    if (status == BG_OK) status = repeat(&timed, test, samples_ns, err);
-    if (status == BG_OK) status = summarise(samples_ns, test->reps, n, result, err);
     result->tier = bg_tier_name(bg_kernel_find(bg_main_format(m), kind == BG_TEST_PP ? BG_OP_GEMM
                                                                                      : BG_OP_GEMV,
                                                test->isa)->tier);
-    if (status == BG_OK && machine) {
-        bg_bound_find(&bound, m, machine, kind, test->isa, bg_team_size(test->team), n,
-                      test->depth);
-        memcpy(result->roof, bound.name, sizeof result->roof);
-        result->roof_tps = bound.tps;
+    if (status == BG_OK) {
+        r.timed.logits = bg_alloc(bg_model_hparams(m)->n_vocab, sizeof *r.timed.logits);
+        status = r.timed.logits ? bg_session_open(&r.timed.session, m, &o, err)
+                                : bg_fail_nomem(err, "logits", 0);
     }
-    bg_session_close(&timed.session);
+    if (status == BG_OK) status = bg_session_fits(r.timed.session, machine, err);
+    if (status == BG_OK) {
+        watch(&r, m, machine, result);
+        status = repeat(&r, err);
+    }
+    if (status == BG_OK) status = summarise(&r, test->reps, result, err);
+    bg_watch_close(&r.watch);
+    bg_session_close(&r.timed.session);
     bg_tokens_fini(&tokens);
-    bg_free(timed.logits);
+    bg_free(r.timed.logits);
     return status;
 }

@@ -227,7 +227,7 @@ static bg_status repeat(engine *e, bg_cell *c, bool timed, bg_error *err)
 {
     double start = now(e);
     bg_error why = {0};
-    bg_sample sample = {.threads = c->threads, .position = e->position};
+    bg_sample sample = {.threads = c->threads, .position = e->position, .roof_tps = NAN};
     bg_status status;
     BG_TRY(tell(e, c->scheme, "", c->test, err));
     status = e->runner->repeat(e->runner->user, c, timed ? &sample : NULL, &why);

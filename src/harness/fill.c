@@ -29,8 +29,8 @@ void bg_fill_identity(bg_row *row, const bg_plan *p, const bg_cell *c)
 
 /* The samples of one cell, column by column. */
 typedef struct gathered {
-    size_t n, n_latencies;
-    double *tps, *ttft, *values, *latencies;
+    size_t n, n_latencies, n_shares;
+    double *tps, *ttft, *values, *latencies, *shares;
     double seconds, tokens;
     size_t tainted;
 } gathered;
@@ -41,6 +41,7 @@ static void release(gathered *g)
     bg_free(g->ttft);
     bg_free(g->values);
     bg_free(g->latencies);
+    bg_free(g->shares);
 }
 
 static bg_status gather(gathered *g, const bg_plan *p, const bg_cell *c, const bg_results *r,
@@ -57,15 +58,17 @@ static bg_status gather(gathered *g, const bg_plan *p, const bg_cell *c, const b
     g->tps = bg_alloc(n, sizeof *g->tps);
     g->ttft = bg_alloc(n, sizeof *g->ttft);
     g->values = bg_alloc(n, sizeof *g->values);
+    g->shares = bg_alloc(n, sizeof *g->shares);
     g->latencies = bg_alloc(latencies, sizeof *g->latencies);
-    if (!g->tps || !g->ttft || !g->values || !g->latencies) {
+    if (!g->tps || !g->ttft || !g->values || !g->shares || !g->latencies) {
         release(g);
-        return bg_fail_nomem(err, "samples", (3 * n + latencies) * sizeof *g->tps);
+        return bg_fail_nomem(err, "samples", (4 * n + latencies) * sizeof *g->tps);
     }
     for (size_t i = 0; i < bg_results_sample_count(r); i++) {
         const bg_sample *s = bg_results_sample(r, i);
         if (!same_cell(s, p, c) || !(s->seconds > 0) || !(s->tokens > 0)) continue;
         g->tps[g->n] = s->tokens / s->seconds;
+        if (s->roof_tps > 0) g->shares[g->n_shares++] = g->tps[g->n] / s->roof_tps;
         g->ttft[g->n++] = s->ttft_ms;
         g->seconds += s->seconds;
         g->tokens += s->tokens;
@@ -117,6 +120,31 @@ static void fill_energy(bg_row *row, const gathered *g, const bg_plan *p, const 
     }
 }
 
+/* The share is the median of the repetitions' shares, as the speed is of their speeds, and the roof
+ * is where speed and share say that it is. */
+static void fill_share(bg_row *row, const gathered *g, double tps)
+{
+    double share = bg_quantile(g->shares, g->n_shares, 0.5);
+    bg_row_set_number(row, BG_COL_ROOF_PCT, 100 * share);
+    bg_row_set_number(row, BG_COL_ROOF_VALUE, tps / share);
+}
+
+void bg_fill_roof(bg_row *row, const bg_bound *b)
+{
+    static const bg_column columns[] = {BG_COL_ROOF, BG_COL_ROOF_VALUE, BG_COL_ROOF_PCT,
+                                        BG_COL_ROOF_COND};
+    bg_row_set_text(row, BG_COL_ROOF, b->name);
+    if (bg_row_has(row, BG_COL_ROOF_PCT)) {
+        bg_row_set_number(row, BG_COL_ROOF_COND, bg_row_number(row, BG_COL_ROOF_VALUE) / b->tps);
+    } else {
+        bg_row_set_number(row, BG_COL_ROOF_VALUE, b->tps);
+        bg_row_set_number(row, BG_COL_ROOF_PCT, 100 * bg_row_number(row, BG_COL_TPS) / b->tps);
+        bg_row_set_absent(row, BG_COL_ROOF_COND, "the roof is that of the start");
+    }
+    for (size_t i = 0; b->reason[0] && i < BG_COUNT(columns); i++)
+        if (!bg_row_has(row, columns[i])) bg_row_set_absent(row, columns[i], b->reason);
+}
+
 bg_status bg_fill_samples(bg_row *row, const bg_plan *p, const bg_cell *c, const bg_results *r,
                           bg_summary *s, bg_error *err)
 {
@@ -136,6 +164,7 @@ bg_status bg_fill_samples(bg_row *row, const bg_plan *p, const bg_cell *c, const
     if (c->kind == BG_TEST_PP) bg_row_set_number(row, BG_COL_TTFT, bg_quantile(g.ttft, g.n, 0.5));
     bg_row_set_number(row, BG_COL_ITL_P50, bg_quantile(g.latencies, g.n_latencies, 0.5));
     bg_row_set_number(row, BG_COL_ITL_P99, bg_quantile(g.latencies, g.n_latencies, 0.99));
+    fill_share(row, &g, s->median);
     fill_energy(row, &g, p, c, r);
 #define BG_COUNTER(NAME, name, unit, per, better, width, title) \
     bg_row_set_number(row, BG_COL_COUNTER_##NAME, median_of(&g, p, c, r, BG_COUNTER_##NAME));
@@ -169,7 +198,7 @@ static const char *usual_reason(const bg_plan *p, const bg_cell *c, bg_column co
         return !timed ? "unknown"
                : p->quality == BG_QUALITY_OFF ? "quality is off"
                                               : "in the row of test quality";
-    if (!timed && ((col >= BG_COL_TIER && col <= BG_COL_ROOF_PCT) ||
+    if (!timed && ((col >= BG_COL_TIER && col <= BG_COL_ROOF_COND) ||
                    (col >= BG_COL_RSS_BYTES && col <= BG_COL_SCRATCH) ||
                    (col >= BG_COL_J_TOKEN && col <= BG_COL_TAINTED)))
         return "not a timed test";

@@ -105,6 +105,43 @@ bg_status bg_tokens_read(bg_tokens *t, const bg_model *m, const char *path, bg_e
 bg_status bg_tokens_self(bg_tokens *t, const bg_model *m, const char *dir, size_t windows,
                          const bg_self_text_options *o, bg_error *err);
 
+/* The roof that bounds a test: decode by reading or arithmetic, prefill mostly by arithmetic. */
+typedef struct bg_bound {
+    char name[48];               /* "read L3", "int8op avx2" */
+    double tps;                  /* tokens/s at the roof; NaN with a reason */
+    double bytes, flops;         /* per token: read, computed */
+    char reason[96];
+    bg_roof_kind kind;           /* of the roof; where several kinds of arithmetic add up, of that */
+    const char *level, *isa;     /* which takes longest. As in bg_machine_roof */
+} bg_bound;
+void bg_bound_find(bg_bound *b, const bg_model *m, const bg_machine *machine, bg_test_kind kind,
+                   bg_isa isa, int threads, uint32_t n, uint32_t depth);
+
+/* How much a resource gives while a test runs, against the start: the mean of a reading just before
+ * it and one just after. A reading takes no longer than the test does, within 2 to 12 ms; what was
+ * read after a short test is also what is before the next, when that follows at once. */
+typedef struct bg_watch {
+    double (*read)(void *user, double seconds);   /* as bg_gauge_read; a fake one tests this */
+    double (*now)(void *user);                    /* seconds */
+    void *user;
+    double length;                                /* of the test, seconds; 0: unknown */
+    double before, after, read_at;                /* the last readings; when: 0 for never */
+    double condition;                             /* of the last test */
+} bg_watch;
+void bg_watch_begin(bg_watch *w);
+void bg_watch_end(bg_watch *w, double seconds);   /* which the test took */
+
+/* Watches the resource of a bound with the threads that the test runs on; to be closed. An error
+ * says why it cannot be watched. */
+bg_status bg_watch_open(bg_watch *w, const bg_bound *b, const bg_machine *m, bg_team *team,
+                        bg_error *err);
+void bg_watch_close(bg_watch *w);
+size_t bg_watch_bytes(const bg_watch *w);         /* memory that it holds */
+
+/* The row's roof and share: those of bg_fill_samples where the samples have roofs, else of the
+ * start of the run. */
+void bg_fill_roof(bg_row *row, const bg_bound *b);
+
 /* Times one test on a session whose caches are warm: resets it, evaluates the context before the
  * test, then the test itself between on_start and on_stop (may be NULL). latencies (may be NULL)
  * gets n milliseconds of a generation test. logits: n_vocab floats of scratch. */
@@ -117,21 +154,12 @@ typedef struct bg_timed {
     void (*on_start)(void *user);
     void (*on_stop)(void *user);
     void *user;
+    bg_watch *watch;             /* of the resource that bounds it; NULL: none */
 } bg_timed;
 bg_status bg_time_test(const bg_timed *t, double *seconds, bg_error *err);
 /* BG_ERR_NOMEM when a session's cache and scratch are more than is free: Linux promises memory that
  * it does not have, and then kills. */
 bg_status bg_session_fits(const bg_session *s, const bg_machine *machine, bg_error *err);
-
-/* The roof that bounds a test: decode by reading or arithmetic, prefill mostly by arithmetic. */
-typedef struct bg_bound {
-    char name[48];               /* "read L3", "int8op avx2" */
-    double tps;                  /* tokens/s at the roof; NaN with a reason */
-    double bytes, flops;         /* per token: read, computed */
-    char reason[96];
-} bg_bound;
-void bg_bound_find(bg_bound *b, const bg_model *m, const bg_machine *machine, bg_test_kind kind,
-                   bg_isa isa, int threads, uint32_t n, uint32_t depth);
 
 enum { BG_FORMAT_IDS = 64 }; /* above every id of formats.def */
 /* The format that holds most bytes of the weights. */

@@ -35,7 +35,8 @@ bg_status bg_rig_open(bg_rig *rig, bg_error *err)
     }
     rig->logits = bg_alloc(bg_model_hparams(rig->source)->n_vocab, sizeof *rig->logits);
     rig->latencies = bg_alloc(p->n_gen, sizeof *rig->latencies);
-    if (!rig->logits || !rig->latencies) return bg_fail_nomem(err, "logits", 0);
+    rig->lengths = bg_alloc(p->n_cells, sizeof *rig->lengths);
+    if (!rig->logits || !rig->latencies || !rig->lengths) return bg_fail_nomem(err, "logits", 0);
     return BG_OK;
 }
 
@@ -56,7 +57,9 @@ void bg_rig_close(bg_rig *rig)
     bg_shape_close(&rig->shape);
     bg_free(rig->logits);
     bg_free(rig->latencies);
+    bg_free(rig->lengths);
     for (size_t i = 0; i < BG_PLAN_MAX_THREADS; i++) {
+        for (size_t k = 0; k < BG_RIG_WATCHES; k++) bg_watch_close(&rig->watches[i][k].watch);
         bg_counters_close(&rig->counters[i]);
         bg_team_close(&rig->teams[i]);
     }
@@ -81,7 +84,11 @@ bg_status bg_rig_session(bg_rig *rig, const bg_model *m, bg_isa isa, size_t inde
     const bg_plan *p = rig->plan;
     bg_session_options o = {.n_ctx = p->depth + BG_MAX(p->n_prompt, p->n_gen + 1),
                             .n_batch = BG_BATCH, .isa = isa, .team = rig->teams[index]};
-    return bg_session_open(out, m, &o, err);
+    bg_status status;
+    BG_TRY(bg_session_open(out, m, &o, err));
+    status = bg_session_fits(*out, rig->machine, err);
+    if (status != BG_OK) bg_session_close(out);
+    return status;
 }
 
 static bg_status load(void *user, size_t scheme, bg_error *err)
@@ -136,6 +143,31 @@ static void find_taint(bg_sample *s, const bg_noise *before, const bg_noise *aft
     }
 }
 
+/* The watch of what bounds a cell; NULL when there is none. */
+static bg_watch *find_watch(bg_rig *rig, const bg_cell *c, const bg_bound *b)
+{
+    size_t index = thread_index(rig->plan, c->threads), i = 0;
+    bg_rig_watch *w = rig->watches[index];
+    bg_error why;
+    if (isnan(b->tps)) return NULL;
+    while (w[i].name[0] && strcmp(w[i].name, b->name) != 0) i++;
+    if (!w[i].name[0]) {
+        memcpy(w[i].name, b->name, sizeof w[i].name);
+        w[i].failed = bg_watch_open(&w[i].watch, b, rig->machine, rig->teams[index], &why) != BG_OK;
+        if (w[i].failed)
+            bg_log(BG_LOG_WARN, "the roof '%s' is that of the start: %s", b->name, why.message);
+    }
+    return w[i].failed ? NULL : &w[i].watch;
+}
+
+static bg_bound find_bound(const bg_rig *rig, const bg_cell *c)
+{
+    bg_bound b;
+    bg_bound_find(&b, rig->models[c->scheme], rig->machine, c->kind, c->isa, c->threads, c->n,
+                  c->depth);
+    return b;
+}
+
 static bg_status repeat(void *user, const bg_cell *c, bg_sample *sample, bg_error *err)
 {
     bg_rig *rig = user;
@@ -144,11 +176,15 @@ static bg_status repeat(void *user, const bg_cell *c, bg_sample *sample, bg_erro
     bg_timed t = {.kind = c->kind, .n = c->n, .depth = c->depth, .tokens = &rig->tokens,
                   .logits = rig->logits};
     bg_noise before, after;
-    double seconds;
+    bg_bound bound;
+    double *length = &rig->lengths[c - rig->plan->cells];
     if (!*session)
         BG_TRY(bg_rig_session(rig, rig->models[c->scheme], c->isa, index, session, err));
     t.session = *session;
-    if (!sample) return bg_time_test(&t, &seconds, err);
+    if (!sample) return bg_time_test(&t, length, err);
+    bound = find_bound(rig, c);
+    t.watch = find_watch(rig, c, &bound);
+    if (t.watch) t.watch->length = *length;
     rig->counting = rig->counters[index];
     t.latencies = c->kind == BG_TEST_TG ? rig->latencies : NULL;
     t.on_start = start_counting;
@@ -157,7 +193,9 @@ static bg_status repeat(void *user, const bg_cell *c, bg_sample *sample, bg_erro
     bg_machine_noise(rig->machine, &before);
     BG_TRY(bg_time_test(&t, &sample->seconds, err));
     bg_machine_noise(rig->machine, &after);
+    *length = sample->seconds;
     sample->tokens = c->n;
+    sample->roof_tps = t.watch ? bound.tps * t.watch->condition : (double)NAN;
     sample->ttft_ms = c->kind == BG_TEST_PP ? sample->seconds * 1e3 : (double)NAN;
     sample->steal_ratio = bg_noise_steal(&before, &after);
     sample->itl_ms = t.latencies;
@@ -283,17 +321,10 @@ static void derive(void *user, const bg_cell *c, bg_row *row)
     double tps = bg_row_number(row, BG_COL_TPS);
     bg_bound b;
     if (!m || c->kind == BG_TEST_QUALITY || isnan(tps)) return;
-    bg_bound_find(&b, m, rig->machine, c->kind, c->isa, c->threads, c->n, c->depth);
+    b = find_bound(rig, c);
     bg_row_set_number(row, BG_COL_GBPS, b.bytes * tps * 1e-9);
     bg_row_set_number(row, BG_COL_GFLOPS, b.flops * tps * 1e-9);
-    bg_row_set_text(row, BG_COL_ROOF, b.name);
-    bg_row_set_number(row, BG_COL_ROOF_VALUE, b.tps);
-    bg_row_set_number(row, BG_COL_ROOF_PCT, 100 * tps / b.tps);
-    if (b.reason[0]) {
-        bg_row_set_absent(row, BG_COL_ROOF, b.reason);
-        bg_row_set_absent(row, BG_COL_ROOF_VALUE, b.reason);
-        bg_row_set_absent(row, BG_COL_ROOF_PCT, b.reason);
-    }
+    bg_fill_roof(row, &b);
     if (is_predicted(rig, c)) {
         drop_counters(row);
         return;

@@ -6,6 +6,14 @@
 
 enum { BG_RIG_VARIANTS = BG_ISA_COUNT * BG_PLAN_MAX_THREADS };
 
+/* A watched resource, of one number of threads. */
+typedef struct bg_rig_watch {
+    char name[48];                     /* of the bound */
+    bg_watch watch;
+    bool failed;
+} bg_rig_watch;
+enum { BG_RIG_WATCHES = 4 + 2 * BG_ISA_COUNT }; /* levels, peaks */
+
 typedef struct bg_rig {
     const bg_sweep_options *options;
     bg_plan *plan;
@@ -22,6 +30,8 @@ typedef struct bg_rig {
     bg_model *models[BG_PLAN_MAX_SCHEMES];
     double quantize_seconds[BG_PLAN_MAX_SCHEMES], load_seconds[BG_PLAN_MAX_SCHEMES];
     bg_session *sessions[BG_PLAN_MAX_SCHEMES][BG_RIG_VARIANTS];
+    bg_rig_watch watches[BG_PLAN_MAX_THREADS][BG_RIG_WATCHES];
+    double *lengths;                   /* seconds of each cell's last repetition */
     float *logits, *latencies;
     double counts[BG_COUNTER_COUNT];
     bg_counters *counting;             /* of the repetition that runs */

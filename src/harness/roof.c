@@ -61,8 +61,11 @@ static double arithmetic_seconds(bg_bound *b, const bg_machine *machine, const w
             seconds = w->ops[kind][isa] / 1e9 /
                       bg_machine_roof(machine, (bg_roof_kind)kind, NULL, name, threads);
             sum += seconds;
-            if (seconds > most) snprintf(b->name, sizeof b->name, "%s %s", names[kind], name);
-            most = BG_MAX(most, seconds);
+            if (!(seconds > most)) continue;
+            snprintf(b->name, sizeof b->name, "%s %s", names[kind], name);
+            b->kind = (bg_roof_kind)kind;
+            b->isa = name;
+            most = seconds;
         }
     return sum;
 }
@@ -91,7 +94,12 @@ void bg_bound_find(bg_bound *b, const bg_model *m, const bg_machine *machine, bg
         b->name[0] = 0;
         return;
     }
-    if (read >= compute) snprintf(b->name, sizeof b->name, "read %s", level);
+    if (read >= compute) {
+        snprintf(b->name, sizeof b->name, "read %s", level);
+        b->kind = BG_ROOF_READ;
+        b->level = level;
+        b->isa = NULL;
+    }
     b->tps = 1 / BG_MAX(read, compute);
 }
 

@@ -16,6 +16,8 @@ typedef struct bg_roof {
     double value;                /* NaN: not measured */
     uint64_t bytes;              /* read roofs: what each thread walked through, at most */
     const char *reason;          /* why it was not measured; constant text */
+    const bg_read_loop *loop;    /* that reached it, of a read roof that was measured */
+    const bg_peak *peak;         /* of the other kinds */
 } bg_roof;
 enum { BG_ROOFS_MAX = 512 };
 
@@ -38,6 +40,10 @@ struct bg_machine {
     bg_roof roofs[BG_ROOFS_MAX];
     size_t n_roofs;
 };
+
+/* The roof that bg_machine_roof gives; NULL when there is none. */
+const bg_roof *bg_machine_find_roof(const bg_machine *m, bg_roof_kind kind, const char *level,
+                                    const char *isa, int threads);
 
 /* The value of a key of /proc/cpuinfo's first CPU. */
 bool bg_machine_cpuinfo(const bg_machine *m, const char *key, char *out, size_t size);

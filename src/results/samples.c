@@ -24,6 +24,7 @@ static const struct { const char *name; kind kind; size_t at, size; double max; 
     FIELD(tokens, REAL, 0, false),
     FIELD(ttft_ms, REAL, 0, false),
     FIELD(steal_ratio, REAL, 0, false),
+    FIELD(roof_tps, REAL, 0, false),
     FIELD(tainted, TEXT, 0, false),
     FIELD(itl_ms, LATENCIES, 0, false),
 };
@@ -126,7 +127,8 @@ static bg_status append(bg_results *r, const bg_sample *s, bg_error *err)
 
 static bg_sample blank(void)
 {
-    bg_sample s = {.seconds = NAN, .tokens = NAN, .ttft_ms = NAN, .steal_ratio = NAN};
+    bg_sample s = {.seconds = NAN, .tokens = NAN, .ttft_ms = NAN, .steal_ratio = NAN,
+                   .roof_tps = NAN};
     for (int i = 0; i < BG_COUNTER_COUNT; i++) s.counters[i] = NAN;
     return s;
 }

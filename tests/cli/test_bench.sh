@@ -11,14 +11,14 @@ n_batch n_ubatch embeddings cpu_mask cpu_strict poll n_threads type_k type_v use
 split_mode main_gpu tensor_split flash_attn n_prompt n_gen n_depth build_commit test_time avg_ts
 build_number model_size model_n_params avg_ns stddev_ns stddev_ts no_op_offload
 n_cpu_moe devices load_mode no_host repack fit_target fit_min_ctx
-scheme isa tier roof roof_ts roof_share"
+scheme isa tier roof roof_ts roof_share roof_condition"
 
 # A model of a few thousand weights, which quantizes in no time.
 TINY="$SOURCE/tests/fuzz/corpus/gguf/ok-model-runs"
 bench -m "$TINY" -p 8,16 -n 2 -d 0-4+4 -r 2 -t 1 --schemes Q4_K_M -o jsonl >lines
 [ "$(wc -l <lines)" = 6 ] || fail "jsonl: $(cat lines)"
 while read -r line; do
-    for k in $keys samples_ns samples_ts; do
+    for k in $keys samples_ns samples_ts samples_roof_ts; do
         case "$line" in *"\"$k\": "*) ;; *) fail "no $k in $line" ;; esac
     done
 done <lines

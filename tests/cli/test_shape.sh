@@ -50,7 +50,7 @@ grep -q 'layers *3, 256 wide' info && grep -q 'runs here *yes' info || fail "inf
 [ "$(grep -c '"model_filename": "tiny".*"random_weights": true' lines)" = 4 ] || fail "$(cat lines)"
 grep -q '"load_s": [0-9.]*, "peak_rss": [0-9]*' lines || fail "load: $(cat lines)"
 "$BITGAUGE" bench --shape "$TINY" --schemes Q8_0 -p 0 -n 2 -r 1 -t 1 --no-roof >out
-grep -q '% of roof *| *load s *| *peak RSS' out || fail "bench: $(cat out)"
+grep -q '% of roof *| *condition *| *load s *| *peak RSS' out || fail "bench: $(cat out)"
 
 # The published quality of the nearest model joins the speeds, and says whose it is.
 "$BITGAUGE" sweep --shape "$TINY" --schemes Q4_K_M,IQ4_XS,F16 -p 8 -n 2 --reps 2 --time-limit 0 \

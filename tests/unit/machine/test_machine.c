@@ -355,6 +355,30 @@ static bool stop_soon(void *user, uint64_t done, uint64_t total)
     return --*(int *)user > 0;
 }
 
+static void check_gauge(const bg_machine *m, bg_roof_kind kind, const char *level, const char *isa,
+                        size_t least_bytes)
+{
+    bg_gauge *g;
+    bg_error err;
+    double reading;
+    if (isnan(bg_machine_roof(m, kind, level, isa, 1))) { /* the memory may not be there */
+        assert_fails(bg_gauge_open(&g, m, NULL, kind, level, isa, &err), BG_ERR_UNSUPPORTED,
+                     "not measured", &err);
+        assert_null(g);
+        return;
+    }
+    if (bg_gauge_open(&g, m, NULL, kind, level, isa, &err) == BG_ERR_NOMEM) return;
+    assert_non_null(g);
+    assert_true(bg_gauge_bytes(g) >= least_bytes);
+    for (int i = 0; i < 3; i++) {
+        reading = bg_gauge_read(g, 0.001);
+        assert_true(reading > 0 && reading < 100); /* of it is the roof made: anything but odd */
+    }
+    bg_gauge_close(&g);
+    assert_null(g);
+    assert_int_equal(bg_gauge_bytes(g), 0);
+}
+
 static void test_roofs(void **state)
 {
     static const char *const levels[] = {"L1", "L2", "L3", "memory"};
@@ -381,6 +405,9 @@ static void test_roofs(void **state)
     assert_true(bg_machine_roof(m, BG_ROOF_FLOP, NULL, "ref", 1) > 0.1);
     assert_true(bg_machine_roof(m, BG_ROOF_INT8, NULL, "ref", 1) > 0.1);
     assert_true(isnan(bg_machine_roof(m, BG_ROOF_FLOP, NULL, "nonesuch", 1)));
+    check_gauge(m, BG_ROOF_READ, "L1", NULL, bg_machine_cache_bytes(m, 1) / 4);
+    check_gauge(m, BG_ROOF_READ, "memory", NULL, (size_t)256 << 20);
+    check_gauge(m, BG_ROOF_FLOP, NULL, "ref", 0);
     bg_machine_close(&m);
 }
 

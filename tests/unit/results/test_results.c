@@ -61,7 +61,8 @@ static bg_results *make_results(void)
     bg_error err;
     bg_sample s = {.scheme = "Q4_0", .isa = "avx2", .test = "tg64", .threads = 2, .rep = 3,
                    .position = 1234567890123, .seconds = 0.1, .tokens = 64, .ttft_ms = NAN,
-                   .steal_ratio = 1.0 / 3, .tainted = "steal,load", .itl_ms = itl, .itl_count = 3};
+                   .steal_ratio = 1.0 / 3, .roof_tps = 2.0 / 3, .tainted = "steal,load",
+                   .itl_ms = itl, .itl_count = 3};
     for (int i = 0; i < BG_COUNTER_COUNT; i++) s.counters[i] = i % 2 ? NAN : i * 1e9 / 7;
     assert_ok(bg_results_new(&r, dir, "{\"seed\": 7}", &err), &err);
     row = cell("Q4_0", "tg64", "avx2", 2, 1.0 / 3);
@@ -120,7 +121,8 @@ static void round_trip(void **state)
     assert_int_equal(s->threads, 2);
     assert_int_equal(s->rep, 3);
     assert_true(s->position == 1234567890123);
-    assert_true(s->seconds == 0.1 && s->steal_ratio == 1.0 / 3 && isnan(s->ttft_ms));
+    assert_true(s->seconds == 0.1 && s->steal_ratio == 1.0 / 3 && isnan(s->ttft_ms) &&
+                s->roof_tps == 2.0 / 3);
     assert_int_equal(s->itl_count, 3);
     assert_true(s->itl_ms[1] == 1.25f && fabsf(s->itl_ms[2] - 3.14159f) < 1e-5f);
     for (int i = 0; i < BG_COUNTER_COUNT; i++)
