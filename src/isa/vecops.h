@@ -15,8 +15,8 @@ typedef struct bg_vecops {
     float (*exp_sum)(float *x, float max, size_t n);
     /* out = x * weight / sqrt(mean(x^2) + eps) */
     void (*rmsnorm)(const float *x, const float *weight, float *out, float eps, size_t n);
-    /* gate = gate / (1 + exp(-gate)) * up */
-    void (*silu_mul)(float *gate, const float *up, size_t n);
+    /* out = gate / (1 + exp(-gate)) * up; out may be gate */
+    void (*silu_mul)(const float *gate, const float *up, float *out, size_t n);
     /* Rotates the pairs (x[2i], x[2i+1]) by the angle whose cosine and sine are turn[2i] and
      * turn[2i+1]; n is even. */
     void (*rope)(float *x, const float *turn, size_t n);

@@ -21,7 +21,7 @@ typedef struct worker {
     int member, size;
     bool lone;
     float *x;
-    uint8_t *const *act;
+    uint8_t *const *act, *const *ffn_act;
 } worker;
 
 static worker make_worker(const bg_pass *p, int member, int size)
@@ -29,8 +29,8 @@ static worker make_worker(const bg_pass *p, int member, int size)
     const bg_session *s = p->s;
     const bg_member_scratch *own = &s->members[member];
     if (p->n == 1 && size > 1)
-        return (worker){p, s, member, size, true, own->x, own->act};
-    return (worker){p, s, member, size, false, s->x, s->act};
+        return (worker){p, s, member, size, true, own->x, own->act, own->act};
+    return (worker){p, s, member, size, false, s->x, s->act, s->ffn_act};
 }
 
 static void share_columns(const worker *w, size_t n, size_t *begin, size_t *end)
@@ -73,14 +73,22 @@ static void embed(const worker *w)
         embed_row(w, bg_format_get(t->format), (size_t)w->p->tokens[i], w->x + i * t->ne[0]);
 }
 
-/* Encodes column i of an input for each kernel format of the mask. */
-static void encode(const worker *w, unsigned slots, size_t i, const float *in, size_t k)
+/* Encodes numbers [first, first + n) of column i of an input into `act`, for each kernel format of the
+ * mask; k is the column's length, first a multiple of every block. */
+static void encode_part(const bg_session *s, uint8_t *const *act, unsigned slots, size_t i,
+                        const float *in, size_t first, size_t n, size_t k)
 {
-    const bg_session *s = w->s;
     for (unsigned slot = 0; slot < s->n_slots; slot++)
         if (slots >> slot & 1)
             bg_activation_encode(s->slots[slot], s->isa, in,
-                                 w->act[slot] + i * bg_activation_bytes(s->slots[slot], k), k);
+                                 act[slot] + i * bg_activation_bytes(s->slots[slot], k) +
+                                     bg_format_row_bytes(bg_format_get((int)s->slots[slot]), first),
+                                 n);
+}
+
+static void encode(const worker *w, unsigned slots, size_t i, const float *in, size_t k)
+{
+    encode_part(w->s, w->act, slots, i, in, 0, k, k);
 }
 
 /* Adds what the block before left in delta (when `add`), normalises, encodes. */
@@ -93,7 +101,7 @@ static void normalise(const worker *w, const columns *c, const float *weight, bo
     share_columns(w, c->n, &begin, &end);
     for (size_t i = begin; i < end; i++) {
         float *x = w->x + token_of(c, i) * n;
-        if (add) s->vec->add(x, s->delta + i * n, n);
+        if (add) s->vec->add(x, s->delta + i * s->delta_stride, n);
         s->vec->rmsnorm(x, weight, row, s->model->h.rms_eps, n);
         encode(w, slots, i, row, n);
     }
@@ -107,17 +115,17 @@ static void encode_columns(const worker *w, const columns *c, const float *in, s
     for (size_t i = begin; i < end; i++) encode(w, slots, i, in + token_of(c, i) * k, k);
 }
 
-/* Rows [begin, end) of a product with n encoded columns; y is row 0 of column 0. begin is the first
- * row of a panel. */
-static void multiply(const worker *w, const bg_matrix *a, size_t begin, size_t end, size_t n,
-                     float *y)
+/* Rows [begin, end) of a product with n encoded columns; y is row `begin` of column 0, y_stride from
+ * column to column. begin is the first row of a panel. */
+static void multiply(const worker *w, const bg_matrix *a, uint8_t *const *act, size_t begin,
+                     size_t end, size_t n, float *y, size_t y_stride)
 {
     bg_op op = bg_op_for(n);
     unsigned slot = a->slot[op];
     bg_matmul args = {
         .w = a->panels + begin / BG_PANEL_ROWS * a->panel_bytes, .panel_bytes = a->panel_bytes,
-        .x = w->act[slot], .x_stride = bg_activation_bytes(w->s->slots[slot], a->k),
-        .y = y + begin, .y_stride = a->rows,
+        .x = act[slot], .x_stride = bg_activation_bytes(w->s->slots[slot], a->k),
+        .y = y, .y_stride = y_stride,
         .k = a->k, .rows = end - begin, .cols = n,
     };
     if (begin < end && n > 0) a->run[op](&args);
@@ -139,11 +147,12 @@ static size_t share_row(const worker *w, const bg_matrix *a, size_t first, size_
 }
 
 /* This member's rows of a product. */
-static void multiply_share(const worker *w, const bg_matrix *a, size_t n, float *y)
+static void multiply_share(const worker *w, const bg_matrix *a, uint8_t *const *act, size_t n,
+                           float *y, size_t y_stride)
 {
     size_t begin, end;
     bg_team_share(a->rows, BG_PANEL_ROWS, w->member, w->size, &begin, &end);
-    multiply(w, a, begin, end, n, y);
+    multiply(w, a, act, begin, end, n, y + begin, y_stride);
 }
 
 /* Rows of a projection, and where they lie in their head. */
@@ -202,7 +211,7 @@ static void project(const worker *w, uint32_t layer)
         size_t begin = share_row(w, a, first, total, w->member, unit);
         size_t end = w->member + 1 == w->size ? a->rows
                                               : share_row(w, a, first, total, w->member + 1, unit);
-        multiply(w, a, begin, end, w->p->n, out[i]);
+        multiply(w, a, w->act, begin, end, w->p->n, out[i] + begin, a->rows);
         for (size_t r = begin; r < end;) {
             piece part = {(uint32_t)(r / dim), r % dim, BG_MIN(dim, r % dim + end - r)};
             if (ids[i] != BG_W_V) rotate(w, out[i], a->rows, part);
@@ -214,20 +223,6 @@ static void project(const worker *w, uint32_t layer)
     }
 }
 
-/* The same rows of gate and up on one member, which can so combine them. */
-static void gate_and_up(const worker *w, uint32_t layer, size_t n)
-{
-    const bg_session *s = w->s;
-    const bg_matrix *gate = matrix(s, layer, BG_W_GATE), *up = matrix(s, layer, BG_W_UP);
-    size_t begin, end;
-    bg_team_share(gate->rows, BG_PANEL_ROWS, w->member, w->size, &begin, &end);
-    multiply(w, gate, begin, end, n, s->gate);
-    multiply(w, up, begin, end, n, s->up);
-    for (size_t i = 0; i < n && begin < end; i++)
-        s->vec->silu_mul(s->gate + i * gate->rows + begin, s->up + i * up->rows + begin,
-                         end - begin);
-}
-
 /* Slots that matrices read for an input of `cols` columns. */
 static unsigned slots_of(const bg_session *s, uint32_t layer, const bg_matrix_id *ids, size_t n,
                          size_t cols)
@@ -235,6 +230,79 @@ static unsigned slots_of(const bg_session *s, uint32_t layer, const bg_matrix_id
     unsigned mask = 0;
     for (size_t i = 0; i < n; i++) mask |= 1u << matrix(s, layer, ids[i])->slot[bg_op_for(cols)];
     return mask;
+}
+
+/* A member's rows of gate and up, and the blocks that they touch. */
+typedef struct ffn_share { size_t begin, end, n_ff; } ffn_share;
+
+static ffn_share share_ffn(const worker *w, const bg_matrix *gate)
+{
+    ffn_share f = {.n_ff = gate->rows};
+    bg_team_share(gate->rows, BG_PANEL_ROWS, w->member, w->size, &f.begin, &f.end);
+    return f;
+}
+
+/* Gate and up, a block of both at a time: their products stay in the member's cache until they are
+ * combined and encoded. A block that is shared with a neighbour is put down for encode_shared. */
+static void gate_and_up(const worker *w, uint32_t layer, size_t n, unsigned slots)
+{
+    const bg_session *s = w->s;
+    const bg_member_scratch *own = &s->members[w->member];
+    const bg_matrix *gate = matrix(s, layer, BG_W_GATE), *up = matrix(s, layer, BG_W_UP);
+    const ffn_share f = share_ffn(w, gate);
+    for (size_t r = f.begin, rows; r < f.end; r += rows) {
+        size_t first = r - r % BG_FFN_ROWS, block = BG_MIN(f.n_ff - first, (size_t)BG_FFN_ROWS);
+        rows = BG_MIN(f.end, first + block) - r;
+        multiply(w, gate, w->act, r, r + rows, n, own->gate, BG_FFN_STRIDE);
+        multiply(w, up, w->act, r, r + rows, n, own->up, BG_FFN_STRIDE);
+        for (size_t i = 0; i < n; i++) {
+            float *in = own->gate + i * BG_FFN_STRIDE;
+            bool whole = rows == block;
+            float *out = whole ? in : s->ffn + i * f.n_ff + r;
+            s->vec->silu_mul(in, own->up + i * BG_FFN_STRIDE, out, rows);
+            if (whole) encode_part(s, w->ffn_act, slots, i, out, r, rows, f.n_ff);
+        }
+    }
+}
+
+/* The blocks that lie in several shares; the member who has a block's first row encodes it. */
+static void encode_shared(const worker *w, uint32_t layer, size_t n, unsigned slots)
+{
+    const ffn_share f = share_ffn(w, matrix(w->s, layer, BG_W_GATE));
+    size_t first = f.end - f.end % BG_FFN_ROWS;
+    if (first < f.begin || first == f.end || f.end == f.n_ff) return;
+    for (size_t i = 0; i < n; i++)
+        encode_part(w->s, w->ffn_act, slots, i, w->s->ffn + i * f.n_ff + first, first,
+                    BG_MIN(f.n_ff - first, (size_t)BG_FFN_ROWS), f.n_ff);
+}
+
+/* Of a single token: gate and up each as one stream of weights. */
+static void gate_and_up_lone(const worker *w, uint32_t layer)
+{
+    const bg_session *s = w->s;
+    const bg_member_scratch *own = &s->members[w->member];
+    const bg_matrix *gate = matrix(s, layer, BG_W_GATE), *up = matrix(s, layer, BG_W_UP);
+    const ffn_share f = share_ffn(w, gate);
+    multiply(w, gate, w->act, f.begin, f.end, 1, own->gate, gate->rows);
+    multiply(w, up, w->act, f.begin, f.end, 1, own->up, up->rows);
+    s->vec->silu_mul(own->gate, own->up, s->ffn + f.begin, f.end - f.begin);
+}
+
+/* The input of the last product, encoded. */
+static void feed_forward(const worker *w, uint32_t layer, size_t n, unsigned slots)
+{
+    if (n == 1) {
+        size_t n_ff = w->s->model->h.n_ff;
+        gate_and_up_lone(w, layer);
+        bg_team_barrier(w->s->team);
+        if (w->lone || w->member == 0)
+            encode_part(w->s, w->ffn_act, slots, 0, w->s->ffn, 0, n_ff, n_ff);
+    } else {
+        gate_and_up(w, layer, n, slots);
+        bg_team_barrier(w->s->team);
+        encode_shared(w, layer, n, slots);
+    }
+    column_barrier(w);
 }
 
 /* One layer; *c shrinks to the wanted tokens once the last layer's keys and values are stored.
@@ -245,7 +313,6 @@ static void layer_run(const worker *w, uint32_t layer, columns *c)
                               ffn[] = {BG_W_GATE, BG_W_UP}, down[] = {BG_W_DOWN};
     const bg_session *s = w->s;
     const bg_layer *l = &s->model->layers[s->model->held[layer]];
-    columns rows;
     normalise(w, c, l->attn_norm_f32, layer > 0, slots_of(s, layer, qkv, 3, c->n));
     column_barrier(w);
     project(w, layer);
@@ -255,16 +322,12 @@ static void layer_run(const worker *w, uint32_t layer, columns *c)
     if (layer + 1 == s->n_layer) *c = (columns){w->p->n_out, s->out};
     encode_columns(w, c, s->att, s->q_width, slots_of(s, layer, out, 1, c->n));
     column_barrier(w);
-    multiply_share(w, matrix(s, layer, BG_W_OUT), c->n, s->delta);
+    multiply_share(w, matrix(s, layer, BG_W_OUT), w->act, c->n, s->delta, s->delta_stride);
     bg_team_barrier(s->team);
     normalise(w, c, l->ffn_norm_f32, true, slots_of(s, layer, ffn, 2, c->n));
     column_barrier(w);
-    gate_and_up(w, layer, c->n);
-    bg_team_barrier(s->team);
-    rows = (columns){c->n, NULL};
-    encode_columns(w, &rows, s->gate, s->model->h.n_ff, slots_of(s, layer, down, 1, c->n));
-    column_barrier(w);
-    multiply_share(w, matrix(s, layer, BG_W_DOWN), c->n, s->delta);
+    feed_forward(w, layer, c->n, slots_of(s, layer, down, 1, c->n));
+    multiply_share(w, matrix(s, layer, BG_W_DOWN), w->ffn_act, c->n, s->delta, s->delta_stride);
     bg_team_barrier(s->team);
 }
 
@@ -283,5 +346,5 @@ void bg_forward_run(void *user, int member, int size)
     normalise(&w, &c, s->model->output_norm_f32, true,
               1u << s->output.slot[bg_op_for(c.n)]);
     column_barrier(&w);
-    multiply_share(&w, &s->output, c.n, p->logits);
+    multiply_share(&w, &s->output, w.act, c.n, p->logits, s->output.rows);
 }

@@ -76,15 +76,21 @@ static void *take(cursor *c, size_t count, size_t size)
     return c->base ? c->base + start : NULL;
 }
 
+static size_t encoded_bytes(bg_format activation, size_t k)
+{
+    return bg_activation_bytes(activation, bg_round_up(k, BG_FORMAT_MAX_BLOCK));
+}
+
 static void lay_out(bg_session *s, cursor *c)
 {
     const bg_hparams *h = &s->model->h;
-    size_t n = s->n_batch, attention, widest = BG_MAX(BG_MAX(h->n_embd, h->n_ff), s->q_width);
-    size_t bytes[BG_MAX_SLOTS];
+    size_t n = s->n_batch, attention, wide = BG_MAX(h->n_embd, s->q_width);
+    size_t bytes[BG_MAX_SLOTS], ffn = BG_MAX(n * BG_FFN_STRIDE, h->n_ff);
     int members = bg_team_size(s->team);
     cursor other;
     s->x = take(c, n, h->n_embd * sizeof(float));
-    s->delta = take(c, n, h->n_embd * sizeof(float));
+    s->delta_stride = (bg_round_up(h->n_embd, 16) / 16 | 1) * 16;
+    s->delta = take(c, n, s->delta_stride * sizeof(float));
     s->turn = take(c, s->n_ctx, h->rope_dim * sizeof(float));
     other = *c; /* attention and feed-forward are never alive together */
     s->q = take(c, n, s->q_width * sizeof(float));
@@ -92,13 +98,14 @@ static void lay_out(bg_session *s, cursor *c)
     s->v = take(c, n, s->kv_width * sizeof(float));
     s->att = take(c, n, s->q_width * sizeof(float));
     attention = c->used;
-    s->gate = take(&other, n, h->n_ff * sizeof(float));
-    s->up = take(&other, n, h->n_ff * sizeof(float));
+    s->ffn = take(&other, n, h->n_ff * sizeof(float));
     c->used = BG_MAX(attention, other.used);
     c->overflow |= other.overflow;
     for (unsigned i = 0; i < s->n_slots; i++) {
-        bytes[i] = bg_activation_bytes(s->slots[i], bg_round_up(widest, BG_FORMAT_MAX_BLOCK));
-        s->act[i] = take(c, n, bytes[i]);
+        bytes[i] = encoded_bytes(s->slots[i], h->n_ff);
+        s->ffn_act[i] = take(c, n, bytes[i]);
+        bytes[i] = BG_MAX(bytes[i], encoded_bytes(s->slots[i], wide));
+        s->act[i] = take(c, n, encoded_bytes(s->slots[i], wide));
     }
     s->pos = take(c, n, sizeof *s->pos);
     s->out = take(c, n, sizeof *s->out);
@@ -111,6 +118,8 @@ static void lay_out(bg_session *s, cursor *c)
         bg_member_scratch own = {0};
         own.row = take(c, h->n_embd, sizeof(float));
         own.x = take(c, h->n_embd, sizeof(float));
+        own.gate = take(c, ffn, sizeof(float));
+        own.up = take(c, ffn, sizeof(float));
         for (unsigned j = 0; j < s->n_slots; j++) own.act[j] = take(c, 1, bytes[j]);
         own.out = take(c, BG_ATT_ROWS, (s->value_width + 2) * sizeof(float));
         own.attend = take(c, 1, bg_attend_scratch(h->head_dim));

@@ -13,6 +13,10 @@
 
 #include <stdatomic.h>
 
+/* Rows of gate and up that are computed and encoded together: a multiple of every activation block.
+ * Columns lie an odd number of lines apart, so that they fall into different cache sets. */
+enum { BG_FFN_ROWS = BG_FORMAT_MAX_BLOCK, BG_FFN_STRIDE = BG_FFN_ROWS + 16 };
+
 /* Activation formats that the model's kernels read, each encoded once per input. */
 enum { BG_MAX_SLOTS = 4 };
 
@@ -37,6 +41,7 @@ typedef struct bg_span {
 /* One member's own memory. */
 typedef struct bg_member_scratch {
     float *row;                      /* n_embd: a normalised token */
+    float *gate, *up;                /* [n_batch][BG_FFN_STRIDE], or n_ff of one token */
     float *x;                        /* as in the session, of a pass of one token */
     uint8_t *act[BG_MAX_SLOTS];
     float *out;                      /* of an attention item: rows, footings, sums */
@@ -66,12 +71,15 @@ struct bg_session {
     void *arena;                     /* everything below */
     size_t arena_bytes;
     float *x;                        /* [n_batch][n_embd] residual stream */
-    float *delta;                    /* [n_batch][n_embd] what a block adds to it */
+    float *delta;                    /* [n_batch][delta_stride] what a block adds to it */
+    size_t delta_stride;             /* n_embd in an odd number of lines: see BG_FFN_STRIDE */
     float *q, *k, *v, *att;          /* [n_batch][q_width or kv_width] */
-    float *gate, *up;                /* [n_batch][n_ff]; share memory with the line above */
+    float *ffn;                      /* [n_batch][n_ff] what is not encoded at once; shares memory
+                                        with the line above */
     float *turn;                     /* [n_ctx][rope_dim] cosines and sines, */
     uint32_t turned;                 /* of so many positions as yet */
-    uint8_t *act[BG_MAX_SLOTS];      /* encoded columns */
+    uint8_t *act[BG_MAX_SLOTS];      /* encoded columns, */
+    uint8_t *ffn_act[BG_MAX_SLOTS];  /* and those of n_ff, made while the others are read */
     uint32_t *pos, *out;             /* [n_batch] positions; tokens whose logits are wanted */
     bg_span *spans;                  /* [n_batch] */
     float *parts;                    /* results of parts of attention: rows, footings, sums */

@@ -126,15 +126,15 @@ INLINE __m256 silu8(__m256 x)
     return _mm256_div_ps(x, _mm256_add_ps(one, exp8(_mm256_xor_ps(x, sign))));
 }
 
-static void silu_mul(float *gate, const float *up, size_t n)
+static void silu_mul(const float *gate, const float *up, float *out, size_t n)
 {
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        _mm256_storeu_ps(gate + i,
+        _mm256_storeu_ps(out + i,
                          _mm256_mul_ps(silu8(_mm256_loadu_ps(gate + i)), _mm256_loadu_ps(up + i)));
     if (i < n) {
         __m256i some = first_lanes(n - i);
-        _mm256_maskstore_ps(gate + i, some,
+        _mm256_maskstore_ps(out + i, some,
                             _mm256_mul_ps(silu8(_mm256_maskload_ps(gate + i, some)),
                                           _mm256_maskload_ps(up + i, some)));
     }

@@ -104,7 +104,7 @@ static void rmsnorm(const float *x, const float *weight, float *out, float eps, 
     }
 }
 
-static void silu_mul(float *gate, const float *up, size_t n)
+static void silu_mul(const float *gate, const float *up, float *out, size_t n)
 {
     const __m512 one = _mm512_set1_ps(1.0f);
     for (size_t i = 0; i < n; i += LANES) {
@@ -112,7 +112,7 @@ static void silu_mul(float *gate, const float *up, size_t n)
         __m512 x = load(gate + i, some);
         __m512 silu = _mm512_div_ps(
             x, _mm512_add_ps(one, exp16(_mm512_sub_ps(_mm512_setzero_ps(), x))));
-        _mm512_mask_storeu_ps(gate + i, some, _mm512_mul_ps(silu, load(up + i, some)));
+        _mm512_mask_storeu_ps(out + i, some, _mm512_mul_ps(silu, load(up + i, some)));
     }
 }
 

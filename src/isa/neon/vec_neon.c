@@ -114,12 +114,12 @@ INLINE float32x4_t silu4(float32x4_t x)
     return vdivq_f32(x, vaddq_f32(vdupq_n_f32(1.0f), exp4(vnegq_f32(x))));
 }
 
-static void silu_mul(float *gate, const float *up, size_t n)
+static void silu_mul(const float *gate, const float *up, float *out, size_t n)
 {
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        vst1q_f32(gate + i, vmulq_f32(silu4(vld1q_f32(gate + i)), vld1q_f32(up + i)));
-    store_some(gate + i, vmulq_f32(silu4(load_some(gate + i, n - i)), load_some(up + i, n - i)),
+        vst1q_f32(out + i, vmulq_f32(silu4(vld1q_f32(gate + i)), vld1q_f32(up + i)));
+    store_some(out + i, vmulq_f32(silu4(load_some(gate + i, n - i)), load_some(up + i, n - i)),
                n - i);
 }
 

@@ -37,9 +37,9 @@ static void rmsnorm(const float *x, const float *weight, float *out, float eps, 
     for (size_t i = 0; i < n; i++) out[i] = x[i] * factor * weight[i];
 }
 
-static void silu_mul(float *gate, const float *up, size_t n)
+static void silu_mul(const float *gate, const float *up, float *out, size_t n)
 {
-    for (size_t i = 0; i < n; i++) gate[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
+    for (size_t i = 0; i < n; i++) out[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
 }
 
 static void rope(float *x, const float *turn, size_t n)

@@ -86,7 +86,7 @@ static void check_simple(const bg_vecops *v)
             near_to(r[i], i < n ? (double)x[i] / sqrt(squares / (double)n + 1e-5) * (double)y[i]
                                 : (double)x[i], 1e-5);
         memcpy(r, x, sizeof x);
-        v->silu_mul(r, y, n);
+        v->silu_mul(r, y, r, n);
         for (size_t i = 0; i < 71; i++)
             near_to(r[i], i < n ? (double)x[i] / (1 + exp(-(double)x[i])) * (double)y[i]
                                 : (double)x[i], 1e-5);
@@ -99,7 +99,7 @@ static void check_simple(const bg_vecops *v)
 static void check_silu_extremes(const bg_vecops *v)
 {
     float gate[4] = {-200, 200, 0, -88}, up[4] = {1, 1, 1, 1};
-    v->silu_mul(gate, up, 4);
+    v->silu_mul(gate, up, gate, 4);
     near_to(gate[0], 0, 1e-30);
     near_to(gate[1], 200, 0);
     near_to(gate[2], 0, 0);
