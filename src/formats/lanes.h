@@ -113,11 +113,6 @@ INLINE vi v_nearest_iq4(vf v)
     return (vi)_mm512_mask_add_epi32(first, _mm512_cmp_ps_mask((__m512)v, border, _CMP_GE_OQ),
                                      first, _mm512_set1_epi32(1));
 }
-
-INLINE vf v_level_iq4(vi n)
-{
-    return (vf)_mm512_permutexvar_ps((__m512i)n, _mm512_load_ps(bg_iq4_values));
-}
 #else
 INLINE vi v_nearest_iq4(vf v)
 {
@@ -126,12 +121,91 @@ INLINE vi v_nearest_iq4(vf v)
         n[i] = iq4_first[cell[i]] + (v[i] >= iq4_border[cell[i]]);
     return n;
 }
+#endif
 
-INLINE vf v_level_iq4(vi n)
+/* ---- 16-bit integers, two to a lane --------------------------------------------------------- */
+
+typedef int16_t vh __attribute__((vector_size(4 * LANES)));
+
+INLINE vh h_load(const int32_t *p) { return *(const vh *)(const void *)p; } /* aligned */
+INLINE void h_store(int32_t *p, vh v) { *(vh *)(void *)p = v; }
+INLINE vh h_pair(vi even, vi odd) { return (vh)((even & 0xffff) | odd << 16); }
+INLINE vh h_all(int x) { return (int16_t)x - (vh){0}; }
+
+/* h_high is a b / 2^16, cut off downwards; h_add goes no further than the limits of 16 bits, h_sub
+ * not below 0 (of a and b that are not); h_dot adds the two products of a lane. */
+#if defined(__SSE2__)
+#if defined(__AVX512F__)
+typedef __m512i vr;
+#define H(operation) _mm512_##operation
+#elif defined(__AVX2__)
+typedef __m256i vr;
+#define H(operation) _mm256_##operation
+#else
+typedef __m128i vr;
+#define H(operation) _mm_##operation
+#endif
+INLINE vh h_high(vh a, vh b) { return (vh)H(mulhi_epi16)((vr)a, (vr)b); }
+INLINE vh h_add(vh a, vh b) { return (vh)H(adds_epi16)((vr)a, (vr)b); }
+INLINE vh h_sub(vh a, vh b) { return (vh)H(subs_epu16)((vr)a, (vr)b); }
+INLINE vh h_shift(vh a, int n) { return (vh)H(srl_epi16)((vr)a, _mm_cvtsi32_si128(n)); }
+INLINE vi h_dot(vh a, vh b) { return (vi)H(madd_epi16)((vr)a, (vr)b); }
+#undef H
+#else
+typedef int32_t vw __attribute__((vector_size(8 * LANES)));
+#define WIDE(a) __builtin_convertvector(a, vw)
+INLINE vh h_high(vh a, vh b) { return __builtin_convertvector(WIDE(a) * WIDE(b) >> 16, vh); }
+INLINE vh h_add(vh a, vh b)
 {
-    vf v;
-    for (int i = 0; i < LANES; i++) v[i] = bg_iq4_values[n[i]];
-    return v;
+    vw sum = WIDE(a) + WIDE(b), over = sum > INT16_MAX, under = sum < INT16_MIN;
+    sum = (sum & ~over & ~under) | (over & INT16_MAX) | (under & INT16_MIN);
+    return __builtin_convertvector(sum, vh);
+}
+INLINE vh h_sub(vh a, vh b) { return (a - b) & (a > b); }
+INLINE vh h_shift(vh a, int n) { return a >> (int16_t)n; }
+INLINE vi h_dot(vh a, vh b)
+{
+    vi even = ((vi)a << 16 >> 16) * ((vi)b << 16 >> 16);
+    return even + ((vi)a >> 16) * ((vi)b >> 16);
+}
+#undef WIDE
+#endif
+
+/* The level of IQ4 that is nearest to v / 32 - 128, v from 0 to 255 * 32, as its value. */
+#if defined(__AVX512F__)
+INLINE vh h_nearest_iq4(vh v)
+{
+    /* By cells of 256 as above. */
+    static const int16_t border[32] ALIGNED = {
+        9999, 400, 9999, 9999, 1104, 9999, 1728, 9999, 2272, 9999, 2752, 9999, 3184, 9999, 3584,
+        3952, 4320, 9999, 4704, 5104, 9999, 5552, 9999, 6048, 9999, 6624, 9999, 9999, 7328, 9999,
+        9999, 9999,
+    };
+    static const int16_t below[32] ALIGNED = {
+        -127, -127, -104, -104, -104, -83, -83, -65, -65, -49, -49, -35, -35, -22, -22, -10,
+        1, 13, 13, 25, 38, 38, 53, 53, 69, 69, 89, 89, 89, 113, 113, 113,
+    };
+    static const int16_t above[32] ALIGNED = {
+        0, -104, 0, 0, -83, 0, -65, 0, -49, 0, -35, 0, -22, 0, -10, 1,
+        13, 0, 25, 38, 0, 53, 0, 69, 0, 89, 0, 0, 113, 0, 0, 0,
+    };
+    __m512i x = (__m512i)v, cell = _mm512_srli_epi16(x, 8);
+    __m512i limit = _mm512_permutexvar_epi16(cell, _mm512_load_si512(border));
+    __m512i low = _mm512_permutexvar_epi16(cell, _mm512_load_si512(below));
+    return (vh)_mm512_mask_permutexvar_epi16(low, _mm512_cmpge_epi16_mask(x, limit), cell,
+                                             _mm512_load_si512(above));
+}
+#else
+INLINE vh h_nearest_iq4(vh v)
+{
+    static const struct { int16_t border, step; } levels[15] = {
+        {400, 23}, {1104, 21}, {1728, 18}, {2272, 16}, {2752, 14}, {3184, 13}, {3584, 12},
+        {3952, 11}, {4320, 12}, {4704, 12}, {5104, 13}, {5552, 15}, {6048, 16}, {6624, 20},
+        {7328, 24},
+    };
+    vh level = h_all(-127);
+    for (int i = 0; i < 15; i++) level += (v >= h_all(levels[i].border)) & levels[i].step;
+    return level;
 }
 #endif
 

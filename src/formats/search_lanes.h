@@ -39,20 +39,39 @@ typedef struct search {
 INLINE void try_sized(const search *a, bg_grid_kind kind, int size, int at, const vf *s,
                       const vf *o, trial *r)
 {
-    vf high = v_all((float)a->g->high), low = v_all((float)a->g->low), zero = v_all(0);
-    vf inverse[2] = {v_inverse(s[0]), v_inverse(s[1])};
-    r[0] = r[1] = (trial){zero, zero, zero};
-    for (int j = 0; j < size; j++) {
-        vf x = v_load(&a->t.x[j][at]), w = v_load(&a->t.w[j][at]);
+    const tile *t = &a->t;
+    float one = (float)(1 << t->fraction), bottom = (float)t->bottom;
+    vh inverse[2], start[2], floor = h_all(t->bottom), low = h_all(a->g->low);
+    vi l[2] = {{0}}, ll[2] = {{0}}, lx[2] = {{0}};
+    for (int i = 0; i < 2; i++) {
+        vf scale = v_inverse(s[i]), zero = v_all(bottom + (0.5f - (float)a->g->low) * one);
+        vf step = scale * v_load(t->to_level + at);
+        vi whole = v_int(v_round(v_clamp(step, kind == BG_GRID_AFFINE ? 0 : -32767, 32767)));
+        inverse[i] = h_pair(whole, whole);
+        if (kind == BG_GRID_IQ4) zero = v_all(bottom + 128 * one);
+        if (kind == BG_GRID_AFFINE) zero = v_clamp(zero + o[i] * scale * one, 0, 32767);
+        whole = v_int(zero);
+        start[i] = h_pair(whole, whole);
+    }
+    for (int j = 0; j < size / 2; j++) {
+        vh fine = h_load(&t->fine[j][at]), coarse = h_load(&t->coarse[j][at]);
+        vh w = h_load(&t->weight[j][at]);
         for (int i = 0; i < 2; i++) {
-            vf level = (kind == BG_GRID_AFFINE ? x + o[i] : x) * inverse[i], wl;
-            level = v_min(v_max(level, low), high);
-            level = kind == BG_GRID_IQ4 ? v_level_iq4(v_nearest_iq4(level)) : v_round(level);
+            vh level = h_sub(h_add(h_high(fine, inverse[i]), start[i]), floor), wl;
+            if (kind == BG_GRID_IQ4) level = h_nearest_iq4(level);
+            else level = h_shift(level, t->fraction);
+            if (kind == BG_GRID_SCALED) level += low;
             wl = w * level;
-            if (kind == BG_GRID_AFFINE) r[i].l += wl;
-            r[i].ll += wl * level;
-            r[i].lx += wl * x;
+            if (kind == BG_GRID_AFFINE) l[i] += h_dot(w, level);
+            ll[i] += h_dot(wl, level);
+            lx[i] += h_dot(wl, coarse);
         }
+    }
+    for (int i = 0; i < 2; i++) {
+        vf unit = v_load(t->w_unit + at);
+        r[i].l = __builtin_convertvector(l[i], vf) * unit;
+        r[i].ll = __builtin_convertvector(ll[i], vf) * unit;
+        r[i].lx = __builtin_convertvector(lx[i], vf) * v_load(t->wx_unit + at);
     }
 }
 

@@ -5,12 +5,24 @@
 
 /* A lane is a sub-block: lane i of row j is its weight j, that is weight `size` i + j of the tile.
  * Affine grids count x from `origin`, the lowest of the sub-block (and of 0 where a min has no
- * sign), so that sums do not cancel each other. */
+ * sign), so that sums do not cancel each other.
+ *
+ * Trials read x and w as integers of 16 bits, of a unit for each lane, weights 2 j and 2 j + 1 in
+ * one lane of row j: x twice, as finely as possible, for finding its level, and again so that sums
+ * of w level x stay within 32 bits. All sums are of these integers, so the error of levels is exact
+ * but for x and w themselves. */
 typedef struct tile {
-    float x[32][16] ALIGNED, w[32][16] ALIGNED;
+    float x[32][16] ALIGNED, w[32][16] ALIGNED; /* before they are integers; x not from the origin */
+    int32_t fine[16][16] ALIGNED, coarse[16][16] ALIGNED, weight[16][16] ALIGNED;
     float low[16] ALIGNED, high[16] ALIGNED, origin[16] ALIGNED;
     float w1[16] ALIGNED, x1[16] ALIGNED, xx[16] ALIGNED;       /* sums of w, w x, w x^2 */
     float inverse_w[16] ALIGNED;                                /* 1 / w1 */
+    float w_unit[16] ALIGNED, wx_unit[16] ALIGNED;              /* of `weight`; times `coarse` */
+    /* A level has `fraction` bits below the point when it is found, (fine / scale) to_level / 2^16
+     * of them, and counts from `bottom` then, so that adding limits it to the highest level and
+     * taking off `bottom` to the lowest. */
+    int fraction, bottom;
+    float to_level[16] ALIGNED;
 } tile;
 
 /* What the lanes of a block hold, added in a fixed order. */
@@ -125,24 +137,62 @@ static void weigh_importance(const bg_grid *g, tile *t, const float *importance)
     }
 }
 
-static void add_up(const bg_grid *g, tile *t)
+/* How finely a grid's levels, weights and coarse x are counted. */
+typedef struct precision { int levels, fraction; float weight, coarse; } precision;
+
+static precision precision_of(const bg_grid *g)
 {
+    int most = BG_MAX(-g->low, g->high), coarse = INT16_MAX;
+    precision p = {.levels = g->kind == BG_GRID_IQ4 ? 256 : g->high - g->low + 1, .fraction = 13};
+    while (1 << (13 - p.fraction) < p.levels) p.fraction--;
+    p.weight = (float)BG_MIN(511, INT16_MAX / most);
+    while ((float)(g->size * most) * p.weight * (float)coarse >= 0x1p31f) coarse >>= 1;
+    p.coarse = (float)coarse;
+    return p;
+}
+
+/* Makes x and w integers, and adds them up. */
+static void count(const bg_grid *g, tile *t)
+{
+    precision p = precision_of(g);
+    t->fraction = p.fraction;
+    t->bottom = (1 << 15) - (p.levels << p.fraction);
     for (int at = 0; at < 16; at += LANES) {
-        vf w1 = v_all(0), x1 = w1, xx = w1, origin = w1;
-        if (g->kind == BG_GRID_AFFINE) origin = v_load(t->low + at);
-        if (g->min_low == 0) origin = v_min(origin, v_all(0));
-        v_store(t->origin + at, origin);
-        for (int j = 0; j < g->size; j++) {
-            vf x = v_load(&t->x[j][at]) - origin, w = v_load(&t->w[j][at]), wx = w * x;
-            v_store(&t->x[j][at], x);
-            w1 += w;
-            x1 += wx;
-            xx += wx * x;
+        vf low = v_load(t->low + at), high = v_load(t->high + at), most = v_all(0), origin = most;
+        vf w1 = most, x1 = most, xx = most, range, inverse, inverse_weight, w_unit, x_unit;
+        if (g->kind == BG_GRID_AFFINE) origin = g->min_low == 0 ? v_min(low, v_all(0)) : low;
+        range = g->kind == BG_GRID_AFFINE ? high - origin : v_max(-low, high);
+        for (int j = 0; j < g->size; j++) most = v_max(most, v_load(&t->w[j][at]));
+        inverse = v_inverse(range);
+        inverse_weight = p.weight / most;
+        for (int j = 0; j < g->size; j += 2) {
+            vi fine[2], coarse[2], weight[2];
+            for (int i = 0; i < 2; i++) {
+                vf x = (v_load(&t->x[j + i][at]) - origin) * inverse;
+                vf w = v_round(v_load(&t->w[j + i][at]) * inverse_weight), wx;
+                fine[i] = v_int(v_round(x * (float)INT16_MAX));
+                x = v_round(x * p.coarse);
+                coarse[i] = v_int(x);
+                weight[i] = v_int(w);
+                wx = w * x;
+                w1 += w;
+                x1 += wx;
+                xx += wx * x;
+            }
+            h_store(&t->fine[j / 2][at], h_pair(fine[0], fine[1]));
+            h_store(&t->coarse[j / 2][at], h_pair(coarse[0], coarse[1]));
+            h_store(&t->weight[j / 2][at], h_pair(weight[0], weight[1]));
         }
-        v_store(t->w1 + at, w1);
-        v_store(t->inverse_w + at, 1.0f / w1);
-        v_store(t->x1 + at, x1);
-        v_store(t->xx + at, xx);
+        w_unit = most * (1 / p.weight);
+        x_unit = range * (1 / p.coarse);
+        v_store(t->origin + at, origin);
+        v_store(t->w1 + at, w1 * w_unit);
+        v_store(t->inverse_w + at, 1.0f / (w1 * w_unit));
+        v_store(t->x1 + at, x1 * (w_unit * x_unit));
+        v_store(t->xx + at, xx * (w_unit * x_unit) * x_unit);
+        v_store(t->w_unit + at, w_unit);
+        v_store(t->wx_unit + at, w_unit * x_unit);
+        v_store(t->to_level + at, range * ((float)(1 << p.fraction) * 65536 / INT16_MAX));
     }
 }
 
@@ -152,7 +202,7 @@ static void load_tile(const bg_grid *g, tile *t, const float *in, const float *i
     limit(t, g->size);
     if (importance) weigh_importance(g, t, importance);
     else weigh_tails(g, t);
-    add_up(g, t);
+    count(g, t);
 }
 
 /* The levels of a sub-block whose weights are in their own order. */
