@@ -25,33 +25,54 @@ typedef struct choice {
     float l[16] ALIGNED, ll[16] ALIGNED, lx[16] ALIGNED, error[16] ALIGNED;
 } choice;
 
+/* A scale and an offset, before its trial those to try and then those that fit its levels best;
+ * what a trial makes of them, and what the levels added up to. */
+typedef struct attempt {
+    float s[16] ALIGNED, o[16] ALIGNED;
+    int32_t inverse[16] ALIGNED, start[16] ALIGNED;
+    float l[16] ALIGNED, ll[16] ALIGNED, lx[16] ALIGNED;
+} attempt;
+
 typedef struct search {
     const bg_grid *g;
     tile t;
-    int n;                      /* trials in the pool, each with the scale that fits it best */
-    struct { float l[16] ALIGNED, ll[16] ALIGNED, lx[16] ALIGNED, scale[16] ALIGNED; } pool[POOL];
+    int n;                      /* attempts in the pool */
+    attempt pool[POOL];
     choice ideal;               /* the best trial of each lane: its scale and offset in sc and m */
     choice kept;                /* the best of each block */
-    float total[16];            /* its error, in the first lane of the block */
+    float total[16] ALIGNED;    /* its error, in all lanes of the block */
 } search;
 
-/* Trials go in pairs: what one waits for, the other computes. */
-INLINE void try_sized(const search *a, bg_grid_kind kind, int size, int at, const vf *s,
-                      const vf *o, trial *r)
+/* For all trials before the first: each waits for a division. */
+INLINE void prepare(search *a, bg_grid_kind kind, int at, int first, int end)
 {
     const tile *t = &a->t;
     float one = (float)(1 << t->fraction), bottom = (float)t->bottom;
-    vh inverse[2], start[2], floor = h_all(t->bottom), low = h_all(a->g->low);
+    float zero = bottom + (kind == BG_GRID_IQ4 ? 128 : 0.5f - (float)a->g->low) * one;
+    for (int k = first; k < end; k++) {
+        attempt *p = &a->pool[k];
+        vf inverse = v_inverse(v_load(p->s + at)), start = v_all(zero);
+        vf step = v_clamp(inverse * v_load(t->to_level + at), kind == BG_GRID_AFFINE ? 0 : -32767,
+                          32767);
+        vi whole = v_int(v_round(step));
+        h_store(p->inverse + at, h_pair(whole, whole));
+        if (kind == BG_GRID_AFFINE)
+            start = v_clamp(start + v_load(p->o + at) * inverse * one, 0, 32767);
+        whole = v_int(start);
+        h_store(p->start + at, h_pair(whole, whole));
+    }
+}
+
+/* Trials go in pairs: what one waits for, the other computes. */
+INLINE void try_two(search *a, bg_grid_kind kind, int size, int at, attempt *p)
+{
+    const tile *t = &a->t;
+    vh floor = h_all(t->bottom), low = h_all(a->g->low), inverse[2], start[2];
     vi l[2] = {{0}}, ll[2] = {{0}}, lx[2] = {{0}};
+    vf unit = v_load(t->w_unit + at), x_unit = v_load(t->wx_unit + at);
     for (int i = 0; i < 2; i++) {
-        vf scale = v_inverse(s[i]), zero = v_all(bottom + (0.5f - (float)a->g->low) * one);
-        vf step = scale * v_load(t->to_level + at);
-        vi whole = v_int(v_round(v_clamp(step, kind == BG_GRID_AFFINE ? 0 : -32767, 32767)));
-        inverse[i] = h_pair(whole, whole);
-        if (kind == BG_GRID_IQ4) zero = v_all(bottom + 128 * one);
-        if (kind == BG_GRID_AFFINE) zero = v_clamp(zero + o[i] * scale * one, 0, 32767);
-        whole = v_int(zero);
-        start[i] = h_pair(whole, whole);
+        inverse[i] = h_load(p[i].inverse + at);
+        start[i] = h_load(p[i].start + at);
     }
     for (int j = 0; j < size / 2; j++) {
         vh fine = h_load(&t->fine[j][at]), coarse = h_load(&t->coarse[j][at]);
@@ -68,17 +89,23 @@ INLINE void try_sized(const search *a, bg_grid_kind kind, int size, int at, cons
         }
     }
     for (int i = 0; i < 2; i++) {
-        vf unit = v_load(t->w_unit + at);
-        r[i].l = __builtin_convertvector(l[i], vf) * unit;
-        r[i].ll = __builtin_convertvector(ll[i], vf) * unit;
-        r[i].lx = __builtin_convertvector(lx[i], vf) * v_load(t->wx_unit + at);
+        v_store(p[i].l + at, __builtin_convertvector(l[i], vf) * unit);
+        v_store(p[i].ll + at, __builtin_convertvector(ll[i], vf) * unit);
+        v_store(p[i].lx + at, __builtin_convertvector(lx[i], vf) * x_unit);
     }
 }
 
-INLINE void try_two(const search *a, bg_grid_kind kind, int at, const vf *s, const vf *o, trial *r)
+INLINE void try_all(search *a, bg_grid_kind kind, int at, int first, int end)
 {
-    if (a->g->size == 16) try_sized(a, kind, 16, at, s, o, r);
-    else try_sized(a, kind, 32, at, s, o, r);
+    prepare(a, kind, at, first, end);
+    for (int k = first; k < end; k += 2)
+        if (a->g->size == 16) try_two(a, kind, 16, at, &a->pool[k]);
+        else try_two(a, kind, 32, at, &a->pool[k]);
+}
+
+INLINE trial result(const attempt *p, int at)
+{
+    return (trial){v_load(p->l + at), v_load(p->ll + at), v_load(p->lx + at)};
 }
 
 INLINE vf error_at(const search *a, bg_grid_kind kind, int at, trial r, vf s, vf o)
@@ -162,18 +189,16 @@ INLINE void put_pick(choice *c, int at, const pick *p)
 
 /* ---- the first trials --------------------------------------------------------------------- */
 
-/* Puts two trials in the pool, and makes s and o what fits them best. */
-INLINE void add_two(search *a, bg_grid_kind kind, int at, vf *s, vf *o, pick *ideal)
+/* What fits each attempt best, after its trial. */
+INLINE void solve_all(search *a, bg_grid_kind kind, int at, int first, int end, pick *ideal)
 {
-    trial r[2];
-    try_two(a, kind, at, s, o, r);
-    for (int i = 0; i < 2; i++, a->n++) {
-        s[i] = solve(a, kind, at, r[i], &o[i]);
-        v_store(a->pool[a->n].l + at, r[i].l);
-        v_store(a->pool[a->n].ll + at, r[i].ll);
-        v_store(a->pool[a->n].lx + at, r[i].lx);
-        v_store(a->pool[a->n].scale + at, s[i]);
-        pick_better(ideal, s[i], o[i], r[i], error_at(a, kind, at, r[i], s[i], o[i]));
+    for (int k = first; k < end; k++) {
+        attempt *p = &a->pool[k];
+        trial r = result(p, at);
+        vf o, s = solve(a, kind, at, r, &o);
+        v_store(p->s + at, s);
+        v_store(p->o + at, o);
+        pick_better(ideal, s, o, r, error_at(a, kind, at, r, s, o));
     }
 }
 
@@ -182,32 +207,42 @@ INLINE void add_two(search *a, bg_grid_kind kind, int at, vf *s, vf *o, pick *id
 INLINE void fit_affine(search *a, int at, pick *ideal)
 {
     const bg_grid *g = a->g;
+    int n = g->trials;
     vf origin = v_load(a->t.origin + at), range = v_load(a->t.high + at) - origin;
-    for (int k = 0; k < g->trials; k += 2) {
-        vf s[2], o[2];
-        for (int i = 0; i < 2; i++) {
-            float beyond = g->beyond + (i ? -0.15f : 0.15f);
-            float shift = g->apart * ((float)(k + i) - 0.5f * (float)(g->trials - 1));
-            s[i] = range / ((float)g->high + 2 * beyond);
-            o[i] = s[i] * -(beyond + shift);
-            if (g->min_low == 0) o[i] = v_max(o[i], origin);
-        }
-        add_two(a, BG_GRID_AFFINE, at, s, o, ideal);
-        add_two(a, BG_GRID_AFFINE, at, s, o, ideal);
+    for (int k = 0; k < n; k++) {
+        float beyond = g->beyond + (k % 2 ? -0.15f : 0.15f);
+        float shift = g->apart * ((float)k - 0.5f * (float)(n - 1));
+        vf s = range * (1 / ((float)g->high + 2 * beyond)), o = s * -(beyond + shift);
+        v_store(a->pool[k].s + at, s);
+        v_store(a->pool[k].o + at, g->min_low == 0 ? v_max(o, origin) : o);
     }
+    try_all(a, BG_GRID_AFFINE, at, 0, n);
+    solve_all(a, BG_GRID_AFFINE, at, 0, n, ideal);
+    for (int k = 0; k < n; k++) {
+        v_store(a->pool[n + k].s + at, v_load(a->pool[k].s + at));
+        v_store(a->pool[n + k].o + at, v_load(a->pool[k].o + at));
+    }
+    try_all(a, BG_GRID_AFFINE, at, n, 2 * n);
+    solve_all(a, BG_GRID_AFFINE, at, n, 2 * n, ideal);
+    a->n = 2 * n;
 }
 
-/* Scales that put the peak on either end of the levels, and a bit beyond or short of it. */
+/* Scales that put the peak on either end of the levels, and a bit beyond or short of it; where the
+ * ends are alike, on the one end alone. */
 INLINE void fit_scaled(search *a, bg_grid_kind kind, int at, const float *peak, pick *ideal)
 {
     const bg_grid *g = a->g;
+    bool alike = g->low == -g->high;
     vf top = v_load(peak + at);
-    for (int k = 0; k < g->trials / 2; k++) {
-        float beyond = g->beyond + g->apart * ((float)k - 0.25f * (float)(g->trials - 2));
-        vf s[2] = {top * (1 / ((float)g->low - beyond)), top * (1 / ((float)g->high + beyond))};
-        vf o[2] = {v_all(0), v_all(0)};
-        add_two(a, kind, at, s, o, ideal);
+    for (int k = 0; k < g->trials; k++) {
+        float turn = alike ? 0.5f * (float)k : (float)(k / 2);
+        float beyond = g->beyond + g->apart * (turn - 0.25f * (float)(g->trials - 2));
+        float end = k % 2 || alike ? (float)g->high + beyond : (float)g->low - beyond;
+        v_store(a->pool[k].s + at, top * (1 / end));
     }
+    try_all(a, kind, at, 0, g->trials);
+    solve_all(a, kind, at, 0, g->trials, ideal);
+    a->n = g->trials;
 }
 
 /* The weight of largest magnitude: of the block where sub-blocks have no scales of their own. */
@@ -217,7 +252,7 @@ static void find_peaks(const search *a, float *peak)
         peak[i] = a->t.high[i] < -a->t.low[i] ? a->t.low[i] : a->t.high[i];
     if (a->g->scale_low < a->g->scale_high || a->g->subs == 1) return;
     for (int i = 0; i < 16; i++) peak[i] = fabsf(peak[i]);
-    spread(peak, a->g->subs, most_of_lanes);
+    spread_most(peak, a->g->subs);
 }
 
 INLINE void fit(search *a, bg_grid_kind kind)
@@ -227,7 +262,6 @@ INLINE void fit(search *a, bg_grid_kind kind)
     find_peaks(a, peak);
     for (int at = 0; at < 16; at += LANES) {
         pick ideal = {zero, zero, v_load(a->t.xx + at), {zero, zero, zero}};
-        a->n = 0;
         if (kind == BG_GRID_AFFINE) fit_affine(a, at, &ideal);
         else fit_scaled(a, kind, at, peak, &ideal);
         put_pick(&a->ideal, at, &ideal);
@@ -236,67 +270,94 @@ INLINE void fit(search *a, bg_grid_kind kind)
 
 /* ---- d and dmin ---------------------------------------------------------------------------- */
 
-enum { STEPS = 16, MIN_STEPS = 4, STARTS = STEPS * MIN_STEPS, SCALED_STARTS = 32 };
+enum { STEPS = 32, BEST = 4, MIN_STEPS = 8, STARTS = BEST * MIN_STEPS };
 
-INLINE int number_of_starts(bg_grid_kind kind)
+/* Halves that put the largest scale on the top of sc or a bit below. */
+INLINE void list_steps(const bg_grid *g, bg_grid_kind kind, float scale, float *d)
 {
-    return kind == BG_GRID_AFFINE ? STARTS : SCALED_STARTS;
+    float low = scale / (float)g->scale_low, high = scale / (float)g->scale_high;
+    for (int k = 0; k < STEPS; k++) {
+        if (kind == BG_GRID_AFFINE) d[k] = high * (1 + (float)k / (3.0f * STEPS));
+        else d[k] = (k % 2 ? high : low) * (1 / (1 - (float)(k / 2) / 64));
+    }
+    for (int k = 0; k < STEPS; k += LANES) v_store(d + k, v_half(v_load(d + k)));
 }
 
-/* Halves that put the largest scale (and min) on the top of sc (and m) or a bit below. */
-INLINE void list_starts(const bg_grid *g, bg_grid_kind kind, float scale, float min, float *d,
-                        float *dmin)
-{
-    for (int k = 0; k < number_of_starts(kind); k++) {
-        if (kind == BG_GRID_AFFINE) {
-            d[k] = scale / (float)g->scale_high * (1 + (float)(k / MIN_STEPS) / (3.0f * STEPS));
-            dmin[k] = min / (float)g->min_high * (1 + (float)(k % MIN_STEPS) / (3.0f * MIN_STEPS));
-        } else {
-            float end = (float)(k % 2 ? g->scale_high : g->scale_low);
-            d[k] = scale / (end * (1 - (float)(k / 2) / 64));
-        }
-    }
-    for (int k = 0; k < number_of_starts(kind); k += LANES) {
-        v_store(d + k, v_half(v_load(d + k)));
-        if (kind == BG_GRID_AFFINE) v_store(dmin + k, v_half(v_load(dmin + k)));
-    }
-}
-
-/* What rounding the ideal scales and mins of a block to each of the starts costs. */
-INLINE void cost_of_starts(const search *a, bg_grid_kind kind, int b, const float *mins,
-                           const float *d, const float *dmin, float *cost)
+/* What rounding the ideal scales of a block to each of the steps costs, mins being free. */
+INLINE void cost_of_steps(const search *a, int b, const float *curve, const float *d, float *cost)
 {
     const choice *c = &a->ideal;
-    float slope[16];
-    for (int s = b; s < b + a->g->subs; s++) slope[s] = c->l[s] * a->t.inverse_w[s];
-    for (int k = 0; k < number_of_starts(kind); k += LANES) {
+    for (int k = 0; k < STEPS; k += LANES) {
         vf step = v_load(d + k), inverse = v_inverse(step), sum = v_all(0);
-        vf step_min = v_load(dmin + k), inverse_min = v_inverse(step_min);
         for (int s = b; s < b + a->g->subs; s++) {
-            vf ds = step * nearest_sc(a->g, c->sc[s] * inverse) - c->sc[s], dm;
-            sum += c->ll[s] * ds * ds;
-            if (kind != BG_GRID_AFFINE) continue;
-            dm = step_min * nearest_m(a->g, (mins[s] + slope[s] * ds) * inverse_min) - mins[s];
-            sum += a->t.w1[s] * dm * (dm - (slope[s] + slope[s]) * ds);
+            vf ds = step * nearest_sc(a->g, c->sc[s] * inverse) - c->sc[s];
+            sum += curve[s] * (ds * ds);
         }
         v_store(cost + k, sum);
     }
 }
 
+/* What rounding the mins then costs with each of the starts. */
+INLINE void cost_of_starts(const search *a, int b, const float *mins, const float *slope,
+                           const float *d, const float *dmin, float *cost)
+{
+    const choice *c = &a->ideal;
+    for (int k = 0; k < STARTS; k += LANES) {
+        vf step = v_load(d + k), inverse = v_inverse(step), sum = v_all(0);
+        vf step_min = v_load(dmin + k), inverse_min = v_inverse(step_min);
+        for (int s = b; s < b + a->g->subs; s++) {
+            vf ds = step * nearest_sc(a->g, c->sc[s] * inverse) - c->sc[s], shift = slope[s] * ds;
+            vf dm = step_min * nearest_m(a->g, (mins[s] + shift) * inverse_min) - mins[s] - shift;
+            sum += a->t.w1[s] * (dm * dm);
+        }
+        v_store(cost + k, v_load(cost + k) + sum);
+    }
+}
+
+INLINE int least_of(const float *cost, int n)
+{
+    int best = 0;
+    for (int k = 1; k < n; k++)
+        if (cost[k] < cost[best]) best = k;
+    return best;
+}
+
+/* The steps that are best of every fourth part of their range, each with several steps of mins,
+ * which put the largest min on the top of m or a bit below. */
 INLINE void find_start(const search *a, bg_grid_kind kind, int b, choice *out)
 {
-    float scale = 0, min = 0, mins[16];
-    float d[STARTS] ALIGNED, dmin[STARTS] ALIGNED = {0}, cost[STARTS] ALIGNED;
-    int best = 0;
+    const choice *c = &a->ideal;
+    float scale = 0, min = 0, mins[16], slope[16] = {0}, curve[16];
+    float steps[STEPS] ALIGNED, cost[STEPS] ALIGNED;
+    float d[STARTS] ALIGNED, dmin[STARTS] ALIGNED, all[STARTS] ALIGNED;
+    int best;
     for (int s = b; s < b + a->g->subs; s++) {
-        mins[s] = a->ideal.m[s] - a->t.origin[s];
+        if (kind == BG_GRID_AFFINE) slope[s] = c->l[s] * a->t.inverse_w[s];
+        curve[s] = c->ll[s] - slope[s] * c->l[s];
+        mins[s] = c->m[s] - a->t.origin[s];
         min = BG_MAX(min, mins[s]);
-        if (fabsf(a->ideal.sc[s]) > fabsf(scale)) scale = a->ideal.sc[s];
+        if (fabsf(c->sc[s]) > fabsf(scale)) scale = c->sc[s];
     }
-    list_starts(a->g, kind, scale, min, d, dmin);
-    cost_of_starts(a, kind, b, mins, d, dmin, cost);
-    for (int k = 1; k < number_of_starts(kind); k++)
-        if (cost[k] < cost[best]) best = k;
+    list_steps(a->g, kind, scale, steps);
+    cost_of_steps(a, b, curve, steps, cost);
+    if (kind != BG_GRID_AFFINE) {
+        best = least_of(cost, STEPS);
+        for (int s = b; s < b + a->g->subs; s++) out->d[s] = steps[best];
+        return;
+    }
+    for (int k = 0; k < STARTS; k++)
+        dmin[k] = min / (float)a->g->min_high * (1 + (float)(k % MIN_STEPS) / (3.0f * MIN_STEPS));
+    for (int k = 0; k < STARTS; k += LANES) v_store(dmin + k, v_half(v_load(dmin + k)));
+    for (int part = 0; part < BEST; part++) {
+        best = STEPS / BEST * part;
+        best += least_of(cost + best, STEPS / BEST);
+        for (int k = MIN_STEPS * part; k < MIN_STEPS * (part + 1); k++) {
+            d[k] = steps[best];
+            all[k] = cost[best];
+        }
+    }
+    cost_of_starts(a, b, mins, slope, d, dmin, all);
+    best = least_of(all, STARTS);
     for (int s = b; s < b + a->g->subs; s++) {
         out->d[s] = d[best];
         out->dmin[s] = dmin[best];
@@ -304,17 +365,21 @@ INLINE void find_start(const search *a, bg_grid_kind kind, int b, choice *out)
 }
 
 /* Sub-blocks that share a scale: that of the trial that is best for all of them. */
-static void find_shared(const search *a, int b, choice *out)
+INLINE void find_shared(const search *a, choice *c)
 {
-    float best = 0, d = 0;
+    float best[16] ALIGNED = {0}, lx[16] ALIGNED, ll[16] ALIGNED;
     for (int k = 0; k < a->n; k++) {
-        float lx = add_lanes(a->pool[k].lx + b, a->g->subs);
-        float ll = add_lanes(a->pool[k].ll + b, a->g->subs);
-        if (!(lx * lx > best * ll)) continue;
-        best = lx * lx / ll;
-        d = bg_round_f16(lx / ll);
+        memcpy(lx, a->pool[k].lx, sizeof lx);
+        memcpy(ll, a->pool[k].ll, sizeof ll);
+        add_blocks(lx, a->g->subs);
+        add_blocks(ll, a->g->subs);
+        for (int at = 0; at < 16; at += LANES) {
+            vf d = v_load(lx + at) * v_inverse(v_load(ll + at)), gain = d * v_load(lx + at);
+            vm better = v_less(v_load(best + at), gain);
+            v_store(best + at, v_pick(better, gain, v_load(best + at)));
+            v_store(c->d + at, v_pick(better, v_half(d), v_load(c->d + at)));
+        }
     }
-    for (int s = b; s < b + a->g->subs; s++) out->d[s] = d;
 }
 
 INLINE void find_starts(const search *a, bg_grid_kind kind, choice *c)
@@ -327,37 +392,40 @@ INLINE void find_starts(const search *a, bg_grid_kind kind, choice *c)
         }
         return;
     }
-    for (int b = 0; b < 16; b += g->subs)
-        if (g->scale_low < g->scale_high) find_start(a, kind, b, c);
-        else find_shared(a, b, c);
+    if (g->scale_low == g->scale_high) find_shared(a, c);
+    else for (int b = 0; b < 16; b += g->subs) find_start(a, kind, b, c);
 }
 
 /* The d and dmin that fit best with sc, m and levels as they are. */
 INLINE void refit(const search *a, bg_grid_kind kind, choice *c)
 {
-    for (int b = 0; b < 16; b += a->g->subs) {
-        float uu = 0, uv = 0, vv = 0, ux = 0, vx = 0, det, d = c->d[b], dmin = c->dmin[b];
-        for (int s = b; s < b + a->g->subs; s++) {
-            float sc = c->sc[s], m = c->m[s], l = c->l[s], origin = a->t.origin[s];
-            uu += sc * sc * c->ll[s];
-            ux += sc * c->lx[s];
-            if (kind != BG_GRID_AFFINE) continue;
-            uv += sc * m * l;
-            vv += m * m * a->t.w1[s];
-            ux += sc * origin * l;
-            vx += m * (a->t.x1[s] + origin * a->t.w1[s]);
+    enum { UU, UV, VV, UX, VX, SUMS };
+    float sums[SUMS][16] ALIGNED;
+    for (int at = 0; at < 16; at += LANES) {
+        vf sc = v_load(c->sc + at), l = v_load(c->l + at), lx = v_load(c->lx + at);
+        v_store(sums[UU] + at, sc * sc * v_load(c->ll + at));
+        if (kind == BG_GRID_AFFINE) {
+            vf m = v_load(c->m + at), origin = v_load(a->t.origin + at), w = v_load(a->t.w1 + at);
+            lx += origin * l;
+            v_store(sums[UV] + at, sc * m * l);
+            v_store(sums[VV] + at, m * m * w);
+            v_store(sums[VX] + at, m * (v_load(a->t.x1 + at) + origin * w));
         }
-        det = uu * vv - uv * uv;
-        if (kind == BG_GRID_AFFINE && det > 1e-6f * uu * vv) {
-            d = bg_round_f16((vv * ux - uv * vx) / det);
-            dmin = bg_round_f16((uv * ux - uu * vx) / det);
-        } else if (uu > 0) {
-            d = bg_round_f16(ux / uu);
+        v_store(sums[UX] + at, sc * lx);
+    }
+    for (int i = 0; i < SUMS; i++)
+        if (kind == BG_GRID_AFFINE || i == UU || i == UX) add_blocks(sums[i], a->g->subs);
+    for (int at = 0; at < 16; at += LANES) {
+        vf uu = v_load(sums[UU] + at), ux = v_load(sums[UX] + at), d = ux * v_inverse(uu);
+        vm any = v_less(v_all(0), uu);
+        if (kind == BG_GRID_AFFINE) {
+            vf uv = v_load(sums[UV] + at), vv = v_load(sums[VV] + at), vx = v_load(sums[VX] + at);
+            vf det = uu * vv - uv * uv, inverse = v_inverse(det), dmin = v_load(c->dmin + at);
+            vm both = v_less(1e-6f * uu * vv, det);
+            d = v_pick(both, (vv * ux - uv * vx) * inverse, d);
+            v_store(c->dmin + at, v_pick(both, v_half((uv * ux - uu * vx) * inverse), dmin));
         }
-        for (int s = b; s < b + a->g->subs; s++) {
-            c->d[s] = d;
-            c->dmin[s] = dmin;
-        }
+        v_store(c->d + at, v_pick(any, v_half(d), v_load(c->d + at)));
     }
 }
 
@@ -372,9 +440,8 @@ INLINE void choose(const search *a, bg_grid_kind kind, choice *c)
         vf inverse_min = v_inverse(dmin);
         pick best = {zero, zero, v_all(FLT_MAX), {zero, zero, zero}};
         for (int k = 0; k < a->n; k++) {
-            trial r = {v_load(a->pool[k].l + at), v_load(a->pool[k].ll + at),
-                       v_load(a->pool[k].lx + at)};
-            vf sc = nearest_sc(a->g, v_load(a->pool[k].scale + at) * inverse);
+            trial r = result(&a->pool[k], at);
+            vf sc = nearest_sc(a->g, v_load(a->pool[k].s + at) * inverse);
             vf error = settle(a, kind, at, r, d, dmin, inverse_min, sc, &m);
             pick_better(&best, sc, m, r, error);
         }
@@ -392,7 +459,7 @@ static const int8_t near_scaled[] = {
     0, 6, -9, -12, 8, 11, -14, -14, 5, -5, -3, 2, 10, 12, -7, 0, 3, 3, 6, -9, -4, 9,
 };
 
-INLINE void try_near(const search *a, bg_grid_kind kind, choice *c)
+INLINE void try_near(search *a, bg_grid_kind kind, choice *c)
 {
     const bg_grid *g = a->g;
     for (int at = 0; at < 16; at += LANES) {
@@ -400,24 +467,22 @@ INLINE void try_near(const search *a, bg_grid_kind kind, choice *c)
         vf inverse = v_inverse(d), inverse_min = v_inverse(dmin);
         pick best = get_pick(c, at), first = best;
         vf slope = first.r.l * v_load(a->t.inverse_w + at) * d * inverse_min;
-        for (int k = 0; k < g->neighbours; k += 2) {
-            vf s[2], o[2] = {v_all(0), v_all(0)}, sc, m, error;
-            trial r[2];
-            for (int i = 0; i < 2; i++) {
-                if (kind == BG_GRID_AFFINE) sc = first.sc + (float)near_affine[k + i][0];
-                else sc = (i ? -first.sc : first.sc) + (float)near_scaled[k + i];
-                sc = v_clamp(sc, (float)g->scale_low, (float)g->scale_high);
-                s[i] = d * sc;
-                if (kind != BG_GRID_AFFINE) continue;
-                m = first.m + slope * (sc - first.sc) + (float)near_affine[k + i][1];
-                o[i] = origin + dmin * nearest_m(g, m);
-            }
-            try_two(a, kind, at, s, o, r);
-            for (int i = 0; i < 2; i++) {
-                sc = nearest_sc(g, solve(a, kind, at, r[i], &o[i]) * inverse);
-                error = settle(a, kind, at, r[i], d, dmin, inverse_min, sc, &m);
-                pick_better(&best, sc, m, r[i], error);
-            }
+        for (int k = 0; k < g->neighbours; k++) {
+            vf sc, m;
+            if (kind == BG_GRID_AFFINE) sc = first.sc + (float)near_affine[k][0];
+            else sc = (k % 2 ? -first.sc : first.sc) + (float)near_scaled[k];
+            sc = v_clamp(sc, (float)g->scale_low, (float)g->scale_high);
+            v_store(a->pool[k].s + at, d * sc);
+            if (kind != BG_GRID_AFFINE) continue;
+            m = first.m + slope * (sc - first.sc) + (float)near_affine[k][1];
+            v_store(a->pool[k].o + at, origin + dmin * nearest_m(g, m));
+        }
+        try_all(a, kind, at, 0, g->neighbours);
+        for (int k = 0; k < g->neighbours; k++) {
+            trial r = result(&a->pool[k], at);
+            vf o, m, sc = nearest_sc(g, solve(a, kind, at, r, &o) * inverse);
+            vf error = settle(a, kind, at, r, d, dmin, inverse_min, sc, &m);
+            pick_better(&best, sc, m, r, error);
         }
         put_pick(c, at, &best);
     }
@@ -438,15 +503,12 @@ INLINE void settle_again(const search *a, bg_grid_kind kind, choice *c)
 /* Keeps a choice for the blocks where it is better. */
 INLINE void keep(search *a, const choice *c)
 {
-    float change[16] ALIGNED;
-    for (int b = 0; b < 16; b += a->g->subs) {
-        float total = add_lanes(c->error + b, a->g->subs);
-        bool better = total < a->total[b];
-        if (better) a->total[b] = total;
-        for (int s = b; s < b + a->g->subs; s++) change[s] = better;
-    }
+    float total[16] ALIGNED;
+    memcpy(total, c->error, sizeof total);
+    add_blocks(total, a->g->subs);
     for (int at = 0; at < 16; at += LANES) {
-        vm better = v_less(v_all(0), v_load(change + at));
+        vm better = v_less(v_load(total + at), v_load(a->total + at));
+        v_store(a->total + at, v_pick(better, v_load(total + at), v_load(a->total + at)));
         for (size_t field = 0; field < sizeof *c / sizeof c->d; field++) {
             const float *from = (const float *)c + 16 * field + at;
             float *to = (float *)&a->kept + 16 * field + at;

@@ -25,28 +25,27 @@ typedef struct tile {
     float to_level[16] ALIGNED;
 } tile;
 
-/* What the lanes of a block hold, added in a fixed order. */
-INLINE float add_lanes(const float *v, int subs)
+/* Gives all lanes of a block (1, 8 or 16 lanes) their sum, in the same order of additions. */
+INLINE void add_blocks(float *v, int subs)
 {
-    float sum[4] = {0};
-    if (subs == 1) return v[0];
-    for (int i = 0; i < subs; i++) sum[i % 4] += v[i];
-    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    typedef float v16 __attribute__((vector_size(64)));
+    v16 x = *(const v16 *)(const void *)v;
+    if (subs == 1) return;
+    if (subs == 16)
+        x += __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
+    x += __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
+    x += __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
+    x += __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+    *(v16 *)(void *)v = x;
 }
 
-INLINE float most_of_lanes(const float *v, int subs)
-{
-    float most = v[0];
-    for (int i = 1; i < subs; i++) most = BG_MAX(most, v[i]);
-    return most;
-}
-
-/* Gives all lanes of a block the same value. */
-INLINE void spread(float *v, int subs, float (*of)(const float *v, int subs))
+/* Gives them the most of one of them. */
+static void spread_most(float *v, int subs)
 {
     for (int b = 0; b < 16; b += subs) {
-        float all = of(v + b, subs);
-        for (int i = b; i < b + subs; i++) v[i] = all;
+        float most = v[b];
+        for (int i = b; i < b + subs; i++) most = BG_MAX(most, v[i]);
+        for (int i = b; i < b + subs; i++) v[i] = most;
     }
 }
 
@@ -95,7 +94,7 @@ static void weigh_tails(const bg_grid *g, tile *t)
     float n = (float)(g->subs * g->size);
     for (int at = 0; at < 16; at += LANES)
         v_store(most + at, v_max(-v_load(t->low + at), v_load(t->high + at)));
-    spread(most, g->subs, most_of_lanes);
+    spread_most(most, g->subs);
     for (int at = 0; at < 16; at += LANES) {
         vf inverse = v_inverse(v_load(most + at)), two = v_all(0), four = two;
         for (int j = 0; j < g->size; j++) {
@@ -106,8 +105,8 @@ static void weigh_tails(const bg_grid *g, tile *t)
         v_store(second + at, two);
         v_store(fourth + at, four);
     }
-    spread(second, g->subs, add_lanes);
-    spread(fourth, g->subs, add_lanes);
+    add_blocks(second, g->subs);
+    add_blocks(fourth, g->subs);
     for (int at = 0; at < 16; at += LANES) {
         vf inverse = v_inverse(v_load(most + at)), square = v_load(second + at) / n;
         vf excess = v_load(fourth + at) / n * v_inverse(square * square) - 3.0f;
@@ -129,7 +128,7 @@ static void weigh_importance(const bg_grid *g, tile *t, const float *importance)
         for (int j = 1; j < g->size; j++) high = v_max(high, v_load(&t->w[j][at]));
         v_store(most + at, high);
     }
-    spread(most, g->subs, most_of_lanes);
+    spread_most(most, g->subs);
     for (int at = 0; at < 16; at += LANES) {
         vf high = v_load(most + at), scale = v_pick(v_less(v_all(0), high), high, v_all(1));
         for (int j = 0; j < g->size; j++)
