@@ -43,7 +43,8 @@ bg_fences bg_stats_fences(const double *values, size_t n);
  * from the unknown mean is taken out to first order. 1 when n < 4 or all values are equal. */
 double bg_stats_correlation_time(const double *values, size_t n);
 
-/* Quantile t of Student's law with P(|T| < t) = level; df is rounded down, 1 to 1000. */
+/* Quantile t of Student's law with P(|T| < t) = level; df is rounded down, to no less than 1. Above 1000
+ * degrees of freedom the normal law. */
 double bg_stats_t(double level, double df);
 
 /* median(b) / median(a). The interval of level `level` is a percentile bootstrap of the logarithm,
@@ -53,6 +54,7 @@ double bg_stats_t(double level, double df);
 typedef struct bg_ratio {
     double ratio, low, high;
     double effective_a, effective_b;   /* n over the autocorrelation time */
+    double freedom;                    /* of Student's law, by Welch and Satterthwaite */
     double tau;                        /* of both, weighted as in the variance of a difference */
 } bg_ratio;
 /* resamples 0: 2000. Same seed, same output. false: no memory. */
@@ -65,8 +67,9 @@ bool bg_stats_ratio(const double *a, size_t na, const double *b, size_t nb, doub
  * is empty or memory is out. */
 typedef struct bg_rank_test { double u, p; bool exact; } bg_rank_test;
 void bg_stats_rank(const double *a, size_t na, const double *b, size_t nb, bg_rank_test *out);
-/* The two-sided p when the variance under the null hypothesis is tau times what p was made with. */
-double bg_stats_deflate(double p, double tau);
+/* The two-sided p when the variance under the null hypothesis is tau times what p was made with, and
+ * is known with so many degrees of freedom: z / sqrt(tau) under Student's law. */
+double bg_stats_deflate(double p, double tau, double freedom);
 
 /* p-values adjusted for the false discovery rate (Benjamini and Hochberg, 1995): q[i] < alpha is
  * what their procedure rejects at alpha. NaN are not counted and stay NaN. false: no memory. */

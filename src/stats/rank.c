@@ -74,18 +74,6 @@ void bg_stats_rank(const double *a, size_t na, const double *b, size_t nb, bg_ra
     bg_free(all);
 }
 
-double bg_stats_deflate(double p, double tau)
-{
-    double low = 0, high = 40;
-    if (!(p > 0 && p < 1) || !(tau > 1)) return p;
-    for (int i = 0; i < 100; i++) { /* the z of p: erfc falls */
-        double middle = (low + high) / 2;
-        if (erfc(middle / sqrt(2)) > p) low = middle;
-        else high = middle;
-    }
-    return erfc(low / sqrt(2 * tau));
-}
-
 typedef struct ordered { double p; size_t at; } ordered;
 
 static int by_p(const void *a, const void *b)

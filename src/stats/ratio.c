@@ -50,7 +50,8 @@ static void conclude(side *a, side *b, double level, uint32_t resamples, bg_rati
     double wider, *d = b->medians, centre = b->median - a->median;
     for (uint32_t r = 0; r < resamples; r++) d[r] -= a->medians[r];
     qsort(d, resamples, sizeof *d, bg_stats_order);
-    wider = bg_stats_t(level, freedom(a, b)) / bg_stats_t(level, 1000);
+    out->freedom = freedom(a, b);
+    wider = bg_stats_t(level, out->freedom) / bg_stats_t(level, INFINITY);
     out->ratio = exp(centre);
     out->low = exp(centre + wider * bg_stats_sorted_quantile(d, resamples, (1 - level) / 2));
     out->high = exp(centre + wider * bg_stats_sorted_quantile(d, resamples, (1 + level) / 2));
@@ -66,7 +67,7 @@ bool bg_stats_ratio(const double *a, size_t na, const double *b, size_t nb, doub
     side sides[2] = {{0}, {0}};
     bg_rng rng;
     bool done;
-    *out = (bg_ratio){.ratio = NAN, .low = NAN, .high = NAN, .tau = NAN};
+    *out = (bg_ratio){.ratio = NAN, .low = NAN, .high = NAN, .freedom = NAN, .tau = NAN};
     if (na == 0 || nb == 0) return true;
     if (resamples == 0) resamples = DEFAULT_RESAMPLES;
     bg_rng_seed(&rng, seed);

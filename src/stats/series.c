@@ -66,14 +66,32 @@ static double student_within(double t, unsigned df)
     return sin(angle) * sum;
 }
 
+/* P(|T| < t); beyond 1000 degrees of freedom the normal law. */
+static double within(double t, double df)
+{
+    if (!(df <= 1000)) return erf(t / sqrt(2));
+    return student_within(t, df >= 1 ? (unsigned)df : 1);
+}
+
 double bg_stats_t(double level, double df)
 {
-    unsigned whole = df >= 1000 ? 1000 : df >= 1 ? (unsigned)df : 1;
     double low = 0, high = 1e6;
     for (int i = 0; i < 100; i++) {
         double middle = (low + high) / 2;
-        if (student_within(middle, whole) < level) low = middle;
+        if (within(middle, df) < level) low = middle;
         else high = middle;
     }
     return low;
+}
+
+double bg_stats_deflate(double p, double tau, double freedom)
+{
+    double low = 0, high = 40;
+    if (!(p > 0 && p < 1)) return p;
+    for (int i = 0; i < 100; i++) { /* the z of p: erfc falls */
+        double middle = (low + high) / 2;
+        if (erfc(middle / sqrt(2)) > p) low = middle;
+        else high = middle;
+    }
+    return 1 - within(low / sqrt(tau), freedom);
 }

@@ -1,0 +1,94 @@
+/* bitgauge/compare.h: did anything get slower? Two results folders, judged cell by cell.
+ *
+ * A measured cell is better or worse when all of these hold: the rank test is significant after
+ * correction for the number of cells, the change is beyond the threshold, and beyond the noise
+ * floor, which is how far identical work differs on the machine. It is the same when the whole
+ * interval of the ratio lies within the threshold and the noise floor does too. Else it is
+ * inconclusive, and says why. What does not vary (bytes, quality, simulated counts) is compared as
+ * it is.
+ */
+#ifndef BITGAUGE_COMPARE_H
+#define BITGAUGE_COMPARE_H
+
+#include "bitgauge/results.h"
+#include "bitgauge/stats.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum bg_verdict {
+    BG_VERDICT_BETTER, BG_VERDICT_WORSE, BG_VERDICT_SAME, BG_VERDICT_INCONCLUSIVE, BG_VERDICTS
+} bg_verdict;
+
+typedef enum bg_floor_source {
+    BG_FLOOR_NONE,            /* exact values, or nothing to estimate it from */
+    BG_FLOOR_MACHINE,         /* noise_floors of machine.json */
+    BG_FLOOR_SAMPLES,          /* estimated: how far neighbouring quarters of the samples differ */
+} bg_floor_source;
+
+/* One cell and metric that both folders have. Names are the folders'. */
+typedef struct bg_compared {
+    const bg_row *base_row, *new_row;
+    bg_column metric;
+    bool exact;                      /* compared without statistics; p, q and the interval are NaN */
+    size_t n[2], outliers[2], tainted[2];   /* samples of base and new; all of them are used */
+    double value[2];                 /* medians, or the values themselves */
+    bg_ratio ratio;                  /* new / base; of shares of the roof across machines */
+    double p, q;                     /* q: p after correction for many cells */
+    double floor;                    /* relative; NaN when unknown */
+    bg_floor_source floor_source;
+    bg_verdict verdict;
+    char reason[200];                /* of an inconclusive verdict, else "" */
+} bg_compared;
+
+/* A cell without a partner. */
+typedef struct bg_unpaired {
+    const bg_row *row;
+    int side;                        /* 0: only base measured it; 1: only new did */
+    bool failed;                     /* the other tried and failed */
+} bg_unpaired;
+
+typedef struct bg_comparison {
+    bg_compared *cells;
+    bg_unpaired *unpaired;
+    size_t n_cells, n_unpaired, counts[BG_VERDICTS];
+    double threshold, alpha;
+    bool cross_machine;
+    const char *dir[2];
+    char notes[4][256];              /* what a reader must know: "" after the last */
+} bg_comparison;
+
+typedef struct bg_compare_options {
+    double threshold;                /* relative; 0: 0.05 */
+    double alpha;                    /* 0: 0.01 */
+    const char *metrics;             /* columns of results.csv with commas; NULL: tps */
+    bool cross_machine;              /* other machines and engines too, by shares of the roof */
+    uint64_t seed;
+    uint32_t resamples;              /* of the bootstrap; 0: 2000 */
+} bg_compare_options;
+
+/* Both results stay open as long as the comparison. BG_ERR_INPUT: a metric that cannot be compared,
+ * folders of different models, or of different machines or engines without cross_machine, or that
+ * have no cell in common. */
+bg_status bg_compare(bg_comparison **c, const bg_results *base, const bg_results *new_results,
+                     const bg_compare_options *o, bg_error *err);
+void bg_comparison_close(bg_comparison **c);
+
+/* "faster", "slower", "same", "inconclusive"; "better" and "worse" where it is not about time. */
+const char *bg_compared_verdict(const bg_compared *c);
+/* A cell that got worse, or that base measured and new failed on. */
+bool bg_comparison_regressed(const bg_comparison *c);
+
+typedef enum bg_compare_format {
+    BG_COMPARE_MD, BG_COMPARE_JSON, BG_COMPARE_JUNIT,
+    BG_COMPARE_ANNOTATIONS,          /* workflow commands of GitHub Actions: ::error::, ::warning:: */
+} bg_compare_format;
+/* Ends with a newline; free with bg_free_text. */
+bg_status bg_comparison_text(const bg_comparison *c, bg_compare_format format, char **text,
+                             bg_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

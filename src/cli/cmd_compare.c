@@ -1,0 +1,126 @@
+#include "cli/cli.h"
+
+#include "bitgauge/compare.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* "5%" or "0.05" -> 0.05 */
+static bool parse_share(const char *text, double *share)
+{
+    char *end;
+    double value = strtod(text, &end);
+    if (end == text) return false;
+    if (strcmp(end, "%") == 0) value /= 100;
+    else if (*end) return false;
+    *share = value;
+    return value > 0 && value < 1;
+}
+
+static bg_status print(const bg_comparison *c, bg_compare_format format, const char *append_to,
+                       bg_error *err)
+{
+    char *text;
+    FILE *f = append_to ? fopen(append_to, "a") : stdout;
+    bool failed;
+    if (!f) return bg_fail(err, BG_ERR_IO, append_to, "cannot be written");
+    if (bg_comparison_text(c, format, &text, err) != BG_OK) {
+        if (append_to) fclose(f);
+        return err->status;
+    }
+    failed = fputs(text, f) < 0;
+    bg_free_text(text);
+    if (append_to) failed = fclose(f) != 0 || failed;
+    if (!failed) return BG_OK;
+    return bg_fail(err, BG_ERR_IO, append_to ? append_to : "standard output", "cannot be written");
+}
+
+/* GitHub Actions shows what is appended to the file of GITHUB_STEP_SUMMARY on the job's page, and
+ * takes annotations from standard output. */
+static bg_status print_as(const bg_comparison *c, const char *format, bg_error *err)
+{
+    static const struct { const char *name; bg_compare_format format; } formats[] = {
+        {"md", BG_COMPARE_MD}, {"json", BG_COMPARE_JSON}, {"junit", BG_COMPARE_JUNIT}};
+    const char *summary = getenv("GITHUB_STEP_SUMMARY");
+    for (size_t i = 0; i < BG_COUNT(formats); i++)
+        if (strcmp(format, formats[i].name) == 0) return print(c, formats[i].format, NULL, err);
+    BG_TRY(print(c, BG_COMPARE_MD, summary && *summary ? summary : NULL, err));
+    return print(c, BG_COMPARE_ANNOTATIONS, NULL, err);
+}
+
+static int exit_status(const bg_comparison *c)
+{
+    if (bg_comparison_regressed(c)) return BG_EXIT_REGRESSION;
+    return c->counts[BG_VERDICT_INCONCLUSIVE] ? BG_EXIT_INCONCLUSIVE : BG_EXIT_OK;
+}
+
+static int run(const char *const dirs[2], const bg_compare_options *o, const char *format)
+{
+    bg_results *results[2] = {NULL, NULL};
+    bg_comparison *c = NULL;
+    bg_error err = {.status = BG_OK};
+    int status = BG_EXIT_OK;
+    if (bg_results_open(&results[0], dirs[0], &err) == BG_OK &&
+        bg_results_open(&results[1], dirs[1], &err) == BG_OK &&
+        bg_compare(&c, results[0], results[1], o, &err) == BG_OK &&
+        print_as(c, format, &err) == BG_OK)
+        status = exit_status(c);
+    else status = bg_cli_fail(&err);
+    bg_comparison_close(&c);
+    bg_results_close(&results[0]);
+    bg_results_close(&results[1]);
+    return status;
+}
+
+int bg_cmd_compare(int argc, char **argv)
+{
+    bg_compare_options o = {.alpha = 0.01, .seed = 1};
+    const char *threshold = "5%", *format = "md";
+    const bg_opt options[] = {
+        {BG_OPT_TEXT, "--threshold", "SHARE", "a smaller change is none (default 5%)", &threshold,
+         NULL, 0, 0},
+        {BG_OPT_REAL, "--alpha", "Q", "share of false alarms among the changes reported (default "
+         "0.01)", &o.alpha, NULL, 1e-9, 0.5},
+        {BG_OPT_TEXT, "--metric", "LIST", "columns of results.csv with commas (default tps): "
+         "ttft_ms, itl_p99_ms,\n                              rss_bytes, ppl, kld_mean, counters, "
+         "...", &o.metrics, NULL, 0, 0},
+        {BG_OPT_TEXT, "--format", "NAME", "Markdown; every number; for CI; for a job of GitHub "
+         "Actions", &format, "md|json|junit|github", 0, 0},
+        {BG_OPT_FLAG, "--cross-machine", NULL, "accept other machines and engines, and compare "
+         "shares of the roof", &o.cross_machine, NULL, 0, 0},
+    };
+    const bg_opt_spec spec = {
+        .command = "compare",
+        .usage = "BASE NEW [options]",
+        .summary =
+            "Says of every cell (scheme, test, instruction set, threads) that two results folders "
+            "share\nwhether it became faster or slower, stayed the same, or cannot be judged.\n\n"
+            "A cell is slower when all of these hold: a rank test, corrected for autocorrelation "
+            "and\nfor the number of cells, gives q < alpha; the ratio of medians is beyond the "
+            "threshold; and\nit is beyond the noise floor, how far identical work differs on this "
+            "machine (`bitgauge\nprobe --noise`; else estimated from the samples). "
+            "It is the same when the\n95 % interval of the ratio is within the threshold, and the "
+            "noise floor below it. All else is\ninconclusive, with the reason. Bytes, quality and "
+            "simulated counts do not vary: a change of\nhalf a percent is one.\n\n"
+            "Exit status: 0 no regression; 3 regression, or a cell that ran before fails; 4 no "
+            "regression,\nbut a cell cannot be judged; 2 misuse, or folders that cannot be "
+            "compared.",
+        .examples = "  bitgauge compare results/main results/branch\n"
+                    "  bitgauge compare results/main results/branch --threshold 3% --format github\n"
+                    "  bitgauge compare old new --metric tps,rss_bytes,ppl --format junit >junit.xml\n"
+                    "  bitgauge compare --cross-machine profiles/machines/a profiles/machines/b\n",
+        .options = options,
+        .n_options = BG_COUNT(options),
+        .min_words = 2,
+        .max_words = 2,
+    };
+    const char *dirs[2];
+    int parsed = bg_opt_parse(&spec, argc, argv, dirs, NULL);
+    if (parsed >= 0) return parsed;
+    if (!parse_share(threshold, &o.threshold)) {
+        fprintf(stderr, "bitgauge compare: --threshold wants a share such as 5%% or 0.05, not "
+                "'%s'; see `bitgauge compare --help`\n", threshold);
+        return BG_EXIT_MISUSE;
+    }
+    return run(dirs, &o, format);
+}

@@ -1,0 +1,379 @@
+/* Two folders are checked for being comparable, paired cell by cell, and judged. */
+#include "compare/compare.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <string.h>
+
+enum { BASE, NEW, SIDES, MAX_METRICS = 32 };
+static const double LEVEL = 0.95;
+
+typedef struct state {
+    const bg_results *results[SIDES];
+    json_t *machine[SIDES], *plan[SIDES];
+    bg_comparison *c;
+    bg_floors *floors;
+    bg_metric metrics[MAX_METRICS];
+    size_t n_metrics, n_notes, capacity, unpaired_capacity;
+    uint64_t seed;
+    uint32_t resamples;
+} state;
+
+static void note(state *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void note(state *s, const char *format, ...)
+{
+    va_list ap;
+    if (s->n_notes == BG_COUNT(s->c->notes)) return;
+    va_start(ap, format);
+    vsnprintf(s->c->notes[s->n_notes++], sizeof s->c->notes[0], format, ap);
+    va_end(ap);
+}
+
+/* Metrics. */
+
+static bg_status add_metric(state *s, const char *name, bg_error *err)
+{
+    const char *known[BG_COL_COUNT], *near;
+    bg_metric m;
+    size_t n = 0;
+    for (int c = 0; c < BG_COL_COUNT; c++) {
+        const char *column = bg_column_get((bg_column)c)->name;
+        if (!bg_metric_find((bg_column)c, &m)) continue;
+        known[n++] = column;
+        if (strcmp(column, name) != 0) continue;
+        if (s->n_metrics == MAX_METRICS)
+            return bg_fail(err, BG_ERR_INPUT, "--metric", "lists over %d metrics", MAX_METRICS);
+        s->metrics[s->n_metrics++] = m;
+        return BG_OK;
+    }
+    near = bg_nearest(name, known, n);
+    return bg_fail(err, BG_ERR_INPUT, "--metric", "'%s' is no column that can be compared%s%s%s",
+                   name, near ? ": did you mean " : ": tps, ttft_ms, rss_bytes, ppl and others of "
+                   "profiles/results-schema.md can", near ? near : "", near ? "?" : "");
+}
+
+static bg_status take_metrics(state *s, const char *list, bg_error *err)
+{
+    char word[64];
+    for (list = list ? list : "tps"; *list;) {
+        size_t n = strcspn(list, ",");
+        snprintf(word, sizeof word, "%.*s", (int)BG_MIN(n, sizeof word), list);
+        if (n) BG_TRY(add_metric(s, word, err));
+        list += n + (list[n] == ',');
+    }
+    if (s->n_metrics == 0) return bg_fail(err, BG_ERR_INPUT, "--metric", "the list is empty");
+    return BG_OK;
+}
+
+/* May they be compared? */
+
+static const char *text_of(const json_t *root, const char *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(json_object_get(root, object), key));
+    return text ? text : "";
+}
+
+static bg_status refuse(const state *s, const char *what, const char *a, const char *b,
+                        bg_error *err)
+{
+    return bg_fail(err, BG_ERR_INPUT, s->c->dir[NEW], "was measured on another %s (%s) than %s (%s): "
+                   "give --cross-machine to compare shares of the roof", what, b, s->c->dir[BASE],
+                   a);
+}
+
+static void describe_machine(const json_t *machine, char *out, size_t size)
+{
+    const json_t *limits = json_object_get(machine, "limits");
+    snprintf(out, size, "%s, %s, %lld cores", text_of(machine, "cpu", "model"),
+             text_of(machine, "cpu", "arch"),
+             (long long)json_integer_value(json_object_get(limits, "cores")));
+}
+
+static bg_status check_machines(state *s, bg_error *err)
+{
+    char names[SIDES][160];
+    for (int i = 0; i < SIDES; i++) {
+        if (!s->machine[i]) {
+            note(s, "%s has no machine.json: that both were measured on one machine is taken on "
+                 "trust.", s->c->dir[i]);
+            return BG_OK;
+        }
+        describe_machine(s->machine[i], names[i], sizeof names[i]);
+    }
+    if (strcmp(names[BASE], names[NEW]) == 0) return BG_OK;
+    if (!s->c->cross_machine) return refuse(s, "machine", names[BASE], names[NEW], err);
+    note(s, "Different machines (%s; %s): tokens/s are compared as shares of their roofs.",
+         names[BASE], names[NEW]);
+    return BG_OK;
+}
+
+static const char *engine_of(const json_t *plan)
+{
+    const char *engine = json_string_value(json_object_get(plan, "engine"));
+    return engine ? engine : "bitgauge";
+}
+
+static bg_status check_engines(state *s, bg_error *err)
+{
+    const char *a = engine_of(s->plan[BASE]), *b = engine_of(s->plan[NEW]);
+    if (strcmp(a, b) == 0) return BG_OK;
+    if (!s->c->cross_machine) return refuse(s, "engine", a, b, err);
+    note(s, "Different engines: %s and %s.", a, b);
+    return BG_OK;
+}
+
+/* Unknown on both sides is the same. */
+static bool same_number(const bg_row *a, const bg_row *b, bg_column c)
+{
+    double x = bg_row_number(a, c), y = bg_row_number(b, c);
+    return x == y || (isnan(x) && isnan(y));
+}
+
+static bg_status check_models(const state *s, bg_error *err)
+{
+    const bg_row *a, *b;
+    if (bg_results_row_count(s->results[BASE]) == 0 || bg_results_row_count(s->results[NEW]) == 0)
+        return bg_fail(err, BG_ERR_INPUT,
+                       s->c->dir[bg_results_row_count(s->results[BASE]) ? NEW : BASE],
+                       "holds no results: let the sweep finish");
+    a = bg_results_row(s->results[BASE], 0);
+    b = bg_results_row(s->results[NEW], 0);
+    if (bg_same_text(bg_row_text(a, BG_COL_MODEL), bg_row_text(b, BG_COL_MODEL)) &&
+        same_number(a, b, BG_COL_MODEL_PARAMS))
+        return BG_OK;
+    return bg_fail(err, BG_ERR_INPUT, s->c->dir[NEW], "holds another model (%s) than %s (%s): "
+                   "compare sweeps of one model", bg_row_text(b, BG_COL_MODEL), s->c->dir[BASE],
+                   bg_row_text(a, BG_COL_MODEL));
+}
+
+/* Pairs. */
+
+static bool is_ok(const bg_row *row)
+{
+    return row && !bg_same_text(bg_row_text(row, BG_COL_STATUS), "failed");
+}
+
+static const bg_row *partner(const state *s, int side, const bg_row *row)
+{
+    const bg_results *r = s->results[side];
+    for (size_t i = 0; i < bg_results_row_count(r); i++) {
+        const bg_row *other = bg_results_row(r, i);
+        if (bg_same_text(bg_row_text(row, BG_COL_SCHEME), bg_row_text(other, BG_COL_SCHEME)) &&
+            bg_same_text(bg_row_text(row, BG_COL_TEST), bg_row_text(other, BG_COL_TEST)) &&
+            bg_same_text(bg_row_text(row, BG_COL_ISA), bg_row_text(other, BG_COL_ISA)) &&
+            same_number(row, other, BG_COL_THREADS))
+            return other;
+    }
+    return NULL;
+}
+
+static bg_status add_unpaired(state *s, const bg_row *row, int side, bool failed, bg_error *err)
+{
+    bg_comparison *c = s->c;
+    if (c->n_unpaired == s->unpaired_capacity) {
+        size_t capacity = BG_MAX(16, 2 * c->n_unpaired);
+        bg_unpaired *grown = bg_grow(c->unpaired, capacity, sizeof *grown);
+        if (!grown) return bg_fail_nomem(err, "the comparison", capacity * sizeof *grown);
+        c->unpaired = grown;
+        s->unpaired_capacity = capacity;
+    }
+    c->unpaired[c->n_unpaired++] = (bg_unpaired){row, side, failed};
+    return BG_OK;
+}
+
+/* What a value is multiplied with: 100 over the roof across machines. */
+static double scale_of(const state *s, const bg_row *row, const bg_metric *m)
+{
+    if (!s->c->cross_machine || m->column != BG_COL_TPS) return 1;
+    return 100 / bg_row_number(row, BG_COL_ROOF_VALUE);
+}
+
+static size_t count_outliers(const bg_series *x)
+{
+    bg_fences f = bg_stats_fences(x->values, x->n);
+    size_t n = 0;
+    for (size_t i = 0; i < x->n; i++) n += x->values[i] < f.low || x->values[i] > f.high;
+    return n;
+}
+
+/* Interval, rank test and noise floor from the samples. */
+static bg_status measure(state *s, bg_compared *cell, const bg_series x[SIDES], bg_error *err)
+{
+    bg_rank_test rank;
+    if (x[BASE].n == 0 || x[NEW].n == 0) return BG_OK;
+    for (int i = 0; i < SIDES; i++) {
+        cell->n[i] = x[i].n;
+        cell->tainted[i] = x[i].tainted;
+        cell->outliers[i] = count_outliers(&x[i]);
+        cell->value[i] = bg_quantile(x[i].values, x[i].n, 0.5);
+        BG_TRY(bg_floors_add(s->floors, cell, &x[i], err));
+    }
+    if (!bg_stats_ratio(x[BASE].values, x[BASE].n, x[NEW].values, x[NEW].n, LEVEL, s->seed,
+                        s->resamples, &cell->ratio))
+        return bg_fail_nomem(err, "the bootstrap", x[NEW].n);
+    bg_stats_rank(x[BASE].values, x[BASE].n, x[NEW].values, x[NEW].n, &rank);
+    cell->p = bg_stats_deflate(rank.p, cell->ratio.tau, cell->ratio.freedom);
+    return BG_OK;
+}
+
+static bg_status add_cell(state *s, const bg_row *const rows[SIDES], const bg_metric *m,
+                          bg_error *err)
+{
+    bg_comparison *c = s->c;
+    bg_compared cell = {.base_row = rows[BASE], .new_row = rows[NEW], .metric = m->column,
+                        .exact = m->exact, .p = NAN, .q = NAN, .floor = NAN};
+    bg_series x[SIDES] = {{0}, {0}};
+    bg_status status = BG_OK;
+    for (int i = 0; i < SIDES; i++)
+        cell.value[i] = bg_row_number(rows[i], m->column) * scale_of(s, rows[i], m);
+    cell.ratio = (bg_ratio){.ratio = cell.value[NEW] / cell.value[BASE], .low = NAN, .high = NAN,
+                            .tau = NAN};
+    if (cell.value[BASE] == cell.value[NEW]) cell.ratio.ratio = 1; /* also 0 and 0 */
+    for (int i = 0; i < SIDES && status == BG_OK && !m->exact; i++)
+        status = bg_series_take(&x[i], s->results[i], rows[i], m, scale_of(s, rows[i], m), err);
+    if (status == BG_OK) status = measure(s, &cell, x, err);
+    bg_series_fini(&x[BASE]);
+    bg_series_fini(&x[NEW]);
+    if (status == BG_OK && c->n_cells == s->capacity) {
+        size_t capacity = BG_MAX(64, 2 * c->n_cells);
+        bg_compared *grown = bg_grow(c->cells, capacity, sizeof *grown);
+        if (!grown) return bg_fail_nomem(err, "the comparison", capacity * sizeof *grown);
+        c->cells = grown;
+        s->capacity = capacity;
+    }
+    if (status == BG_OK) c->cells[c->n_cells++] = cell;
+    return status;
+}
+
+static bg_status pair_rows(state *s, bg_error *err)
+{
+    for (size_t i = 0; i < bg_results_row_count(s->results[BASE]); i++) {
+        const bg_row *rows[SIDES] = {bg_results_row(s->results[BASE], i), NULL};
+        if (!is_ok(rows[BASE])) continue;
+        rows[NEW] = partner(s, NEW, rows[BASE]);
+        if (!is_ok(rows[NEW])) {
+            BG_TRY(add_unpaired(s, rows[BASE], BASE, rows[NEW] != NULL, err));
+            continue;
+        }
+        for (size_t m = 0; m < s->n_metrics; m++)
+            if (bg_row_has(rows[BASE], s->metrics[m].column) &&
+                bg_row_has(rows[NEW], s->metrics[m].column))
+                BG_TRY(add_cell(s, rows, &s->metrics[m], err));
+    }
+    for (size_t i = 0; i < bg_results_row_count(s->results[NEW]); i++) {
+        const bg_row *row = bg_results_row(s->results[NEW], i), *other = partner(s, BASE, row);
+        if (is_ok(row) && !is_ok(other)) BG_TRY(add_unpaired(s, row, NEW, other != NULL, err));
+    }
+    if (s->c->n_cells || s->c->n_unpaired == 0) return BG_OK;
+    for (size_t i = 0; i < s->c->n_unpaired; i++)
+        if (s->c->unpaired[i].side == BASE && s->c->unpaired[i].failed) return BG_OK;
+    return bg_fail(err, BG_ERR_INPUT, s->c->dir[NEW], "has no cell in common with %s: give both "
+                   "sweeps the same schemes, threads, instruction sets and tests", s->c->dir[BASE]);
+}
+
+/* Verdicts. */
+
+static bg_status judge_all(state *s, bg_error *err)
+{
+    bg_comparison *c = s->c;
+    double *p = bg_alloc(BG_MAX(c->n_cells, 1), 2 * sizeof *p), *q = p + c->n_cells;
+    bool estimated = false;
+    if (!p) return bg_fail_nomem(err, "the comparison", c->n_cells * sizeof *p);
+    for (size_t i = 0; i < c->n_cells; i++) p[i] = c->cells[i].p;
+    if (!bg_stats_adjust(p, c->n_cells, q)) {
+        bg_free(p);
+        return bg_fail_nomem(err, "the comparison", c->n_cells * sizeof *p);
+    }
+    for (size_t i = 0; i < c->n_cells; i++) {
+        bg_compared *cell = &c->cells[i];
+        bg_metric m;
+        bg_metric_find(cell->metric, &m);
+        cell->q = q[i];
+        if (!cell->exact) bg_floors_apply(s->floors, cell);
+        estimated = estimated || cell->floor_source == BG_FLOOR_SAMPLES;
+        bg_judge(cell, c->threshold, c->alpha, m.least);
+        c->counts[cell->verdict]++;
+    }
+    bg_free(p);
+    if (estimated)
+        note(s, "Noise floors are estimated from the samples, which do not show how runs far "
+             "apart differ: calibrate the machine with `bitgauge probe --noise`.");
+    return BG_OK;
+}
+
+static bg_status run(state *s, const bg_compare_options *o, bg_error *err)
+{
+    BG_TRY(take_metrics(s, o->metrics, err));
+    BG_TRY(check_models(s, err));
+    BG_TRY(check_engines(s, err));
+    BG_TRY(check_machines(s, err));
+    for (int i = 0; i < SIDES; i++) BG_TRY(bg_floors_read(s->floors, s->machine[i], err));
+    BG_TRY(pair_rows(s, err));
+    if (s->c->n_cells == 0 && s->c->n_unpaired == 0)
+        return bg_fail(err, BG_ERR_INPUT, s->c->dir[NEW], "nothing to compare: no cell of both "
+                       "folders has %s", o->metrics ? o->metrics : "tps");
+    return judge_all(s, err);
+}
+
+bg_status bg_compare(bg_comparison **out, const bg_results *base, const bg_results *new_results,
+                     const bg_compare_options *o, bg_error *err)
+{
+    state s = {.results = {base, new_results}, .seed = o->seed,
+               .resamples = o->resamples};
+    bg_status status;
+    *out = NULL;
+    s.c = bg_alloc(1, sizeof *s.c);
+    s.floors = bg_floors_new();
+    if (s.c && s.floors) {
+        s.c->threshold = o->threshold > 0 ? o->threshold : 0.05;
+        s.c->alpha = o->alpha > 0 ? o->alpha : 0.01;
+        s.c->cross_machine = o->cross_machine;
+        for (int i = 0; i < SIDES; i++) {
+            const char *machine = bg_results_machine(s.results[i]);
+            s.c->dir[i] = bg_results_dir(s.results[i]);
+            s.machine[i] = machine ? json_loads(machine, 0, NULL) : NULL;
+            s.plan[i] = json_loads(bg_results_plan(s.results[i]), 0, NULL);
+        }
+        status = run(&s, o, err);
+    } else {
+        status = bg_fail_nomem(err, "the comparison", sizeof *s.c);
+    }
+    for (int i = 0; i < SIDES; i++) {
+        json_decref(s.machine[i]);
+        json_decref(s.plan[i]);
+    }
+    bg_floors_free(&s.floors);
+    if (status == BG_OK) *out = s.c;
+    else bg_comparison_close(&s.c);
+    return status;
+}
+
+void bg_comparison_close(bg_comparison **c)
+{
+    if (!c || !*c) return;
+    bg_free((*c)->cells);
+    bg_free((*c)->unpaired);
+    bg_free(*c);
+    *c = NULL;
+}
+
+const char *bg_compared_verdict(const bg_compared *c)
+{
+    static const char *const words[BG_VERDICTS][2] = {
+        {"better", "faster"}, {"worse", "slower"}, {"same", "same"},
+        {"inconclusive", "inconclusive"},
+    };
+    static const char *const of_time[] = {"tokens/s", "ms", "s", "cycles"};
+    bool timed = false;
+    for (size_t i = 0; i < BG_COUNT(of_time); i++)
+        timed = timed || strcmp(bg_column_get(c->metric)->unit, of_time[i]) == 0;
+    return words[c->verdict][timed];
+}
+
+bool bg_comparison_regressed(const bg_comparison *c)
+{
+    bool regressed = c->counts[BG_VERDICT_WORSE] > 0;
+    for (size_t i = 0; i < c->n_unpaired; i++)
+        regressed = regressed || (c->unpaired[i].side == BASE && c->unpaired[i].failed);
+    return regressed;
+}
