@@ -29,7 +29,7 @@ void bg_iq4_xs_decode(const void *blocks, float *out, size_t n)
 static const bg_grid grid = {
     .kind = BG_GRID_IQ4, .subs = 8, .size = 32, .low = -127, .high = 113, .scale_low = -32,
     .scale_high = 31, .trials = 26, .beyond = 0, .apart = 3,
-    .neighbours = 2,
+    .descents = 1, .neighbours = 2,
 };
 
 static void store(const bg_fit *fit, uint8_t *b)

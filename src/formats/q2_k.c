@@ -24,8 +24,8 @@ void bg_q2_k_decode(const void *blocks, float *out, size_t n)
 
 static const bg_grid grid = {
     .kind = BG_GRID_AFFINE, .subs = 16, .size = 16, .low = 0, .high = 3, .scale_low = 0,
-    .scale_high = 15, .min_low = 0, .min_high = 15, .trials = 8, .beyond = 0.3f, .apart = 0.15f,
-    .neighbours = 4,
+    .scale_high = 15, .min_low = 0, .min_high = 15, .trials = 10, .beyond = 0.4f, .apart = 0.12f,
+    .stretch = 0.25f, .descents = 2, .neighbours = 4,
 };
 
 static void store(const bg_fit *fit, uint8_t *b)

@@ -33,7 +33,7 @@ void bg_q3_k_decode(const void *blocks, float *out, size_t n)
 static const bg_grid grid = {
     .kind = BG_GRID_SCALED, .subs = 16, .size = 16, .low = -4, .high = 3, .scale_low = -32,
     .scale_high = 31, .trials = 14, .beyond = 0.15f, .apart = 0.25f,
-    .neighbours = 4,
+    .descents = 1, .neighbours = 4,
 };
 
 static void store(const bg_fit *fit, uint8_t *b)

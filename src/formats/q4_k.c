@@ -26,7 +26,7 @@ void bg_q4_k_decode(const void *blocks, float *out, size_t n)
 static const bg_grid grid = {
     .kind = BG_GRID_AFFINE, .subs = 8, .size = 32, .low = 0, .high = 15, .scale_low = 0,
     .scale_high = 63, .min_low = 0, .min_high = 63, .trials = 8, .beyond = 0.15f, .apart = 0.15f,
-    .neighbours = 12,
+    .stretch = 0.15f, .descents = 1, .neighbours = 12,
 };
 
 static void store(const bg_fit *fit, uint8_t *b)

@@ -24,7 +24,7 @@ void bg_q5_0_decode(const void *blocks, float *out, size_t n)
 static const bg_grid grid = {
     .kind = BG_GRID_SCALED, .subs = 1, .size = 32, .low = -16, .high = 15, .scale_low = 1,
     .scale_high = 1, .trials = 26, .beyond = 0, .apart = 0.15f,
-    .neighbours = 2,
+    .descents = 1, .neighbours = 2,
 };
 
 static void store(const bg_fit *fit, uint8_t *b)

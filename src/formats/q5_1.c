@@ -25,7 +25,7 @@ void bg_q5_1_decode(const void *blocks, float *out, size_t n)
 static const bg_grid grid = {
     .kind = BG_GRID_AFFINE, .subs = 1, .size = 32, .low = 0, .high = 31, .scale_low = 1,
     .scale_high = 1, .min_low = 1, .min_high = 1, .trials = 12, .beyond = 0, .apart = 0.15f,
-    .neighbours = 2,
+    .stretch = 0.15f, .descents = 1, .neighbours = 2,
 };
 
 static void store(const bg_fit *fit, uint8_t *b)

@@ -29,7 +29,7 @@ void bg_q6_k_decode(const void *blocks, float *out, size_t n)
 static const bg_grid grid = {
     .kind = BG_GRID_SCALED, .subs = 16, .size = 16, .low = -32, .high = 31, .scale_low = -128,
     .scale_high = 127, .trials = 10, .beyond = -0.3f, .apart = 0.4f,
-    .neighbours = 22,
+    .descents = 1, .neighbours = 22,
 };
 
 static void store(const bg_fit *fit, uint8_t *b)

@@ -23,9 +23,11 @@ typedef struct bg_grid {
     int scale_low, scale_high;  /* sc */
     int min_low, min_high;      /* m; affine grids only */
     /* The first trials of a sub-block: so many (an even number), beyond the outermost levels by
-     * `beyond` on average, `apart` levels from one to the next (search_lanes.h). */
+     * `beyond` on average, `apart` levels from one to the next, those of affine grids beyond by
+     * `stretch` more and less in turn (search_lanes.h). */
     int trials;
-    float beyond, apart;
+    float beyond, apart, stretch;
+    int descents;               /* so many d and dmin are tried; affine grids only, others one */
     int neighbours;             /* further trials (even), near the sc and m that these led to */
 } bg_grid;
 

@@ -210,7 +210,7 @@ INLINE void fit_affine(search *a, int at, pick *ideal)
     int n = g->trials;
     vf origin = v_load(a->t.origin + at), range = v_load(a->t.high + at) - origin;
     for (int k = 0; k < n; k++) {
-        float beyond = g->beyond + (k % 2 ? -0.15f : 0.15f);
+        float beyond = g->beyond + (k % 2 ? -g->stretch : g->stretch);
         float shift = g->apart * ((float)k - 0.5f * (float)(n - 1));
         vf s = range * (1 / ((float)g->high + 2 * beyond)), o = s * -(beyond + shift);
         v_store(a->pool[k].s + at, s);
@@ -357,10 +357,14 @@ INLINE void find_start(const search *a, bg_grid_kind kind, int b, choice *out)
         }
     }
     cost_of_starts(a, b, mins, slope, d, dmin, all);
-    best = least_of(all, STARTS);
-    for (int s = b; s < b + a->g->subs; s++) {
-        out->d[s] = d[best];
-        out->dmin[s] = dmin[best];
+    for (int i = 0; i < a->g->descents; i++) {
+        best = least_of(all, STARTS);
+        for (int s = b; s < b + a->g->subs; s++) {
+            out[i].d[s] = d[best];
+            out[i].dmin[s] = dmin[best];
+        }
+        best -= best % MIN_STEPS;
+        for (int k = best; k < best + MIN_STEPS; k++) all[k] = FLT_MAX;
     }
 }
 
@@ -519,26 +523,33 @@ INLINE void keep(search *a, const choice *c)
 
 /* ---- all of it ----------------------------------------------------------------------------- */
 
-INLINE void run(search *a, bg_grid_kind kind)
+/* Once more with the d and dmin that fit best. */
+INLINE void improve(search *a, bg_grid_kind kind, choice *c)
 {
-    choice c;
-    memset(&c, 0, sizeof c);
-    fit(a, kind);
-    find_starts(a, kind, &c);
-    choose(a, kind, &c);
-    keep(a, &c);
-    refit(a, kind, &c);
-    settle_again(a, kind, &c);
-    keep(a, &c);
-    c = a->kept;
-    try_near(a, kind, &c);
-    keep(a, &c);
-    refit(a, kind, &c);
-    settle_again(a, kind, &c);
-    keep(a, &c);
+    refit(a, kind, c);
+    settle_again(a, kind, c);
+    keep(a, c);
 }
 
-void BG_CODER_NAME(bg_search_tile)(const bg_grid *g, const float *in, const float *importance, bg_tile_fit *fit)
+INLINE void run(search *a, bg_grid_kind kind)
+{
+    choice c[BEST];
+    memset(c, 0, sizeof c);
+    fit(a, kind);
+    find_starts(a, kind, c);
+    for (int i = 0; i < a->g->descents; i++) {
+        choose(a, kind, &c[i]);
+        keep(a, &c[i]);
+        improve(a, kind, &c[i]);
+    }
+    c[0] = a->kept;
+    try_near(a, kind, &c[0]);
+    keep(a, &c[0]);
+    improve(a, kind, &c[0]);
+}
+
+void BG_CODER_NAME(bg_search_tile)(const bg_grid *g, const float *in, const float *importance,
+                                   bg_tile_fit *fit)
 {
     search a;
     a.g = g;

@@ -12,7 +12,7 @@
  * of w level x stay within 32 bits. All sums are of these integers, so the error of levels is exact
  * but for x and w themselves. */
 typedef struct tile {
-    float x[32][16] ALIGNED, w[32][16] ALIGNED; /* before they are integers; x not from the origin */
+    float x[32][16] ALIGNED, w[32][16] ALIGNED; /* before; x not yet from the origin */
     int32_t fine[16][16] ALIGNED, coarse[16][16] ALIGNED, weight[16][16] ALIGNED;
     float low[16] ALIGNED, high[16] ALIGNED, origin[16] ALIGNED;
     float w1[16] ALIGNED, x1[16] ALIGNED, xx[16] ALIGNED;       /* sums of w, w x, w x^2 */

@@ -20,7 +20,7 @@ void bg_tq2_0_decode(const void *blocks, float *out, size_t n)
 static const bg_grid grid = {
     .kind = BG_GRID_SCALED, .subs = 16, .size = 16, .low = -1, .high = 1, .scale_low = 1,
     .scale_high = 1, .trials = 14, .beyond = 1.6f, .apart = 0.5f,
-    .neighbours = 2,
+    .descents = 1, .neighbours = 2,
 };
 
 static void store(const bg_fit *fit, uint8_t *b)

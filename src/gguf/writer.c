@@ -313,6 +313,8 @@ bg_status bg_gguf_writer_place(bg_gguf_writer *w, size_t tensor, size_t at, cons
                                size_t bytes, bg_error *err)
 {
     target *to = &w->tensors[tensor];
+    if (!w->started || tensor >= w->n_tensors || at > to->t.bytes || bytes > to->t.bytes - at)
+        return bg_fail(err, BG_ERR_INPUT, w->path, "more data than the declared tensors take");
     if (w->out && !bg_outfile_write_at(w->out, data, bytes, to->offset + at))
         return fail_to_write(w, err);
     atomic_fetch_add(&to->written, bytes);
@@ -321,15 +323,12 @@ bg_status bg_gguf_writer_place(bg_gguf_writer *w, size_t tensor, size_t at, cons
 
 bg_status bg_gguf_writer_data(bg_gguf_writer *w, const void *data, size_t bytes, bg_error *err)
 {
-    const target *to;
+    size_t i = w->tensor;
     BG_TRY(bg_gguf_writer_start(w, err));
-    while (w->tensor < w->n_tensors
-           && w->tensors[w->tensor].written == w->tensors[w->tensor].t.bytes)
-        w->tensor++;
-    to = w->tensors + w->tensor;
-    if (w->tensor == w->n_tensors || bytes > to->t.bytes - to->written)
-        return bg_fail(err, BG_ERR_INPUT, w->path, "more data than the declared tensors take");
-    return bg_gguf_writer_place(w, w->tensor, to->written, data, bytes, err);
+    while (i < w->n_tensors && w->tensors[i].written == w->tensors[i].t.bytes) i++;
+    w->tensor = i;
+    return bg_gguf_writer_place(w, i, i < w->n_tensors ? w->tensors[i].written : 0, data, bytes,
+                                err);
 }
 
 bg_status bg_gguf_writer_finish(bg_gguf_writer **out, bg_error *err)

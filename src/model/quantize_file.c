@@ -202,20 +202,23 @@ static bool take_piece(job *j, piece *p)
 /* Pieces are taken in order: of all that fail, the first is always among them. */
 static void end_piece(job *j, const piece *p, bg_status s, const bg_error *why)
 {
+    const piece *first = &j->where;
+    bg_error stopped;
     pthread_mutex_lock(&j->lock);
     if (s == BG_OK && !j->failed) {
         j->done += p->bytes;
-        if (!j->progress || j->progress(j->user, (double)j->done / (double)j->all)) goto unlock;
-        s = bg_fail(&j->why, BG_ERR_INTERRUPTED, bg_gguf_path(j->g), "stopped: nothing was written");
-        why = &j->why;
+        if (j->progress && !j->progress(j->user, (double)j->done / (double)j->all)) {
+            s = bg_fail(&stopped, BG_ERR_INTERRUPTED, bg_gguf_path(j->g),
+                        "stopped: nothing was written");
+            why = &stopped;
+        }
     }
-    if (s != BG_OK && (!j->failed || p->tensor < j->where.tensor
-                       || (p->tensor == j->where.tensor && p->at < j->where.at))) {
+    if (s != BG_OK && (!j->failed || p->tensor < first->tensor
+                       || (p->tensor == first->tensor && p->at < first->at))) {
         j->failed = true;
         j->where = *p;
         j->why = *why;
     }
-unlock:
     pthread_mutex_unlock(&j->lock);
 }
 

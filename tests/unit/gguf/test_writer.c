@@ -41,6 +41,24 @@ static bg_gguf_writer *start(void)
     return w;
 }
 
+/* Appended in pieces, or each piece at its place in another order. */
+static void write_data(bg_gguf_writer *w, const float *values, const uint8_t *blocks, bool placed)
+{
+    if (placed) {
+        assert_ok(bg_gguf_writer_start(w, &err), &err);
+        assert_ok(bg_gguf_writer_place(w, 1, 18, blocks, 18, &err), &err);
+        assert_ok(bg_gguf_writer_place(w, 0, 4, values + 1, 8, &err), &err);
+        assert_ok(bg_gguf_writer_place(w, 0, 0, values, 4, &err), &err);
+        assert_fails(bg_gguf_writer_place(w, 1, 35, blocks, 2, &err), BG_ERR_INPUT, "more", &err);
+        assert_fails(bg_gguf_writer_place(w, 2, 0, blocks, 1, &err), BG_ERR_INPUT, "more", &err);
+        assert_ok(bg_gguf_writer_place(w, 1, 0, blocks, 18, &err), &err);
+    } else {
+        assert_ok(bg_gguf_writer_data(w, values, 4, &err), &err);
+        assert_ok(bg_gguf_writer_data(w, values + 1, 8, &err), &err);
+        assert_ok(bg_gguf_writer_data(w, blocks, 36, &err), &err);
+    }
+}
+
 /* The bytes of a whole file, put together here by hand. */
 static void bytes_are_as_specified(void **state)
 {
@@ -48,7 +66,6 @@ static void bytes_are_as_specified(void **state)
     const float values[3] = {1, 2, 3};
     uint8_t blocks[36];
     bg_text expected = {0};
-    bg_gguf_writer *w = start();
     bg_map map;
     (void)state;
     memset(blocks, 7, sizeof blocks);
@@ -63,17 +80,19 @@ static void bytes_are_as_specified(void **state)
     bg_text_append(&expected, (const char *)blocks, sizeof blocks);
     put_padding(&expected, 64);
 
-    assert_int_equal(bg_gguf_writer_file_bytes(w), expected.length);
-    assert_ok(bg_gguf_writer_data(w, values, 4, &err), &err); /* in pieces */
-    assert_ok(bg_gguf_writer_data(w, values + 1, 8, &err), &err);
-    assert_ok(bg_gguf_writer_data(w, blocks, sizeof blocks, &err), &err);
-    assert_false(bg_file_exists(path));
-    assert_ok(bg_gguf_writer_finish(&w, &err), &err);
-    assert_null(w);
-    assert_ok(bg_map_open(&map, path, &err), &err);
-    assert_int_equal(map.size, expected.length);
-    assert_memory_equal(map.data, expected.data, map.size);
-    bg_map_close(&map);
+    for (int placed = 0; placed < 2; placed++) {
+        bg_gguf_writer *w = start();
+        assert_int_equal(bg_gguf_writer_file_bytes(w), expected.length);
+        write_data(w, values, blocks, placed);
+        assert_false(bg_file_exists(path));
+        assert_ok(bg_gguf_writer_finish(&w, &err), &err);
+        assert_null(w);
+        assert_ok(bg_map_open(&map, path, &err), &err);
+        assert_int_equal(map.size, expected.length);
+        assert_memory_equal(map.data, expected.data, map.size);
+        bg_map_close(&map);
+        unlink(path);
+    }
     bg_text_fini(&expected);
 }
 
