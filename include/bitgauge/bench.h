@@ -9,8 +9,11 @@
 extern "C" {
 #endif
 
+enum { BG_BENCH_MAX_BATCH = 4096 };
+
 typedef struct bg_bench_test {
-    uint32_t n_prompt, n_gen;  /* one of them is 0: tokens of a prompt, or generated one by one */
+    uint32_t n_prompt, n_gen;  /* tokens of a prompt, then tokens one by one; one may be 0 */
+    uint32_t batch;            /* most tokens of the prompt at once, 1 to BG_BENCH_MAX_BATCH */
     uint32_t depth;            /* tokens in the context before, not timed */
     uint32_t reps;             /* at least 1 */
     bool no_warm_up;
@@ -30,7 +33,6 @@ typedef struct bg_bench_result {
     double roof_share;         /* of it that was reached: the mean over the repetitions */
     double roof_condition;     /* the roof over that of the start; NaN when it was not followed */
     size_t gauge_bytes;        /* memory that following it took, and that is free again */
-    size_t batch;              /* tokens a batch of the prompt */
     uint32_t layers_timed;     /* fewer than the model has: the times are predicted from these */
 } bg_bench_result;
 

@@ -54,8 +54,8 @@ typedef struct bg_gauge bg_gauge;
 bg_status bg_gauge_open(bg_gauge **g, const bg_machine *m, struct bg_team *team, bg_roof_kind kind,
                         const char *level, const char *isa, bg_error *err);
 void bg_gauge_close(bg_gauge **g);
-/* One reading of about `seconds` (from 0.001 on makes sense) over the roof as it was measured. The
- * roof is the best of many readings, so this is mostly below 1. */
+/* A reading of about `seconds` (from 0.002 on makes sense), the middle one of three parts, over the
+ * roof as it was measured. The roof is the best of many readings, so this is mostly below 1. */
 double bg_gauge_read(bg_gauge *g, double seconds);
 size_t bg_gauge_bytes(const bg_gauge *g);           /* of its buffers, all resident; NULL: 0 */
 

@@ -37,8 +37,8 @@ static bool add_fields(json_t *o, const bg_bench_line *l)
         {"model_type", bg_cli_json_text(l->model_type, strlen(l->model_type))},
         {"model_size", json_integer((json_int_t)l->model_size)},
         {"model_n_params", json_integer((json_int_t)l->model_params)},
-        {"n_batch", json_integer((json_int_t)r->batch)},
-        {"n_ubatch", json_integer((json_int_t)r->batch)},
+        {"n_batch", json_integer(l->n_batch)},
+        {"n_ubatch", json_integer(l->n_ubatch)},
         {"n_threads", json_integer(l->threads)},
         {"cpu_mask", json_string("0x0")},
         {"cpu_strict", json_true()},
@@ -128,21 +128,32 @@ static bool dump(const bg_bench_line *l, size_t flags)
     return done;
 }
 
-static void nothing(void) {}
+static void nothing(const bg_bench_layout *layout) { (void)layout; }
 
-static void json_begin(void) { printf("["); }
-static void json_end(void) { printf("\n]\n"); }
-
-static bool json_line(const bg_bench_line *l, size_t index)
+static void json_begin(const bg_bench_layout *layout)
 {
+    (void)layout;
+    printf("[");
+}
+
+static void json_end(const bg_bench_layout *layout)
+{
+    (void)layout;
+    printf("\n]\n");
+}
+
+static bool json_line(const bg_bench_line *l, size_t index, bg_bench_layout *layout)
+{
+    (void)layout;
     printf("%s\n", index ? "," : "");
     return dump(l, JSON_INDENT(2));
 }
 
-static bool jsonl_line(const bg_bench_line *l, size_t index)
+static bool jsonl_line(const bg_bench_line *l, size_t index, bg_bench_layout *layout)
 {
     bool done = dump(l, 0);
     (void)index;
+    (void)layout;
     printf("\n");
     return done;
 }
@@ -158,10 +169,11 @@ static void csv_value(const json_t *value)
     putchar('"');
 }
 
-static bool csv_line(const bg_bench_line *l, size_t index)
+static bool csv_line(const bg_bench_line *l, size_t index, bg_bench_layout *layout)
 {
     json_t *o = make_object(l, false), *value;
     const char *name, *comma = "";
+    (void)layout;
     if (!o) return false;
     if (index == 0) {
         json_object_foreach(o, name, value) {
@@ -181,14 +193,96 @@ static bool csv_line(const bg_bench_line *l, size_t index)
     return true;
 }
 
-static void md_begin(void)
+/* The type of a column, which a value that is unknown does not tell. */
+static const char *sql_type(const char *name, const json_t *value)
 {
-    printf("| model                          |       size |     params | backend    | threads |"
-           "            test |                  t/s |            roof | %% of roof | condition |  load s |"
-           "   peak RSS |\n"
-           "| ------------------------------ | ---------: | ---------: | ---------- | ------: |"
-           " --------------: | -------------------: | --------------: | --------: | --------: | ------: |"
-           " ---------: |\n");
+    static const struct { const char *name, *type; } unknown[] = {
+        {"avg_ns", "INTEGER"}, {"stddev_ns", "INTEGER"}, {"scheme", "TEXT"}, {"roof", "TEXT"},
+        {"peak_rss", "INTEGER"},
+    };
+    if (json_is_string(value)) return "TEXT";
+    if (json_is_integer(value) || json_is_boolean(value)) return "INTEGER";
+    for (size_t i = 0; i < BG_COUNT(unknown); i++)
+        if (strcmp(unknown[i].name, name) == 0) return unknown[i].type;
+    return "REAL";
+}
+
+static void sql_value(const json_t *value)
+{
+    const char *text = json_string_value(value);
+    if (json_is_null(value)) printf("NULL");
+    else if (json_is_integer(value)) printf("'%lld'", (long long)json_integer_value(value));
+    else if (json_is_real(value)) printf("'%.9g'", json_real_value(value));
+    else if (json_is_boolean(value)) printf("'%d'", json_is_true(value));
+    else {
+        putchar('\'');
+        for (; *text; text++) printf(*text == '\'' ? "\'\'" : "%c", *text);
+        putchar('\'');
+    }
+}
+
+/* Values in quotes, as llama-bench writes them: SQLite turns them into the column's type. */
+static bool sql_line(const bg_bench_line *l, size_t index, bg_bench_layout *layout)
+{
+    json_t *o = make_object(l, false), *value;
+    const char *name, *comma = "";
+    (void)layout;
+    if (!o) return false;
+    if (index == 0) {
+        printf("CREATE TABLE IF NOT EXISTS llama_bench (");
+        json_object_foreach(o, name, value) {
+            printf("%s\n  %s %s", comma, name, sql_type(name, value));
+            comma = ",";
+        }
+        printf("\n);\n\n");
+    }
+    comma = "INSERT INTO llama_bench (";
+    json_object_foreach(o, name, value) {
+        printf("%s%s", comma, name);
+        comma = ", ";
+    }
+    comma = ") VALUES (";
+    json_object_foreach(o, name, value) {
+        printf("%s", comma);
+        sql_value(value);
+        comma = ", ";
+    }
+    printf(");\n");
+    json_decref(o);
+    return true;
+}
+
+enum md_column {
+    MD_MODEL, MD_SIZE, MD_PARAMS, MD_BACKEND, MD_THREADS, MD_BATCH, MD_UBATCH, MD_TEST, MD_SPEED,
+    MD_ROOF, MD_SHARE, MD_CONDITION, MD_LOAD, MD_RSS, MD_COLUMNS
+};
+/* Characters; less than 0: text, which begins at the left. */
+static const struct { const char *title; int width; } md_columns[MD_COLUMNS] = {
+    [MD_MODEL] = {"model", -30}, [MD_SIZE] = {"size", 10}, [MD_PARAMS] = {"params", 10},
+    [MD_BACKEND] = {"backend", -10}, [MD_THREADS] = {"threads", 7}, [MD_BATCH] = {"n_batch", 7},
+    [MD_UBATCH] = {"n_ubatch", 8}, [MD_TEST] = {"test", 15}, [MD_SPEED] = {"t/s", 20},
+    [MD_ROOF] = {"roof", 17}, [MD_SHARE] = {"% of roof", 9}, [MD_CONDITION] = {"condition", 9},
+    [MD_LOAD] = {"load s", 7}, [MD_RSS] = {"peak RSS", 10},
+};
+
+static bool md_shows(const bg_bench_layout *layout, int column)
+{
+    return (column != MD_BATCH || layout->n_batch) && (column != MD_UBATCH || layout->n_ubatch);
+}
+
+static void md_begin(const bg_bench_layout *layout)
+{
+    static const char dashes[] = "--------------------------------";
+    for (int i = 0; i < MD_COLUMNS; i++)
+        if (md_shows(layout, i)) printf("| %*s ", md_columns[i].width, md_columns[i].title);
+    printf("|\n");
+    for (int i = 0; i < MD_COLUMNS; i++) {
+        int width = md_columns[i].width;
+        if (!md_shows(layout, i)) continue;
+        if (width < 0) printf("| %.*s ", -width, dashes);
+        else printf("| %.*s: ", width - 1, dashes);
+    }
+    printf("|\n");
 }
 
 static const char *md_size(char *buffer, size_t n, double bytes)
@@ -200,53 +294,71 @@ static const char *md_size(char *buffer, size_t n, double bytes)
     return buffer;
 }
 
-/* Speeds that were predicted are marked, and a last line says from what. */
-static uint32_t layers_timed, layers;
-static bool has_condition;
-
-static bool md_line(const bg_bench_line *l, size_t index)
+void bg_bench_test_name(char *buffer, size_t size, const bg_bench_test *test)
 {
-    char size[32], params[32], test[32], depth[16] = "", speed[48], share[16] = "", load[16] = "";
-    char rss[32], condition[16] = "";
-    double millions = (double)l->model_params * 1e-6;
+    char prompt[24] = "", gen[24] = "";
+    if (test->n_prompt) snprintf(prompt, sizeof prompt, "pp%u", test->n_prompt);
+    if (test->n_gen) snprintf(gen, sizeof gen, "tg%u", test->n_gen);
+    snprintf(buffer, size, "%s%s%s", prompt, *prompt && *gen ? "+" : "", gen);
+}
+
+typedef char md_cell[128];
+
+static void md_fill(md_cell cells[MD_COLUMNS], const bg_bench_line *l, bool predicted)
+{
     const bg_bench_result *r = l->result;
-    uint32_t n = l->test->n_prompt + l->test->n_gen;
-    bool predicted = r->layers_timed < l->model_layers;
-    if (index == 0) layers_timed = layers = 0, has_condition = false;
-    if (predicted && (!layers || r->layers_timed < layers_timed)) {
-        layers_timed = r->layers_timed;
-        layers = l->model_layers;
+    double millions = (double)l->model_params * 1e-6;
+    const char *mark = predicted ? " *" : "";
+    size_t n = sizeof(md_cell), used;
+    snprintf(cells[MD_MODEL], n, "%s", l->model_type);
+    md_size(cells[MD_SIZE], n, (double)l->model_size);
+    if (millions < 1000) snprintf(cells[MD_PARAMS], n, "%.2f M", millions);
+    else snprintf(cells[MD_PARAMS], n, "%.2f B", millions / 1000);
+    snprintf(cells[MD_BACKEND], n, "CPU");
+    snprintf(cells[MD_THREADS], n, "%d", l->threads);
+    snprintf(cells[MD_BATCH], n, "%u", l->n_batch);
+    snprintf(cells[MD_UBATCH], n, "%u", l->n_ubatch);
+    bg_bench_test_name(cells[MD_TEST], n, l->test);
+    used = strlen(cells[MD_TEST]);
+    if (l->test->depth) snprintf(cells[MD_TEST] + used, n - used, " @ d%u", l->test->depth);
+    if (isnan(r->stddev_ts)) snprintf(cells[MD_SPEED], n, "%.2f%s", r->avg_ts, mark);
+    else snprintf(cells[MD_SPEED], n, "%.2f \xc2\xb1 %.2f%s", r->avg_ts, r->stddev_ts, mark);
+    snprintf(cells[MD_ROOF], n, "%s", r->roof);
+    if (!isnan(r->roof_share)) snprintf(cells[MD_SHARE], n, "%.0f %%", 100 * r->roof_share);
+    if (!isnan(r->roof_condition)) snprintf(cells[MD_CONDITION], n, "%.2f", r->roof_condition);
+    if (!isnan(l->load_seconds)) snprintf(cells[MD_LOAD], n, "%.2f", l->load_seconds);
+    md_size(cells[MD_RSS], n, l->peak_rss);
+}
+
+/* Speeds that were predicted are marked, and a last line says from what. */
+static bool md_line(const bg_bench_line *l, size_t index, bg_bench_layout *layout)
+{
+    md_cell cells[MD_COLUMNS] = {""};
+    bool predicted = l->result->layers_timed < l->model_layers;
+    (void)index;
+    if (predicted && (!layout->layers || l->result->layers_timed < layout->layers_timed)) {
+        layout->layers_timed = l->result->layers_timed;
+        layout->layers = l->model_layers;
     }
-    if (millions < 1000) snprintf(params, sizeof params, "%.2f M", millions);
-    else snprintf(params, sizeof params, "%.2f B", millions / 1000);
-    if (l->test->depth) snprintf(depth, sizeof depth, " @ d%u", l->test->depth);
-    snprintf(test, sizeof test, "%s%u%s", l->test->n_prompt ? "pp" : "tg", n, depth);
-    if (isnan(r->stddev_ts)) snprintf(speed, sizeof speed, "%.2f%s", r->avg_ts,
-                                      predicted ? " *" : "");
-    else snprintf(speed, sizeof speed, "%.2f \xc2\xb1 %.2f%s", r->avg_ts, r->stddev_ts,
-                  predicted ? " *" : "");
-    if (!isnan(r->roof_share)) snprintf(share, sizeof share, "%.0f %%", 100 * r->roof_share);
-    if (!isnan(r->roof_condition)) {
-        snprintf(condition, sizeof condition, "%.2f", r->roof_condition);
-        has_condition = true;
+    layout->condition = layout->condition || !isnan(l->result->roof_condition);
+    md_fill(cells, l, predicted);
+    for (int i = 0; i < MD_COLUMNS; i++) {
+        int width = md_columns[i].width;
+        /* The plus-minus sign is two bytes and one column. */
+        if (strchr(cells[i], '\xc2')) width++;
+        if (md_shows(layout, i)) printf("| %*s ", width, cells[i]);
     }
-    if (!isnan(l->load_seconds)) snprintf(load, sizeof load, "%.2f", l->load_seconds);
-    /* The plus-minus sign is two bytes and one column. */
-    printf("| %-30s | %10s | %10s | %-10s | %7d | %15s | %*s | %15s | %9s | %9s | %7s | %10s |\n",
-           l->model_type, md_size(size, sizeof size, (double)l->model_size), params, "CPU",
-           l->threads, test, isnan(r->stddev_ts) ? 20 : 21, speed, r->roof, share,
-           condition, load,
-           md_size(rss, sizeof rss, l->peak_rss));
+    printf("|\n");
     return true;
 }
 
-static void md_end(void)
+static void md_end(const bg_bench_layout *layout)
 {
-    if (has_condition)
+    if (layout->condition)
         printf("\ncondition: the roof during the test over the roof at the start of the run\n");
-    if (layers)
-        printf("\n* predicted for the whole model from %u or more of its %u layers\n", layers_timed,
-               layers);
+    if (layout->layers)
+        printf("\n* predicted for the whole model from %u or more of its %u layers\n",
+               layout->layers_timed, layout->layers);
     printf("\nbuild: %s (%d)\n", BG_BUILD_COMMIT, BG_BUILD_NUMBER);
 }
 
@@ -257,6 +369,7 @@ const bg_bench_printer *bg_bench_printer_find(const char *name)
         {"csv", nothing, csv_line, nothing},
         {"json", json_begin, json_line, json_end},
         {"jsonl", nothing, jsonl_line, nothing},
+        {"sql", nothing, sql_line, nothing},
     };
     for (size_t i = 0; i < BG_COUNT(printers); i++)
         if (strcmp(printers[i].name, name) == 0) return &printers[i];

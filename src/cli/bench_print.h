@@ -1,4 +1,4 @@
-/* bench_print.h: the output of bench: llama-bench's fields in its four formats. Internal. */
+/* bench_print.h: the output of bench: llama-bench's fields in its formats. Internal. */
 #ifndef BG_CLI_BENCH_PRINT_H
 #define BG_CLI_BENCH_PRINT_H
 
@@ -18,17 +18,30 @@ typedef struct bg_bench_line {
     const bg_bench_result *result;
     const double *samples_ns, *samples_roof;
     int threads;
+    uint32_t n_batch, n_ubatch;   /* as asked for */
     time_t started;
 } bg_bench_line;
 
+/* "pp512", "tg128", "pp512+tg128". */
+void bg_bench_test_name(char *buffer, size_t size, const bg_bench_test *test);
+
+/* What a table for people shows, and what its footer explains; starts zeroed but for what was asked
+ * for. */
+typedef struct bg_bench_layout {
+    bool n_batch, n_ubatch;             /* asked for: columns */
+    bool condition;                     /* was printed */
+    uint32_t layers_timed, layers;      /* the fewest that a prediction is from; 0: none was */
+} bg_bench_layout;
+
 typedef struct bg_bench_printer {
     const char *name;
-    void (*begin)(void);
-    bool (*line)(const bg_bench_line *l, size_t index);  /* false: no memory */
-    void (*end)(void);
+    void (*begin)(const bg_bench_layout *layout);
+    /* false: no memory */
+    bool (*line)(const bg_bench_line *l, size_t index, bg_bench_layout *layout);
+    void (*end)(const bg_bench_layout *layout);
 } bg_bench_printer;
 
-/* "md", "csv", "json", "jsonl"; NULL for another. */
+/* "md", "csv", "json", "jsonl", "sql"; NULL for another. */
 const bg_bench_printer *bg_bench_printer_find(const char *name);
 
 #endif

@@ -15,11 +15,12 @@ typedef struct numbers { uint32_t values[MAX_VALUES]; size_t n; } numbers;
 
 /* What the command line asked for, read. */
 typedef struct request {
-    bg_opt_list models, shapes, prompts, gens, depths, threads;
+    bg_opt_list models, shapes, prompts, gens, pairs, depths, threads, batches, ubatches;
     const char *schemes, *isa, *output;
     int reps, layers;
     bool no_warm_up, no_roofs;
-    numbers n_prompt, n_gen, depth, n_threads;
+    numbers n_prompt, n_gen, depth, n_threads, n_batch, n_ubatch;
+    struct { uint32_t n_prompt, n_gen; } pair[MAX_VALUES]; /* one for each of pairs */
     const bg_scheme *scheme[MAX_VALUES];
     size_t n_schemes;
     bg_isa isas[BG_ISA_COUNT];
@@ -29,6 +30,7 @@ typedef struct request {
 typedef struct run {
     const request *ask;
     const bg_bench_printer *printer;
+    bg_bench_layout layout;
     bg_machine *machine;
     bg_cli_progress line;
     char what[128];
@@ -86,6 +88,30 @@ static bg_status read_numbers(numbers *to, const bg_opt_list *from, const char *
     return BG_OK;
 }
 
+/* Each is "512,128": a prompt, then generation. */
+static bg_status read_pairs(request *ask, bg_error *err)
+{
+    for (size_t i = 0; i < ask->pairs.n; i++) {
+        numbers both = {.n = 0};
+        bg_opt_list one = {.values = {ask->pairs.values[i]}, .n = 1};
+        BG_TRY(read_numbers(&both, &one, NULL, "-pg", err));
+        if (both.n != 2)
+            return bg_fail(err, BG_ERR_INPUT, "-pg", "wants two numbers such as 512,128, not '%s'",
+                           ask->pairs.values[i]);
+        ask->pair[i].n_prompt = both.values[0];
+        ask->pair[i].n_gen = both.values[1];
+    }
+    return BG_OK;
+}
+
+static bg_status check_batches(const numbers *n, const char *option, bg_error *err)
+{
+    for (size_t i = 0; i < n->n; i++)
+        if (n->values[i] < 1)
+            return bg_fail(err, BG_ERR_INPUT, option, "wants numbers from 1 on");
+    return BG_OK;
+}
+
 static bg_status read_isas(request *ask, bg_error *err)
 {
     char *list = bg_strdup(ask->isa ? ask->isa : "native"), *rest = list, *word;
@@ -105,7 +131,15 @@ static bg_status read_request(request *ask, int default_threads, bg_error *err)
     snprintf(threads, sizeof threads, "%d", default_threads);
     BG_TRY(read_numbers(&ask->n_prompt, &ask->prompts, "512", "-p", err));
     BG_TRY(read_numbers(&ask->n_gen, &ask->gens, "128", "-n", err));
+    BG_TRY(read_pairs(ask, err));
     BG_TRY(read_numbers(&ask->depth, &ask->depths, "0", "-d", err));
+    BG_TRY(read_numbers(&ask->n_batch, &ask->batches, "2048", "-b", err));
+    BG_TRY(read_numbers(&ask->n_ubatch, &ask->ubatches, "512", "-ub", err));
+    BG_TRY(check_batches(&ask->n_batch, "-b", err));
+    BG_TRY(check_batches(&ask->n_ubatch, "-ub", err));
+    for (size_t i = 0; i < ask->n_ubatch.n; i++)
+        if (ask->n_ubatch.values[i] > BG_BENCH_MAX_BATCH)
+            return bg_fail(err, BG_ERR_INPUT, "-ub", "wants numbers up to %d", BG_BENCH_MAX_BATCH);
     BG_TRY(read_numbers(&ask->n_threads, &ask->threads, threads, "-t", err));
     for (size_t i = 0; i < ask->n_threads.n; i++) {
         if (ask->n_threads.values[i] < 1 || ask->n_threads.values[i] > 4096)
@@ -180,9 +214,10 @@ static bg_status run_test(run *r, bg_bench_line *line, bg_bench_test *test, cons
 {
     bg_bench_result result;
     bg_status status;
+    char name[48];
     r->line = (bg_cli_progress){.what = r->what};
-    snprintf(r->what, sizeof r->what, "%s %s%u", line->model_type, test->n_prompt ? "pp" : "tg",
-             test->n_prompt + test->n_gen);
+    bg_bench_test_name(name, sizeof name, test);
+    snprintf(r->what, sizeof r->what, "%s %s", line->model_type, name);
     test->progress = show_progress;
     test->user = r;
     line->started = time(NULL);
@@ -196,18 +231,18 @@ static bg_status run_test(run *r, bg_bench_line *line, bg_bench_test *test, cons
     line->result = &result;
     line->samples_ns = r->samples_ns;
     line->samples_roof = r->samples_roof;
-    if (r->printed == 0) r->printer->begin();
-    if (!r->printer->line(line, r->printed++)) return bg_fail_nomem(err, "the output", 0);
+    if (r->printed == 0) r->printer->begin(&r->layout);
+    if (!r->printer->line(line, r->printed++, &r->layout))
+        return bg_fail_nomem(err, "the output", 0);
     fflush(stdout);
     return BG_OK;
 }
 
-static bg_status run_tests(run *r, bg_bench_line *line, const bg_model *m, bg_isa isa,
-                           uint32_t depth, bg_team *team, bg_error *err)
+/* The tests of one instruction set, batch and depth. */
+static bg_status run_tests(run *r, bg_bench_line *line, const bg_model *m, bg_bench_test test,
+                           bg_error *err)
 {
     const request *ask = r->ask;
-    bg_bench_test test = {.depth = depth, .reps = (uint32_t)ask->reps, .isa = isa, .team = team,
-                          .no_warm_up = ask->no_warm_up};
     for (size_t i = 0; i < ask->n_prompt.n; i++) {
         test.n_prompt = ask->n_prompt.values[i];
         if (test.n_prompt) BG_TRY(run_test(r, line, &test, m, err));
@@ -217,10 +252,34 @@ static bg_status run_tests(run *r, bg_bench_line *line, const bg_model *m, bg_is
         test.n_gen = ask->n_gen.values[i];
         if (test.n_gen) BG_TRY(run_test(r, line, &test, m, err));
     }
+    for (size_t i = 0; i < ask->pairs.n; i++) {
+        test.n_prompt = ask->pair[i].n_prompt;
+        test.n_gen = ask->pair[i].n_gen;
+        if (test.n_prompt || test.n_gen) BG_TRY(run_test(r, line, &test, m, err));
+    }
     return BG_OK;
 }
 
-/* Every combination of instruction set, threads and depth for one model in memory. */
+/* Every combination of what is a list, for one instruction set. */
+static bg_status run_isa(run *r, bg_bench_line *line, const bg_model *m, bg_isa isa, bg_team *team,
+                         bg_error *err)
+{
+    const request *ask = r->ask;
+    bg_bench_test test = {.reps = (uint32_t)ask->reps, .isa = isa, .team = team,
+                          .no_warm_up = ask->no_warm_up};
+    for (size_t b = 0; b < ask->n_batch.n; b++)
+        for (size_t u = 0; u < ask->n_ubatch.n; u++)
+            for (size_t d = 0; d < ask->depth.n; d++) {
+                line->n_batch = ask->n_batch.values[b];
+                line->n_ubatch = ask->n_ubatch.values[u];
+                test.batch = BG_MIN(line->n_batch, line->n_ubatch);
+                test.depth = ask->depth.values[d];
+                BG_TRY(run_tests(r, line, m, test, err));
+            }
+    return BG_OK;
+}
+
+/* Every combination for one model in memory. */
 static bg_status run_model(run *r, bg_bench_line *line, const bg_model *m, bg_error *err)
 {
     const request *ask = r->ask;
@@ -232,8 +291,7 @@ static bg_status run_model(run *r, bg_bench_line *line, const bg_model *m, bg_er
         line->threads = (int)ask->n_threads.values[t];
         status = bg_team_open(&team, line->threads, bg_machine_bind, r->machine, err);
         for (size_t i = 0; i < ask->n_isas && status == BG_OK; i++)
-            for (size_t d = 0; d < ask->depth.n && status == BG_OK; d++)
-                status = run_tests(r, line, m, ask->isas[i], ask->depth.values[d], team, err);
+            status = run_isa(r, line, m, ask->isas[i], team, err);
         bg_team_close(&team);
     }
     return status;
@@ -346,7 +404,7 @@ static bg_status run_all(run *r, bg_error *err)
         if (status == BG_OK) status = run_file(r, path, err);
         bg_free(path);
     }
-    if (r->printed) r->printer->end();
+    if (r->printed) r->printer->end(&r->layout);
     bg_free(r->samples_ns);
     bg_free(r->samples_roof);
     return status;
@@ -367,14 +425,20 @@ int bg_cmd_bench(int argc, char **argv)
          &ask.prompts, NULL, 0, 0},
         {BG_OPT_LIST, "-n --n-gen", "N", "tokens of the generation tests (default 128; 0: none)",
          &ask.gens, NULL, 0, 0},
+        {BG_OPT_LIST, "-pg", "P,N", "a prompt of P tokens, then N tokens, timed together", &ask.pairs,
+         NULL, 0, 0},
         {BG_OPT_LIST, "-d --n-depth --depth", "N", "tokens in the context before (default 0)",
          &ask.depths, NULL, 0, 0},
+        {BG_OPT_LIST, "-b --batch-size", "N", "tokens handed over at once (default 2048)",
+         &ask.batches, NULL, 0, 0},
+        {BG_OPT_LIST, "-ub --ubatch-size", "N", "most of them evaluated at once (default 512)",
+         &ask.ubatches, NULL, 0, 0},
         {BG_OPT_LIST, "-t --threads", "N", "threads (default: one a usable core)", &ask.threads,
          NULL, 0, 0},
         {BG_OPT_INT, "-r --repetitions", "N", "repetitions of each test (default 5)", &ask.reps,
          NULL, 1, 1000000},
         {BG_OPT_TEXT, "-o --output", "FORMAT", "how to print (default md)", &ask.output,
-         "md|csv|json|jsonl", 0, 0},
+         "md|csv|json|jsonl|sql", 0, 0},
         {BG_OPT_FLAG, "--no-warmup", NULL, "time the first run too", &ask.no_warm_up, NULL, 0, 0},
         {BG_OPT_GROUP, NULL, NULL, "Beyond llama-bench", NULL, NULL, 0, 0},
         {BG_OPT_TEXT, "--schemes", "LIST", "quantize in memory to these first: all, levels, "
@@ -399,6 +463,8 @@ int bg_cmd_bench(int argc, char **argv)
     int parsed = bg_opt_parse(&spec, argc, argv, NULL, NULL);
     if (parsed >= 0) return parsed;
     r.printer = bg_bench_printer_find(ask.output ? ask.output : "md");
+    r.layout.n_batch = ask.batches.n > 0;
+    r.layout.n_ubatch = ask.ubatches.n > 0;
     bg_cli_catch_interrupt();
     status = bg_machine_open(&r.machine, NULL, &err);
     if (status == BG_OK)

@@ -74,8 +74,10 @@ static void watch(run *r, const bg_model *m, const bg_machine *machine, bg_bench
 {
     const bg_bench_test *test = r->test;
     bg_error why;
-    bg_bound_find(&r->bound, m, machine, r->timed.kind, test->isa, bg_team_size(test->team),
-                  r->timed.n, test->depth);
+    bg_load load = {.n_prompt = test->n_prompt, .n_gen = test->n_gen, .depth = test->depth,
+                    .batch = test->batch, .isa = test->isa,
+                    .threads = bg_team_size(test->team)};
+    bg_bound_find(&r->bound, m, machine, &load);
     if (isnan(r->bound.tps)) return;
     r->watched = bg_watch_open(&r->watch, &r->bound, machine, test->team, &why) == BG_OK;
     if (r->watched) result->gauge_bytes = bg_watch_bytes(&r->watch);
@@ -86,19 +88,18 @@ bg_status bg_bench_run(const bg_model *m, const bg_machine *machine, const bg_be
                        double *samples_ns, double *samples_roof, bg_bench_result *result,
                        bg_error *err)
 {
-    bg_test_kind kind = test->n_prompt ? BG_TEST_PP : BG_TEST_TG;
-    uint32_t n = test->n_prompt + test->n_gen;
-    bg_session_options o = {.n_ctx = test->depth + n + 1, .n_batch = BG_BATCH, .isa = test->isa,
+    uint32_t n_ctx = test->depth + test->n_prompt + test->n_gen + 1;
+    bg_session_options o = {.n_ctx = n_ctx, .n_batch = test->batch, .isa = test->isa,
                             .team = test->team};
     bg_tokens tokens = {0};
     run r = {.test = test, .samples_ns = samples_ns, .samples_roof = samples_roof,
-             .timed = {.kind = kind, .n = n, .depth = test->depth, .tokens = &tokens}};
+             .timed = {.n_prompt = test->n_prompt, .n_gen = test->n_gen, .depth = test->depth,
+                       .batch = test->batch, .tokens = &tokens}};
     bg_status status = bg_tokens_draw(&tokens, bg_model_hparams(m)->n_vocab, err);
     memset(result, 0, sizeof *result);
-    result->batch = BG_BATCH;
     result->layers_timed = bg_model_layers_held(m);
-    result->tier = bg_tier_name(bg_kernel_find(bg_main_format(m), kind == BG_TEST_PP ? BG_OP_GEMM
-                                                                                     : BG_OP_GEMV,
+    result->tier = bg_tier_name(bg_kernel_find(bg_main_format(m),
+                                               test->n_prompt ? BG_OP_GEMM : BG_OP_GEMV,
                                                test->isa)->tier);
     if (status == BG_OK) {
         r.timed.logits = bg_alloc(bg_model_hparams(m)->n_vocab, sizeof *r.timed.logits);

@@ -111,11 +111,16 @@ typedef struct bg_bound {
     double tps;                  /* tokens/s at the roof; NaN with a reason */
     double bytes, flops;         /* per token: read, computed */
     char reason[96];
-    bg_roof_kind kind;           /* of the roof; where several kinds of arithmetic add up, of that */
-    const char *level, *isa;     /* which takes longest. As in bg_machine_roof */
+    bg_roof_kind kind;           /* of the roof; where several add up, of that which takes longest. */
+    const char *level, *isa;     /* As in bg_machine_roof */
 } bg_bound;
-void bg_bound_find(bg_bound *b, const bg_model *m, const bg_machine *machine, bg_test_kind kind,
-                   bg_isa isa, int threads, uint32_t n, uint32_t depth);
+/* Tokens of a prompt in batches, then tokens one by one, after `depth` of context. */
+typedef struct bg_load {
+    uint32_t n_prompt, n_gen, depth, batch;
+    bg_isa isa;
+    int threads;
+} bg_load;
+void bg_bound_find(bg_bound *b, const bg_model *m, const bg_machine *machine, const bg_load *load);
 
 /* How much a resource gives while a test runs, against the start: the mean of a reading just before
  * it and one just after. A reading takes no longer than the test does, within 2 to 12 ms; what was
@@ -143,12 +148,12 @@ size_t bg_watch_bytes(const bg_watch *w);         /* memory that it holds */
 void bg_fill_roof(bg_row *row, const bg_bound *b);
 
 /* Times one test on a session whose caches are warm: resets it, evaluates the context before the
- * test, then the test itself between on_start and on_stop (may be NULL). latencies (may be NULL)
- * gets n milliseconds of a generation test. logits: n_vocab floats of scratch. */
+ * test, then the prompt and the generation between on_start and on_stop (may be NULL). latencies
+ * (may be NULL) gets n_gen milliseconds. logits: n_vocab floats of scratch. */
 typedef struct bg_timed {
     bg_session *session;
-    bg_test_kind kind;
-    uint32_t n, depth;
+    uint32_t n_prompt, n_gen, depth;
+    uint32_t batch;              /* most tokens of the prompt at once, up to the session's */
     const bg_tokens *tokens;     /* taken from the start, again and again */
     float *logits, *latencies;
     void (*on_start)(void *user);

@@ -160,11 +160,14 @@ static bg_watch *find_watch(bg_rig *rig, const bg_cell *c, const bg_bound *b)
     return w[i].failed ? NULL : &w[i].watch;
 }
 
+static uint32_t prompt_of(const bg_cell *c) { return c->kind == BG_TEST_PP ? c->n : 0; }
+
 static bg_bound find_bound(const bg_rig *rig, const bg_cell *c)
 {
     bg_bound b;
-    bg_bound_find(&b, rig->models[c->scheme], rig->machine, c->kind, c->isa, c->threads, c->n,
-                  c->depth);
+    bg_load load = {.n_prompt = prompt_of(c), .n_gen = c->n - prompt_of(c), .depth = c->depth,
+                    .batch = BG_BATCH, .isa = c->isa, .threads = c->threads};
+    bg_bound_find(&b, rig->models[c->scheme], rig->machine, &load);
     return b;
 }
 
@@ -173,8 +176,8 @@ static bg_status repeat(void *user, const bg_cell *c, bg_sample *sample, bg_erro
     bg_rig *rig = user;
     size_t index = thread_index(rig->plan, c->threads);
     bg_session **session = &rig->sessions[c->scheme][variant(rig->plan, c)];
-    bg_timed t = {.kind = c->kind, .n = c->n, .depth = c->depth, .tokens = &rig->tokens,
-                  .logits = rig->logits};
+    bg_timed t = {.n_prompt = prompt_of(c), .n_gen = c->n - prompt_of(c), .depth = c->depth,
+                  .batch = BG_BATCH, .tokens = &rig->tokens, .logits = rig->logits};
     bg_noise before, after;
     bg_bound bound;
     double *length = &rig->lengths[c - rig->plan->cells];

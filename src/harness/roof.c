@@ -17,9 +17,11 @@ typedef struct work { double ops[BG_ROOF_KINDS][BG_ISA_COUNT]; double total; } w
 
 /* Operations per token of prefill or decode. Kernels are bound by what their activations make them
  * compute in; the rest (attention) counts as floats of the set. */
-static work count_ops(const bg_model *m, bg_test_kind kind, bg_isa isa, uint32_t n, double depth)
+static work count_ops(const bg_model *m, const bg_load *load, double depth)
 {
-    bg_op op = kind == BG_TEST_PP ? BG_OP_GEMM : BG_OP_GEMV;
+    bool prompt = load->n_prompt != 0;
+    bg_isa isa = load->isa;
+    bg_op op = prompt ? BG_OP_GEMM : BG_OP_GEMV;
     const bg_tensor *output = bg_model_tensor_find(m, "output.weight");
     const bg_tensor *embd = bg_model_tensor_find(m, "token_embd.weight");
     const bg_tensor *last = output ? output : embd;
@@ -34,9 +36,9 @@ static work count_ops(const bg_model *m, bg_test_kind kind, bg_isa isa, uint32_t
         if (t->n_dims != 2 || (t == embd && output) || !f || !f->level) continue;
         rest -= ops;
         /* A prompt wants the logits of its last token only. */
-        if (t == last && kind == BG_TEST_PP) {
-            w.total -= ops * (1.0 - 1.0 / n);
-            ops /= n;
+        if (t == last && prompt) {
+            w.total -= ops * (1.0 - 1.0 / load->n_prompt);
+            ops /= load->n_prompt;
         }
         k = bg_kernel_find(t->format, op, isa);
         floats = k->activation == BG_FORMAT_F32 || k->activation == BG_FORMAT_BF16;
@@ -70,27 +72,29 @@ static double arithmetic_seconds(bg_bound *b, const bg_machine *machine, const w
     return sum;
 }
 
-void bg_bound_find(bg_bound *b, const bg_model *m, const bg_machine *machine, bg_test_kind kind,
-                   bg_isa isa, int threads, uint32_t n, uint32_t depth)
+/* A load that is a prompt alone or generation alone. */
+static void find_one(bg_bound *b, const bg_model *m, const bg_machine *machine,
+                     const bg_load *load)
 {
     const bg_hparams *h = bg_model_hparams(m);
-    double context = depth + n / 2.0, kv_token = (double)bg_model_kv_bytes(h, 1024) / 1024;
-    double batch = kind == BG_TEST_PP ? BG_MIN(n, (uint32_t)BG_BATCH) : 1;
-    work w = count_ops(m, kind, isa, n, context);
+    double context = load->depth + (load->n_prompt + load->n_gen) / 2.0;
+    double kv_token = (double)bg_model_kv_bytes(h, 1024) / 1024;
+    double batch = load->n_prompt ? BG_MIN(load->n_prompt, load->batch) : 1;
+    work w = count_ops(m, load, context);
     double read, compute, bandwidth;
     const char *level;
     memset(b, 0, sizeof *b);
     b->flops = w.total;
     /* A batch reads the weights once, and each of its tokens what came before it. */
     b->bytes = ((double)bg_model_bytes_per_token(m) + context * kv_token) / batch;
-    level = level_of(machine, b->bytes * batch, threads);
-    bandwidth = 1e9 * bg_machine_roof(machine, BG_ROOF_READ, level, NULL, threads);
-    compute = arithmetic_seconds(b, machine, &w, threads);
+    level = level_of(machine, b->bytes * batch, load->threads);
+    bandwidth = 1e9 * bg_machine_roof(machine, BG_ROOF_READ, level, NULL, load->threads);
+    compute = arithmetic_seconds(b, machine, &w, load->threads);
     read = b->bytes / bandwidth;
     b->tps = NAN;
     if (isnan(read) || isnan(compute)) {
         snprintf(b->reason, sizeof b->reason, "the %s roof of %d threads was not measured",
-                 isnan(read) ? level : bg_isa_name(isa), threads);
+                 isnan(read) ? level : bg_isa_name(load->isa), load->threads);
         b->name[0] = 0;
         return;
     }
@@ -101,6 +105,24 @@ void bg_bound_find(bg_bound *b, const bg_model *m, const bg_machine *machine, bg
         b->isa = NULL;
     }
     b->tps = 1 / BG_MAX(read, compute);
+}
+
+void bg_bound_find(bg_bound *b, const bg_model *m, const bg_machine *machine, const bg_load *load)
+{
+    bg_load prompt = *load, gen = *load;
+    double n = load->n_prompt + load->n_gen, prompt_s, gen_s;
+    bg_bound p, g;
+    prompt.n_gen = gen.n_prompt = 0;
+    gen.depth += load->n_prompt;
+    find_one(&p, m, machine, load->n_prompt ? &prompt : &gen);
+    find_one(&g, m, machine, load->n_gen ? &gen : &prompt);
+    prompt_s = load->n_prompt / p.tps;
+    gen_s = load->n_gen / g.tps;
+    *b = isnan(p.tps) || (prompt_s >= gen_s) ? p : g;
+    if (isnan(b->tps)) return;
+    b->tps = n / (prompt_s + gen_s);
+    b->bytes = (p.bytes * load->n_prompt + g.bytes * load->n_gen) / n;
+    b->flops = (p.flops * load->n_prompt + g.flops * load->n_gen) / n;
 }
 
 /* Bytes of weights in each format, by id. */

@@ -114,14 +114,14 @@ static bg_status try_source(bg_rig *rig, double *seconds, uint64_t *session, bg_
     bg_plan *p = rig->plan;
     int32_t zeros[BG_BATCH] = {0};
     bg_tokens probe = {zeros, BG_BATCH};
-    bg_timed t = {.kind = BG_TEST_PP, .tokens = &probe, .logits = rig->logits};
+    bg_timed t = {.tokens = &probe, .logits = rig->logits, .batch = BG_BATCH};
     bg_session *s;
     bg_status status = BG_OK;
     BG_TRY(bg_rig_session(rig, rig->source, p->isas[p->n_isas - 1], p->n_threads - 1, &s, err));
     t.session = s;
-    t.n = BG_MIN((uint32_t)BG_BATCH, p->depth + BG_MAX(p->n_prompt, p->n_gen + 1));
+    t.n_prompt = BG_MIN((uint32_t)BG_BATCH, p->depth + BG_MAX(p->n_prompt, p->n_gen + 1));
     for (int i = 0; i < 2 && status == BG_OK; i++) status = bg_time_test(&t, seconds, err);
-    *seconds *= (double)BG_WINDOW / t.n;
+    *seconds *= (double)BG_WINDOW / t.n_prompt;
     *session = bg_session_kv_bytes(s) + bg_session_scratch_bytes(s);
     bg_session_close(&s);
     return status;

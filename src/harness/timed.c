@@ -5,7 +5,7 @@
 
 static bg_status eval(const bg_timed *t, const int32_t *tokens, size_t n, bool want, bg_error *err)
 {
-    static const uint8_t nothing[BG_BATCH];
+    static const uint8_t nothing[BG_BENCH_MAX_BATCH];
     bg_batch batch = {.n = n, .tokens = tokens, .want = want ? NULL : nothing};
     return bg_session_eval(t->session, &batch, t->logits, err);
 }
@@ -18,9 +18,9 @@ static void take_tokens(const bg_timed *t, size_t from, int32_t *out, size_t n)
 /* Evaluates n tokens in batches; logits only of the very last, and only when wanted. */
 static bg_status prefill(const bg_timed *t, size_t from, size_t n, bool want, bg_error *err)
 {
-    int32_t batch[BG_BATCH];
-    for (size_t at = 0; at < n; at += BG_BATCH) {
-        size_t part = BG_MIN(n - at, (size_t)BG_BATCH);
+    int32_t batch[BG_BENCH_MAX_BATCH];
+    for (size_t at = 0; at < n; at += t->batch) {
+        size_t part = BG_MIN(n - at, (size_t)t->batch);
         take_tokens(t, from + at, batch, part);
         BG_TRY(eval(t, batch, part, want && at + part == n, err));
     }
@@ -35,7 +35,7 @@ static double seconds_now(const bg_timed *t)
 
 static bg_status generate(const bg_timed *t, size_t from, double start, bg_error *err)
 {
-    for (uint32_t i = 0; i < t->n; i++) {
+    for (uint32_t i = 0; i < t->n_gen; i++) {
         int32_t token;
         double end;
         take_tokens(t, from + i, &token, 1);
@@ -62,8 +62,8 @@ bg_status bg_session_fits(const bg_session *s, const bg_machine *machine, bg_err
 bg_status bg_time_test(const bg_timed *t, double *seconds, bg_error *err)
 {
     /* Generation follows a first token, whose logits would have been sampled from. */
-    size_t before = t->depth + (t->kind == BG_TEST_TG ? 1 : 0);
-    double start;
+    size_t before = t->depth + (t->n_prompt ? 0 : 1);
+    double start, gen_start;
     bg_status status;
     bg_session_reset(t->session, 0);
     BG_TRY(prefill(t, 0, t->depth, false, err));
@@ -72,8 +72,9 @@ bg_status bg_time_test(const bg_timed *t, double *seconds, bg_error *err)
     BG_TRY(prefill(t, t->depth, before - t->depth, false, err));
     if (t->on_start) t->on_start(t->user);
     start = seconds_now(t);
-    status = t->kind == BG_TEST_PP ? prefill(t, before, t->n, true, err)
-                                   : generate(t, before, start, err);
+    status = prefill(t, before, t->n_prompt, true, err);
+    gen_start = t->n_prompt ? seconds_now(t) : start;
+    if (status == BG_OK) status = generate(t, before + t->n_prompt, gen_start, err);
     *seconds = seconds_now(t) - start;
     if (t->on_stop) t->on_stop(t->user);
     if (t->watch) bg_watch_end(t->watch, *seconds);

@@ -39,6 +39,23 @@ bench -p 8 -n 2 -d 3 -r 2 >md
 grep -q '| model  *|  *size |  *params | backend  *| threads |  *test |  *t/s |' md || fail "md"
 grep -q 'pp8 @ d3 .* ± ' md || fail "md: $(cat md)"
 
+# A prompt and generation in one test, and batches: what is evaluated at once changes, not the count.
+bench -m "$TINY" -p 0 -n 0 -pg 8,4 -pg 16,2 -b 4,64 -ub 8 -r 1 >md
+[ "$(grep -c 'pp8+tg4 ' md)" = 2 ] && [ "$(grep -c 'pp16+tg2 ' md)" = 2 ] || fail "-pg: $(cat md)"
+head -1 md | grep -q '| n_batch | n_ubatch | ' || fail "-b, -ub: $(cat md)"
+[ "$(grep -c '|  *4 |  *8 | ' md)" = 2 ] || fail "-b, -ub: $(cat md)"
+
+# SQL: a table, a row a test, and quotes in a path that are doubled.
+cp "$TINY" "it's.gguf"
+bench -m "it's.gguf" -p 8 -n 2 -r 1 -o sql >sql
+[ "$(grep -c '^CREATE TABLE IF NOT EXISTS llama_bench ($' sql)" = 1 ] || fail "sql: $(cat sql)"
+[ "$(grep -c '^INSERT INTO llama_bench (build_commit, ' sql)" = 2 ] || fail "sql: $(cat sql)"
+grep -q "'it''s.gguf'" sql || fail "sql: $(cat sql)"
+grep -Eq '^  stddev_ns INTEGER,$' sql && grep -Eq '^  avg_ts REAL,$' sql || fail "sql: $(cat sql)"
+if command -v sqlite3 >sqlite; then
+    [ "$(sqlite3 <sql 2>&1)" = "" ] || fail "sqlite3: $(sqlite3 <sql 2>&1)"
+fi
+
 refuses() {
     local want="$1" status=0
     shift
@@ -52,6 +69,9 @@ refuses "neither a number nor a range" -n 8-4
 refuses "neither a number nor a range" -d "1-64*1"
 refuses "up to 2^24" -p 99999999999
 refuses "1 to 4096" -t 0
-refuses "md|csv|json|jsonl" -o xml
+refuses "from 1 on" -b 0
+refuses "up to 4096" -ub 8192
+refuses "two numbers" -pg 512
+refuses "md|csv|json|jsonl|sql" -o xml
 refuses "avx9" --isa avx9
 refuses "Q4_K" --schemes Q4_K_X

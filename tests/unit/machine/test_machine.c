@@ -371,7 +371,7 @@ static void check_gauge(const bg_machine *m, bg_roof_kind kind, const char *leve
     assert_non_null(g);
     assert_true(bg_gauge_bytes(g) >= least_bytes);
     for (int i = 0; i < 3; i++) {
-        reading = bg_gauge_read(g, 0.001);
+        reading = bg_gauge_read(g, 0.002);
         assert_true(reading > 0 && reading < 100); /* of it is the roof made: anything but odd */
     }
     bg_gauge_close(&g);
