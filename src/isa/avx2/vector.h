@@ -60,6 +60,7 @@ BG_INLINE vint v_add16(vint a, vint b) { return _mm256_add_epi16(a, b); }
 BG_INLINE vint v_add32(vint a, vint b) { return _mm256_add_epi32(a, b); }
 BG_INLINE vint v_sub32(vint a, vint b) { return _mm256_sub_epi32(a, b); }
 BG_INLINE vint v_mul32(vint a, vint b) { return _mm256_mullo_epi32(a, b); }
+BG_INLINE vint v_shift_right32(vint a, int n) { return _mm256_srai_epi32(a, n); }
 BG_INLINE vint v_shift_left32(vint a, int n) { return _mm256_slli_epi32(a, n); }
 /* Every byte's bits moved up by n (down if negative); the caller masks what neighbours lent. */
 BG_INLINE vint v_shift(vint a, int n)
@@ -71,6 +72,8 @@ BG_INLINE vint v_field(vint a, int at, int n)
 {
     return v_and(v_shift(a, -at), v_all8((1 << n) - 1));
 }
+/* a, and those bits of b that mask has. */
+BG_INLINE vint v_join(vint a, vint b, vint mask) { return v_or(a, v_and(b, mask)); }
 BG_INLINE vint v_load_same(const void *p) /* 16 bytes, again and again */
 {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i_u *)p));

@@ -54,6 +54,7 @@ BG_INLINE vint v_add16(vint a, vint b) { return _mm512_add_epi16(a, b); }
 BG_INLINE vint v_add32(vint a, vint b) { return _mm512_add_epi32(a, b); }
 BG_INLINE vint v_sub32(vint a, vint b) { return _mm512_sub_epi32(a, b); }
 BG_INLINE vint v_mul32(vint a, vint b) { return _mm512_mullo_epi32(a, b); }
+BG_INLINE vint v_shift_right32(vint a, int n) { return _mm512_srai_epi32(a, (unsigned)n); }
 BG_INLINE vint v_shift_left32(vint a, int n) { return _mm512_slli_epi32(a, (uint8_t)n); }
 BG_INLINE vint v_shift(vint a, int n)
 {
@@ -63,6 +64,7 @@ BG_INLINE vint v_field(vint a, int at, int n)
 {
     return v_and(v_shift(a, -at), v_all8((1 << n) - 1));
 }
+BG_INLINE vint v_join(vint a, vint b, vint mask) { return _mm512_ternarylogic_epi32(a, b, mask, 0xf8); }
 BG_INLINE vint v_load_same(const void *p)
 {
     return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i_u *)p));

@@ -10,8 +10,7 @@
 #ifndef BG_TEMPLATE_SUPER_H
 #define BG_TEMPLATE_SUPER_H
 
-#include "base/base.h"
-#include "isa/isa.h"
+#include "isa/template/panel.h"
 
 typedef enum bg_zero { BG_OFFSET, BG_MINS } bg_zero;
 
@@ -193,13 +192,7 @@ BG_INLINE void super_few_panel(const bg_matmul *a, const uint8_t *w, size_t rows
         super_few_block(&s, w, cols, y, f);
     }
     BG_UNROLL
-    for (int c = 0; c < cols; c++) {
-        float out[BG_PANEL_ROWS], *to = a->y + (size_t)c * a->y_stride;
-        BG_UNROLL
-        for (int v = 0; v < VECTORS; v++)
-            v_store_floats((rows < BG_PANEL_ROWS ? out : to) + v * LANES, y[c][v]);
-        if (rows < BG_PANEL_ROWS) memcpy(to, out, rows * sizeof *to);
-    }
+    for (int c = 0; c < cols; c++) panel_store(a->y + (size_t)c * a->y_stride, y[c], rows, false);
 }
 
 /* ---- many columns: a block of TILE vectors of rows is unpacked once for all ------------------- */

@@ -163,17 +163,26 @@ BG_INLINE const super_bytes *no_scales(const uint8_t *w, super_scales *s)
     X(q3_k, q3_k_scales,      110, BG_OFFSET, 2, 7,   4,  4)                            \
     X(q4_k, scales_mins_6,    144, BG_MINS,   0, 15,  8,  2)                            \
     X(q5_k, scales_mins_6,    176, BG_MINS,   0, 31,  8,  2)                            \
-    X(q6_k, q6_k_scales,      210, BG_OFFSET, 5, 63,  4,  4)                            \
+    X(q6_k, q6_k_scales,      210, BG_OFFSET, 5, 63,  4,  2)                            \
     X(iq4_xs, iq4_xs_scales,  136, BG_OFFSET, 7, 241, 8,  1)                            \
     X(tq1_0, no_scales,        54, BG_OFFSET, 0, 2,   64, 1)                            \
     X(tq2_0, no_scales,        66, BG_OFFSET, 0, 2,   64, 4)                            \
 
+
+/* One column. */
+#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
+#include "isa/template/single_formats.h"
+#define SUPER_ONE(a, w, rows, name) single_panel(a, w, rows, (single_format)SINGLE_##name)
+#else
+#define SUPER_ONE(a, w, rows, name) super_few_panel(a, w, rows, 1, name)
+#endif
 
 #ifndef SUPER_KERNELS /* an including file may make its own of them */
 #define SUPER_WIDTH(name, i, n, m)                                                      \
     static void name##_few_##i(const bg_matmul *a, const uint8_t *w, size_t rows)       \
     {                                                                                   \
         if (i > 0 && SUPER_FEW == 1) name##_few_0(a, w, rows); /* is the only one */    \
+        else if (n == 1) SUPER_ONE(a, w, rows, name);                                   \
         else super_few_panel(a, w, rows, n, name);                                      \
     }                                                                                   \
     static void name##_tile_##i(const super_panel *p, const uint8_t *x, size_t x_stride, \
