@@ -46,7 +46,8 @@ static void summarise_roof(const run *r, size_t n, bg_bench_result *result)
     double tokens = r->test->n_prompt + r->test->n_gen, shares = 0;
     memcpy(result->roof, r->bound.name, sizeof result->roof);
     result->roof_tps = r->bound.tps;
-    for (size_t i = 0; i < n; i++) shares += tokens / (r->samples_ns[i] * 1e-9) / r->samples_roof[i];
+    for (size_t i = 0; i < n; i++)
+        shares += tokens / (r->samples_ns[i] * 1e-9) / r->samples_roof[i];
     if (r->watched) result->roof_tps = result->avg_ts / (shares / (double)n);
     result->roof_share = result->avg_ts / result->roof_tps;
     result->roof_condition = r->watched ? result->roof_tps / r->bound.tps : (double)NAN;

@@ -111,8 +111,8 @@ typedef struct bg_bound {
     double tps;                  /* tokens/s at the roof; NaN with a reason */
     double bytes, flops;         /* per token: read, computed */
     char reason[96];
-    bg_roof_kind kind;           /* of the roof; where several add up, of that which takes longest. */
-    const char *level, *isa;     /* As in bg_machine_roof */
+    bg_roof_kind kind;           /* of the roof, as in bg_machine_roof; where several add up, of the */
+    const char *level, *isa;     /* one that takes longest */
 } bg_bound;
 /* Tokens of a prompt in batches, then tokens one by one, after `depth` of context. */
 typedef struct bg_load {

@@ -17,8 +17,8 @@ typedef struct bench {
 } bench;
 
 /* Operations or bytes a nanosecond: the best of the repetitions. One that was interrupted is slow,
- * and one of too few rounds (the calibration was interrupted) is made longer. On a busy machine, where
- * the members wait for processors most of the time, there are fewer. */
+ * and one of too few rounds (the calibration was interrupted) is made longer. On a busy machine,
+ * where the members wait for processors most of the time, there are fewer. */
 static double best_rate(bg_drive *d, uint64_t ns)
 {
     double best = 0;

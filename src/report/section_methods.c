@@ -43,11 +43,17 @@ static void put_model(const report *r, doc *d)
 static void put_tests(const report *r, doc *d)
 {
     double least = INFINITY, most = 0, capped = 0, tainted = 0, windows = 0;
+    double worst = INFINITY, best = 0;
     size_t timed = 0;
     for (size_t i = 0; i < bg_results_row_count(r->results); i++) {
         const bg_row *row = bg_results_row(r->results, i);
         double reps = bg_row_number(row, BG_COL_REPS), w = bg_row_number(row, BG_COL_WINDOWS);
+        double condition = bg_row_number(row, BG_COL_ROOF_COND);
         if (w > windows) windows = w;
+        if (condition > 0) {
+            worst = BG_MIN(worst, condition);
+            best = BG_MAX(best, condition);
+        }
         if (!(reps > 0)) continue;
         timed++;
         least = BG_MIN(least, reps);
@@ -70,6 +76,10 @@ static void put_tests(const report *r, doc *d)
                        "Two speeds count as equal when each median lies in the other's interval. "
                        "Outliers are kept");
     }
+    if (best > 0)
+        bg_doc_item(d, "What bounds a test was read again just before and after each repetition: "
+                       "shares are of the roof as it was then, %.2f to %.2f times that of the "
+                       "start", worst, best);
     if (windows > 0)
         bg_doc_item(d,
                     "Quality: perplexity and KL divergence over %.0f windows, the second half of "
