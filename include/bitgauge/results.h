@@ -78,6 +78,8 @@ void bg_results_close(bg_results **r);
 const char *bg_results_dir(const bg_results *r);
 const char *bg_results_plan(const bg_results *r);     /* plan.json's text */
 const char *bg_results_machine(const bg_results *r);  /* machine.json's text, or NULL */
+/* In memory only: saving leaves the file machine.json alone. false: no memory. */
+bool bg_results_set_machine(bg_results *r, const char *json);
 
 size_t bg_results_row_count(const bg_results *r);
 const bg_row *bg_results_row(const bg_results *r, size_t i);

@@ -115,7 +115,7 @@ static void fill_line(const bg_compared *c, cell_text *line)
                  bg_percent(high, sizeof high, c->ratio.high - 1));
     if (!isnan(c->q)) snprintf(line[Q], CELL, "%.2g", c->q);
     if (!isnan(c->floor))
-        snprintf(line[FLOOR], CELL, "%s%s", bg_percent(low, sizeof low, c->floor) + 1,
+        snprintf(line[FLOOR], CELL, "%.*f %%%s", c->floor < 0.0995 ? 1 : 0, 100 * c->floor,
                  c->floor_source == BG_FLOOR_SAMPLES ? " (est.)" : "");
     if (c->verdict == BG_VERDICT_WORSE || c->verdict == BG_VERDICT_BETTER)
         snprintf(line[VERDICT], CELL, "**%s**", bg_compared_verdict(c));

@@ -57,14 +57,15 @@ static inline void noise_rounds(const noise *x, bg_rng *rng, double stretch, siz
     }
 }
 
-/* Results of a sweep whose rounds took as long as these rows; series `slow` takes `factor` times
- * that. */
-static inline bg_results *noise_sweep(const noise *x, const size_t *rows, size_t n, size_t slow,
-                                      double factor)
+/* Results on that machine (machine.json) of a sweep whose rounds took as long as these rows; series `slow` takes
+ * `factor` times that. */
+static inline bg_results *noise_sweep(const noise *x, const char *machine, const size_t *rows,
+                                      size_t n, size_t slow, double factor)
 {
     bg_error err;
     bg_results *r;
     assert_ok(bg_results_new(&r, "sweep", "{}", &err), &err);
+    assert_true(bg_results_set_machine(r, machine));
     for (size_t s = 0; s < x->n_series; s++) {
         bg_sample sample = {.tokens = 1000, .isa = "avx2"};
         bg_row *row = bg_row_new();
