@@ -1,9 +1,8 @@
-/* single.h: one column with blocks of 256 weights, where v_dot adds up four products of unsigned
- * bytes in 32 bits. Internal.
+/* single.h: one column with blocks of 256 weights, on x86. Internal.
  *
- * Words are read in the order of their addresses, which lets the hardware's prefetchers follow. Quads
- * come multiplied by 2^raise where that saves moving their bits; so do their sums, which are moved
- * back when they are complete. What an offset takes off is what sums start at. */
+ * Words are read in the order of their addresses, so that the hardware's prefetchers can follow.
+ * Quads come multiplied by 2^raise where that saves moving their bits; so do their sums, which are
+ * moved back when they are complete. What an offset takes off is what sums of 32 bits start at. */
 #ifndef BG_TEMPLATE_SINGLE_H
 #define BG_TEMPLATE_SINGLE_H
 
@@ -21,7 +20,24 @@ typedef struct single_format { /* all constants */
     single_group_fn *order;    /* of the groups in memory */
     single_whole_fn *whole;    /* or NULL */
     bool ask;                  /* the hardware's prefetchers lose their way */
+    bool apart;                /* vectors after each other, for want of registers */
 } single_format;
+
+/* Without 32-bit sums, large quads and those without a scale are left to super.h. */
+BG_INLINE bool single_takes(super_format f)
+{
+    return SUMS == 1 || (f.sub < 64 && !super_is_signed(f));
+}
+/* Quads whose sums are scaled. */
+BG_INLINE int single_fold(single_format f)
+{
+    super_format raised = f.super;
+    BG_UNROLL
+    for (int g = 0; g < 8; g++)
+        raised.largest = BG_MAX(raised.largest, f.super.largest << f.raise(g));
+    return SUMS == 1 ? f.super.sub : BG_MIN(f.super.sub, super_fits(raised));
+}
+BG_INLINE bool single_starts_off(single_format f) { return SUMS == 1 && f.super.zero == BG_OFFSET; }
 
 /* What the sums of every `sub` quads start at. */
 BG_INLINE void single_starts(const bg_block_q8_k *x, int32_t starts[16], single_format f)
@@ -35,43 +51,60 @@ BG_INLINE void single_starts(const bg_block_q8_k *x, int32_t starts[16], single_
     }
 }
 
-/* Groups first..first + side - 1 of single_scaled, whose words lie beside each other. */
-BG_INLINE void single_groups(const uint8_t *w, const super_bytes *scale, const bg_block_q8_k *x,
-                             int v, int first, const int32_t *starts, vint totals[SINGLE_RAISED],
-                             single_format f)
+BG_INLINE vint single_scale(vint total, vsum sums, const super_bytes *scale, int v)
 {
-    const int sub = f.super.sub, side = f.super.side;
-    vint t[8];
+    if (SUMS == 1) return v_add32(total, v_mul32(v_sum_32(sums), v_bytes(scale, v)));
+    return v_scaled(total, sums, v_factor(scale, v));
+}
+
+/* Groups first..first + side - 1, whose words lie beside each other, of vectors from..end - 1. */
+BG_INLINE void single_groups(const uint8_t *w, const super_bytes *scale, const bg_block_q8_k *x,
+                             int first, int from, int end, const int32_t *starts,
+                             vint totals[SINGLE_RAISED][VECTORS], single_format f)
+{
+    const int fold = single_fold(f);
+    vsum t[8][VECTORS];
     BG_UNROLL
     for (int j = 0; j < 8; j++) {
         BG_UNROLL
-        for (int i = 0; i < side; i++) {
-            int g = f.order(first + i), s = (8 * g + j) / sub;
-            if (j % sub == 0) t[i] = f.super.zero == BG_OFFSET ? v_spread(&starts[s]) : v_zero();
-            t[i] = v_dot(t[i], f.quad(w, g, j), v_spread(x->qs + 32 * g + 4 * j));
-            if ((j + 1) % sub == 0)
-                totals[f.raise(g)] = v_add32(totals[f.raise(g)],
-                                             v_mul32(t[i], v_bytes(scale + s, v)));
+        for (int i = 0; i < f.super.side; i++) {
+            int g = f.order(first + i), s = (8 * g + j) / f.super.sub;
+            vint quad = v_spread(x->qs + 32 * g + 4 * j);
+            BG_UNROLL
+            for (int v = from; v < end; v++) {
+                vint *total = &totals[f.raise(g)][v];
+                if (j % fold == 0)
+                    t[i][v] = single_starts_off(f) ? v_spread(&starts[s]) : v_none();
+                t[i][v] = v_dot(t[i][v], f.quad(w + 4 * LANES * v, g, j), quad);
+                if ((j + 1) % fold == 0) *total = single_scale(*total, t[i][v], scale + s, v);
+            }
         }
     }
 }
 
-/* sum(scale q x), less what the offset takes off. */
-BG_INLINE vint single_scaled(const uint8_t *w, const super_bytes *scale, const bg_block_q8_k *x,
-                             int v, single_format f)
+/* sum(scale q x), less what the offset takes off sums of 32 bits. */
+BG_INLINE void single_scaled(const uint8_t *w, const super_bytes *scale, const bg_block_q8_k *x,
+                             vint total[VECTORS], single_format f)
 {
-    vint totals[SINGLE_RAISED];
+    vint totals[SINGLE_RAISED][VECTORS];
     int32_t starts[16];
-    if (f.super.zero == BG_OFFSET) single_starts(x, starts, f);
+    if (single_starts_off(f)) single_starts(x, starts, f);
     BG_UNROLL
-    for (int r = 0; r < SINGLE_RAISED; r++) totals[r] = v_zero();
+    for (int i = 0; i < SINGLE_RAISED * VECTORS; i++) totals[i / VECTORS][i % VECTORS] = v_zero();
     BG_UNROLL
-    for (int first = 0; first < 8; first += f.super.side)
-        single_groups(w, scale, x, v, first, starts, totals, f);
+    for (int v = 0; v < VECTORS; v += f.apart ? 1 : VECTORS) {
+        BG_UNROLL
+        for (int first = 0; first < 8; first += f.super.side)
+            single_groups(w, scale, x, first, v, f.apart ? v + 1 : VECTORS, starts, totals, f);
+        __asm__("" : "+r"(x), "+r"(scale)); /* what the next reads again is not kept on the stack */
+    }
     BG_UNROLL
-    for (int r = 1; r < SINGLE_RAISED; r++)
-        totals[0] = v_add32(totals[0], v_shift_right32(totals[r], r));
-    return totals[0];
+    for (int v = 0; v < VECTORS; v++) {
+        total[v] = totals[0][v];
+        BG_UNROLL
+        for (int r = 1; r < SINGLE_RAISED; r++)
+            total[v] = v_add32(total[v], v_shift_right32(totals[r][v], r));
+    }
 }
 
 BG_INLINE void single_block(const uint8_t *w, const bg_block_q8_k *x, vflt y[VECTORS],
@@ -81,23 +114,23 @@ BG_INLINE void single_block(const uint8_t *w, const bg_block_q8_k *x, vflt y[VEC
     super_sums sums;
     const super_bytes *scale = f.super.scales(w, &unpacked);
     const super_bytes *min = f.super.zero == BG_MINS ? unpacked.min : scale;
+    vint total[VECTORS];
     super_sums_of(x, &sums, f.super);
+    if (!f.whole) single_scaled(w, scale, x, total, f);
+    __asm__("" : "+r"(min)); /* what was widened of it before is not kept in registers */
     BG_UNROLL
     for (int v = 0; v < VECTORS; v++) {
-        const uint8_t *at = w + 4 * LANES * v;
-        vflt d = v_halves(w, v), t;
-        if (f.whole)
-            t = v_float(v_sub32(f.whole(at, x->qs), v_all32(sums.all)));
-        else
-            t = v_float(single_scaled(at, scale, x, v, f));
-        t = v_mul(d, t);
-        if (f.super.zero == BG_MINS) {
-            vint low = v_zero();
-            BG_UNROLL
-            for (int i = 0; i < 64 / f.super.sub - 1; i += 2)
-                low = v_dot_pairs(low, v_byte_pairs(min + i, v), &sums.sum[i]);
+        vint low = v_zero();
+        vflt t;
+        if (f.whole) total[v] = v_sub32(f.whole(w + 4 * LANES * v, x->qs), v_all32(sums.all));
+        BG_UNROLL
+        for (int i = 0; i < 64 / f.super.sub - 1 && !single_starts_off(f); i += 2)
+            low = v_dot_pairs(low, v_byte_pairs(min + i, v), &sums.sum[i]);
+        if (f.super.zero == BG_OFFSET && !single_starts_off(f))
+            total[v] = v_sub32(total[v], v_shift_left32(low, f.super.shift));
+        t = v_mul(v_halves(w, v), v_float(total[v]));
+        if (f.super.zero == BG_MINS)
             t = v_fnma(v_halves(w + 2 * BG_PANEL_ROWS, v), v_float(low), t);
-        }
         y[v] = v_fma(t, v_all(bg_load_f32(x->d)), y[v]);
     }
 }

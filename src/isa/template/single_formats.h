@@ -12,19 +12,24 @@ BG_INLINE int single_no_raise(int g)
     return 0;
 }
 
-/* Fields of two bits stay where they are. */
-BG_INLINE int q2_k_raise(int g) { return g % 4 * 2; }
+/* Fields of two bits stay where they are, as far as sums of 16 bits allow. */
+BG_INLINE int q2_k_raise(int g) { return g % (SUMS == 1 ? 4 : 2) * 2; }
 BG_INLINE vint two_bits_raised(const uint8_t *qs, int g, int j)
 {
-    return v_and(v_load(qs + (8 * (g / 4) + j) * WORD), v_all8(3 << g % 4 * 2));
+    const int at = q2_k_raise(g);
+    return v_and(v_shift(v_load(qs + (8 * (g / 4) + j) * WORD), at - g % 4 * 2), v_all8(3 << at));
 }
 BG_INLINE vint q2_k_raised(const uint8_t *w, int g, int j)
 {
     return two_bits_raised(w + 20 * ROWS_16, g, j);
 }
 
-/* The upper two of four fields move down by 2, so that three places do for the third bit. */
-BG_INLINE int q3_k_raise(int g) { return g % 4 == 0 ? 0 : g % 4 == 3 ? 4 : 2; }
+/* The upper two of four fields move down by 2 (by 4 where sums have 16 bits), so that three places do
+ * for the third bit. */
+BG_INLINE int q3_k_raise(int g)
+{
+    return SUMS == 2 ? g % 2 * 2 : g % 4 == 0 ? 0 : g % 4 == 3 ? 4 : 2;
+}
 BG_INLINE vint q3_k_raised(const uint8_t *w, int g, int j)
 {
     const int at = q3_k_raise(g);
@@ -33,14 +38,16 @@ BG_INLINE vint q3_k_raised(const uint8_t *w, int g, int j)
     return v_join(v_and(low, v_all8(3 << at)), high, v_all8(4 << at));
 }
 
-BG_INLINE int q4_k_raise(int g) { return g % 2 * 4; }
+BG_INLINE int q4_k_raise(int g) { return SUMS == 1 ? g % 2 * 4 : 0; }
 BG_INLINE vint q4_k_raised(const uint8_t *w, int g, int j)
 {
-    return v_and(v_load(w + 16 * ROWS_16 + (8 * (g / 2) + j) * WORD), v_all8(15 << g % 2 * 4));
+    const int at = q4_k_raise(g);
+    vint both = v_load(w + 16 * ROWS_16 + (8 * (g / 2) + j) * WORD);
+    return v_and(v_shift(both, at - g % 2 * 4), v_all8(15 << at));
 }
 
 /* High nibbles, which have to move anyhow, move to where the fifth bits are. */
-BG_INLINE int q5_k_raise(int g) { return g % 2 ? g % 4 : 0; }
+BG_INLINE int q5_k_raise(int g) { return SUMS == 1 && g % 2 ? g % 4 : 0; }
 BG_INLINE vint q5_k_raised(const uint8_t *w, int g, int j)
 {
     const int at = q5_k_raise(g);
@@ -51,7 +58,7 @@ BG_INLINE vint q5_k_raised(const uint8_t *w, int g, int j)
 
 /* Words 0 to 7 of half a block have the low bits of groups 0 and 2. */
 BG_INLINE int q6_k_order(int i) { return i / 4 * 4 + i % 4 / 2 + i % 2 * 2; }
-BG_INLINE int q6_k_raise(int g) { return g % 4 == 3 ? 2 : 0; }
+BG_INLINE int q6_k_raise(int g) { return SUMS == 1 && g % 4 == 3 ? 2 : 0; }
 BG_INLINE vint q6_k_raised(const uint8_t *w, int g, int j)
 {
     const uint8_t *qh = w + 18 * ROWS_16, *ql = w + 82 * ROWS_16;
@@ -106,14 +113,14 @@ BG_INLINE vint tq2_0_whole(const uint8_t *w, const int8_t *x)
     return t[0];
 }
 
-/* What the functions of a format are gathered from. */
-#define SINGLE_q2_k {q2_k, q2_k_raised, q2_k_raise, straight, NULL, false}
-#define SINGLE_q3_k {q3_k, q3_k_raised, q3_k_raise, straight, NULL, true}
-#define SINGLE_q4_k {q4_k, q4_k_raised, q4_k_raise, straight, NULL, false}
-#define SINGLE_q5_k {q5_k, q5_k_raised, q5_k_raise, straight, NULL, false}
-#define SINGLE_q6_k {q6_k, q6_k_raised, q6_k_raise, q6_k_order, NULL, true}
-#define SINGLE_iq4_xs {iq4_xs, iq4_xs_quad, single_no_raise, straight, NULL, false}
-#define SINGLE_tq1_0 {tq1_0, NULL, NULL, NULL, tq1_0_whole, false}
-#define SINGLE_tq2_0 {tq2_0, NULL, NULL, NULL, tq2_0_whole, false}
+/* What the functions of a format are gathered from. Whether to ask ahead was found by measuring. */
+#define SINGLE_q2_k {q2_k, q2_k_raised, q2_k_raise, straight, NULL, false, false}
+#define SINGLE_q3_k {q3_k, q3_k_raised, q3_k_raise, straight, NULL, true, false}
+#define SINGLE_q4_k {q4_k, q4_k_raised, q4_k_raise, straight, NULL, false, false}
+#define SINGLE_q5_k {q5_k, q5_k_raised, q5_k_raise, straight, NULL, SUMS == 2 && VECTORS == 1, true}
+#define SINGLE_q6_k {q6_k, q6_k_raised, q6_k_raise, q6_k_order, NULL, true, true}
+#define SINGLE_iq4_xs {iq4_xs, iq4_xs_quad, single_no_raise, straight, NULL, false, false}
+#define SINGLE_tq1_0 {tq1_0, NULL, NULL, NULL, tq1_0_whole, false, false}
+#define SINGLE_tq2_0 {tq2_0, NULL, NULL, NULL, tq2_0_whole, false, false}
 
 #endif

@@ -170,9 +170,15 @@ BG_INLINE const super_bytes *no_scales(const uint8_t *w, super_scales *s)
 
 
 /* One column. */
-#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
+#ifdef __AVX2__
 #include "isa/template/single_formats.h"
-#define SUPER_ONE(a, w, rows, name) single_panel(a, w, rows, (single_format)SINGLE_##name)
+#define SUPER_ONE(a, w, rows, name)                                                     \
+    do {                                                                                \
+        if (single_takes(name))                                                         \
+            single_panel(a, w, rows, (single_format)SINGLE_##name);                     \
+        else                                                                            \
+            super_few_panel(a, w, rows, 1, name);                                       \
+    } while (0)
 #else
 #define SUPER_ONE(a, w, rows, name) super_few_panel(a, w, rows, 1, name)
 #endif
