@@ -1,6 +1,7 @@
 #include "kernels/kernels.h"
 
 #include "base/base.h"
+#include "isa/ahead.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -24,6 +25,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void find_best(void)
 {
+    bg_ahead_choose();
     for (int isa = 0; isa < BG_ISA_COUNT; isa++) {
         const bg_isa_code *code = bg_isa_codes[isa];
         bg_isa parent = bg_isa_parent((bg_isa)isa);

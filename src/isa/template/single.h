@@ -94,8 +94,12 @@ BG_INLINE void single_scaled(const uint8_t *w, const super_bytes *scale, const b
     BG_UNROLL
     for (int v = 0; v < VECTORS; v += f.apart ? 1 : VECTORS) {
         BG_UNROLL
-        for (int first = 0; first < 8; first += f.super.side)
+        for (int first = 0; first < 8; first += f.super.side) {
+            if (v == 0 && bg_ahead_here->super_spread)
+                super_ask(w, f.super.bytes * (size_t)first / 8,
+                          f.super.bytes * (size_t)(first + f.super.side) / 8);
             single_groups(w, scale, x, first, v, f.apart ? v + 1 : VECTORS, starts, totals, f);
+        }
         __asm__("" : "+r"(x), "+r"(scale)); /* what the next reads again is not kept on the stack */
     }
     BG_UNROLL
@@ -116,6 +120,7 @@ BG_INLINE void single_block(const uint8_t *w, const bg_block_q8_k *x, vflt y[VEC
     const super_bytes *min = f.super.zero == BG_MINS ? unpacked.min : scale;
     vint total[VECTORS];
     super_sums_of(x, &sums, f.super);
+    if (f.whole && bg_ahead_here->super_spread) super_ask(w, 0, f.super.bytes);
     if (!f.whole) single_scaled(w, scale, x, total, f);
     __asm__("" : "+r"(min)); /* what was widened of it before is not kept in registers */
     BG_UNROLL
@@ -143,7 +148,7 @@ BG_INLINE void single_panel(const bg_matmul *a, const uint8_t *w, size_t rows, s
     BG_UNROLL
     for (int v = 0; v < VECTORS; v++) y[v] = v_all(0);
     for (size_t b = 0; b < a->k / 256; b++, w += f.super.bytes, x++) {
-        if (f.ask) super_ask(w + SUPER_AHEAD, f.super.bytes);
+        if (f.ask && !bg_ahead_here->super_spread) super_ask(w, 0, f.super.bytes);
         single_block(w, x, y, f);
     }
     panel_store(a->y, y, rows, false);

@@ -14,6 +14,7 @@
 #ifndef BG_TEMPLATE_SMALL_H
 #define BG_TEMPLATE_SMALL_H
 
+#include "isa/ahead.h"
 #include "isa/template/panel.h"
 
 #define SMALL_MAGIC 0x1.8p23f
@@ -35,7 +36,6 @@ enum {
     SMALL_STRIP = 16,      /* blocks of a panel that are unpacked at a time */
     SMALL_CHUNK = 48,      /* columns that are prepared at a time... */
     SMALL_ROOM = 48 * 64,  /* ...times blocks of each */
-    SMALL_AHEAD = 4096,       /* bytes that are asked for ahead of their use */
 };
 
 BG_INLINE int small_planes(small_format f) { return SUMS == 2 && f.bits == 8 ? 2 : 1; }
@@ -187,8 +187,11 @@ BG_INLINE void small_tile(small_weights s, const small_x *x, size_t n, int cols,
     }
     for (size_t b = 0; b < n; b++, x += cols) {
         if (!s.p) {
+            const bg_ahead *ahead = bg_ahead_here;
             BG_UNROLL
-            for (size_t i = 0; i < f.bytes; i += 64) v_prefetch(s.w + SMALL_AHEAD + i);
+            for (size_t i = 0; i < f.bytes; i += 64) v_prefetch(s.w + ahead->small_near + i);
+            for (size_t i = 0; ahead->small_far && i < f.bytes; i += 64)
+                v_prefetch_far(s.w + ahead->small_far + i);
         }
         small_block(&s, b, x, cols, y, f);
         s.w += f.bytes;

@@ -10,6 +10,7 @@
 #ifndef BG_TEMPLATE_SUPER_H
 #define BG_TEMPLATE_SUPER_H
 
+#include "isa/ahead.h"
 #include "isa/template/panel.h"
 
 typedef enum bg_zero { BG_OFFSET, BG_MINS } bg_zero;
@@ -34,7 +35,6 @@ typedef struct super_format {
 } super_format;
 
 enum {
-    SUPER_AHEAD = 16384, /* bytes that are asked for ahead of their use */
     SUPER_FEW = VECTORS > 2 ? 1 : 4, /* columns that are taken straight from the packed block */
 };
 
@@ -122,6 +122,15 @@ BG_INLINE void super_few_groups(super_few *s, const uint8_t *w, const super_byte
     }
 }
 
+/* For lines that begin within bytes [from, to) of a block, ahead. A function of its own with a small
+ * loop: the hardware's prefetchers follow the stride of an instruction, which in unrolled code is a
+ * whole block and too large for them. */
+static __attribute__((noinline)) void super_ask(const uint8_t *w, size_t from, size_t to)
+{
+    w += bg_ahead_here->super_far;
+    for (from = bg_round_up(from, 64); from < to; from += 64) v_prefetch_far(w + from);
+}
+
 BG_INLINE void super_few_block(super_few *s, const uint8_t *w, int cols,
                                vflt y[SUPER_FEW][VECTORS], super_format f)
 {
@@ -130,6 +139,7 @@ BG_INLINE void super_few_block(super_few *s, const uint8_t *w, int cols,
     const super_bytes *scale = f.scales(w, &unpacked);
     const super_bytes *min = f.zero == BG_MINS ? unpacked.min : scale;
     const int side = f.side * cols * VECTORS > 12 ? 1 : f.side;
+    if (!bg_ahead_here->super_spread) super_ask(w, 0, f.bytes);
     BG_UNROLL
     for (int c = 0; c < cols; c++) {
         BG_UNROLL
@@ -137,7 +147,11 @@ BG_INLINE void super_few_block(super_few *s, const uint8_t *w, int cols,
         super_sums_of(s->x[c], &sums[c], f);
     }
     BG_UNROLL
-    for (int g = 0; g < 8; g += side) super_few_groups(s, w, scale, g, side, cols, f);
+    for (int g = 0; g < 8; g += side) {
+        if (bg_ahead_here->super_spread)
+            super_ask(w, f.bytes * (size_t)g / 8, f.bytes * (size_t)(g + side) / 8);
+        super_few_groups(s, w, scale, g, side, cols, f);
+    }
     __asm__("" : "+r"(min)); /* what was widened of it before is not kept in registers */
     BG_UNROLL
     for (int v = 0; v < VECTORS; v++) {
@@ -165,13 +179,6 @@ BG_INLINE void super_few_block(super_few *s, const uint8_t *w, int cols,
     }
 }
 
-/* Into the second level. A function of its own with a small loop: the hardware's prefetchers follow
- * the stride of an instruction, which in unrolled code is a whole block and too large for them. */
-static __attribute__((noinline)) void super_ask(const uint8_t *w, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i += 64) v_prefetch_far(w + i);
-}
-
 /* The first `rows` rows of a panel with `cols` columns. */
 BG_INLINE void super_few_panel(const bg_matmul *a, const uint8_t *w, size_t rows, int cols,
                                super_format f)
@@ -188,7 +195,6 @@ BG_INLINE void super_few_panel(const bg_matmul *a, const uint8_t *w, size_t rows
         BG_UNROLL
         for (int c = 0; c < cols; c++)
             s.x[c] = (const bg_block_q8_k *)(x + (size_t)c * a->x_stride);
-        super_ask(w + SUPER_AHEAD, f.bytes);
         super_few_block(&s, w, cols, y, f);
     }
     BG_UNROLL
