@@ -128,9 +128,11 @@ BG_INLINE void single_block(const uint8_t *w, const bg_block_q8_k *x, vflt y[VEC
         vint low = v_zero();
         vflt t;
         if (f.whole) total[v] = v_sub32(f.whole(w + 4 * LANES * v, x->qs), v_all32(sums.all));
-        BG_UNROLL
-        for (int i = 0; i < 64 / f.super.sub - 1 && !single_starts_off(f); i += 2)
-            low = v_dot_pairs(low, v_byte_pairs(min + i, v), &sums.sum[i]);
+        if (!single_starts_off(f)) {
+            BG_UNROLL
+            for (int i = 0; i < 64 / f.super.sub - 1; i += 2)
+                low = v_dot_pairs(low, v_byte_pairs(min + i, v), &sums.sum[i]);
+        }
         if (f.super.zero == BG_OFFSET && !single_starts_off(f))
             total[v] = v_sub32(total[v], v_shift_left32(low, f.super.shift));
         t = v_mul(v_halves(w, v), v_float(total[v]));
