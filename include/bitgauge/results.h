@@ -50,6 +50,14 @@ bool bg_row_set_absent(bg_row *r, bg_column column, const char *reason);
 /* The reason why a column is empty: copied into buffer; false when none is given. */
 bool bg_row_absent_reason(const bg_row *r, bg_column column, char *buffer, size_t size);
 
+/* A number that a row measured, with its 95 % interval (NaN: unknown) and the repetitions or windows
+ * behind it (NaN: it is exact, or they are unknown). Name, unit and what is better are the column's. */
+typedef struct bg_measure { bg_column column; double value, low, high, n; } bg_measure;
+/* Writes up to BG_MEASURES of them, in the order of the columns. Returns their number; 0 for a row
+ * that failed. Attributes (bits per weight, spreads) are no measures. */
+enum { BG_MEASURES = 32 };
+size_t bg_row_measures(const bg_row *r, bg_measure out[BG_MEASURES]);
+
 /* One timed repetition. */
 typedef struct bg_sample {
     char scheme[32], isa[16], test[32];
@@ -74,12 +82,25 @@ bg_status bg_results_open(bg_results **r, const char *dir, bg_error *err);
 /* A new, empty one in memory; plan_json is kept as given (a JSON object; version is added). */
 bg_status bg_results_new(bg_results **r, const char *dir, const char *plan_json, bg_error *err);
 void bg_results_close(bg_results **r);
+/* Replaces the plan, as bg_results_new does, and machine.json's text (NULL: stays as it is). */
+bg_status bg_results_describe(bg_results *r, const char *plan_json, const char *machine_json,
+                              bg_error *err);
 
 const char *bg_results_dir(const bg_results *r);
 const char *bg_results_plan(const bg_results *r);     /* plan.json's text */
 const char *bg_results_machine(const bg_results *r);  /* machine.json's text, or NULL */
 /* In memory only: saving leaves the file machine.json alone. false: no memory. */
 bool bg_results_set_machine(bg_results *r, const char *json);
+
+/* Where results come from. "" is unknown. */
+typedef struct bg_origin {
+    char engine[32], version[64];   /* "bitgauge", "0.1.0" */
+    char created[32];               /* UTC, "2026-01-31T12:00:00Z" */
+    char model_file[256], cpu[128];
+    double cores;                   /* usable ones; NaN */
+    char machine[17];               /* a fingerprint: of CPU model, architecture and usable cores */
+} bg_origin;
+bg_status bg_results_origin(const bg_results *r, bg_origin *out, bg_error *err);
 
 size_t bg_results_row_count(const bg_results *r);
 const bg_row *bg_results_row(const bg_results *r, size_t i);

@@ -20,16 +20,36 @@ typedef struct parse {
     const char **fields;              /* by column */
 } parse;
 
-bg_status bg_csv_fail(bg_error *err, const char *name, size_t row, const char *format, ...)
+static bg_status complain(bg_error *err, const char *name, size_t row, const char *remedy,
+                          const char *format, va_list ap)
 {
     char where[256], message[400];
+    vsnprintf(message, sizeof message, format, ap);
+    snprintf(where, sizeof where, "%s: row %zu", name, row);
+    return bg_fail(err, BG_ERR_INPUT, where, "%s: %s", message,
+                   remedy ? remedy : "restore the file, or run the sweep again into a new folder");
+}
+
+bg_status bg_csv_fail(bg_error *err, const char *name, size_t row, const char *format, ...)
+{
+    bg_status status;
     va_list ap;
     va_start(ap, format);
-    vsnprintf(message, sizeof message, format, ap);
+    status = complain(err, name, row, NULL, format, ap);
     va_end(ap);
-    snprintf(where, sizeof where, "%s: row %zu", name, row);
-    return bg_fail(err, BG_ERR_INPUT, where,
-                   "%s: restore the file, or run the sweep again into a new folder", message);
+    return status;
+}
+
+/* Of the row that is being read. */
+__attribute__((format(printf, 2, 3)))
+static bg_status fail_row(const parse *p, const char *format, ...)
+{
+    bg_status status;
+    va_list ap;
+    va_start(ap, format);
+    status = complain(p->err, p->reader->name, p->row + 1, p->reader->remedy, format, ap);
+    va_end(ap);
+    return status;
 }
 
 static void on_field(void *data, size_t length, void *user)
@@ -37,14 +57,14 @@ static void on_field(void *data, size_t length, void *user)
     parse *p = user;
     if (p->status != BG_OK) return;
     if (p->n_fields == MAX_FIELDS)
-        p->status = bg_csv_fail(p->err, p->reader->name, p->row + 1, "has over %d fields",
+        p->status = fail_row(p, "has over %d fields",
                                 MAX_FIELDS);
     else if (length > BG_CSV_MAX_FIELD)
-        p->status = bg_csv_fail(p->err, p->reader->name, p->row + 1,
+        p->status = fail_row(p,
                                 "field %zu is over %d bytes long", p->n_fields + 1,
                                 BG_CSV_MAX_FIELD);
     else if (length && memchr(data, 0, length))
-        p->status = bg_csv_fail(p->err, p->reader->name, p->row + 1, "field %zu holds a zero byte",
+        p->status = fail_row(p, "field %zu holds a zero byte",
                                 p->n_fields + 1);
     if (p->status != BG_OK) return;
     p->start[p->n_fields++] = p->text.length;
@@ -60,12 +80,13 @@ static bg_status take_header(parse *p)
         const char *name = p->text.data + p->start[i];
         p->column[i] = r->find(name);
         if (p->column[i] < 0) {
-            bg_log(BG_LOG_WARN, "%s: column '%.64s' is unknown and left out", r->name, name);
+            if (!r->others)
+                bg_log(BG_LOG_WARN, "%s: column '%.64s' is unknown and left out", r->name, name);
             continue;
         }
         for (size_t k = 0; k < i; k++)
             if (p->column[k] == p->column[i])
-                return bg_csv_fail(p->err, r->name, 1, "has the column '%.64s' twice", name);
+                return fail_row(p, "has the column '%.64s' twice", name);
     }
     p->header_fields = p->n_fields;
     return BG_OK;
@@ -75,10 +96,10 @@ static bg_status take_row(parse *p)
 {
     const bg_csv_reader *r = p->reader;
     if (p->n_fields != p->header_fields)
-        return bg_csv_fail(p->err, r->name, p->row + 1, "has %zu fields where the header has %zu",
+        return fail_row(p, "has %zu fields where the header has %zu",
                            p->n_fields, p->header_fields);
     if (p->row > r->max_rows)
-        return bg_csv_fail(p->err, r->name, p->row + 1, "is past the limit of %zu rows",
+        return fail_row(p, "is past the limit of %zu rows",
                            r->max_rows);
     for (size_t i = 0; i < p->n_fields; i++) {
         char *field = p->text.data + p->start[i];
@@ -104,14 +125,14 @@ static void parse_all(parse *p, struct csv_parser *csv, const char *data, size_t
         size_t part = BG_MIN((size_t)CHUNK, n - at);
         if (csv_parse(csv, data + at, part, on_field, on_row, p) == part) continue;
         if (p->status == BG_OK) /* what was delivered before may have failed first */
-            p->status = bg_csv_fail(p->err, p->reader->name, p->row + 1, "is not CSV (%s)",
+            p->status = fail_row(p, "is not CSV (%s)",
                                     csv_strerror(csv_error(csv)));
     }
     if (csv_fini(csv, on_field, on_row, p) != 0 && p->status == BG_OK)
-        p->status = bg_csv_fail(p->err, p->reader->name, p->row + 1,
+        p->status = fail_row(p,
                                 "ends inside a quoted field");
     if (p->status == BG_OK && p->row == 0)
-        p->status = bg_csv_fail(p->err, p->reader->name, 1, "is missing: the file is empty");
+        p->status = fail_row(p, "is missing: the file is empty");
 }
 
 bg_status bg_csv_read(const bg_csv_reader *reader, const void *data, size_t n, bg_error *err)

@@ -118,20 +118,41 @@ bg_status bg_results_open(bg_results **out, const char *dir, bg_error *err)
     return status;
 }
 
+bg_status bg_results_describe(bg_results *r, const char *plan_json, const char *machine_json,
+                              bg_error *err)
+{
+    json_t *plan = json_loads(plan_json, JSON_REJECT_DUPLICATES, NULL);
+    char *text = NULL, *machine = machine_json ? bg_strdup(machine_json) : NULL;
+    bg_status status = BG_OK;
+    if (!json_is_object(plan))
+        status = bg_fail(err, BG_ERR_INPUT, r->dir, "the plan is not a JSON object");
+    if (status == BG_OK) {
+        json_object_set_new(plan, "version", json_integer(BG_RESULTS_VERSION));
+        text = json_dumps(plan, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(15));
+        if (!text || (machine_json && !machine))
+            status = bg_fail_nomem(err, "the plan", strlen(plan_json));
+    }
+    json_decref(plan);
+    if (status != BG_OK) {
+        bg_free(text);
+        bg_free(machine);
+        return status;
+    }
+    bg_free(r->plan);
+    r->plan = text;
+    if (machine) {
+        bg_free(r->machine);
+        r->machine = machine;
+    }
+    return BG_OK;
+}
+
 bg_status bg_results_new(bg_results **out, const char *dir, const char *plan_json, bg_error *err)
 {
     bg_results *r;
-    json_t *plan = json_loads(plan_json, JSON_REJECT_DUPLICATES, NULL);
     bg_status status = new_results(&r, dir, err);
     *out = NULL;
-    if (status == BG_OK && !json_is_object(plan))
-        status = bg_fail(err, BG_ERR_INPUT, dir, "the plan is not a JSON object");
-    if (status == BG_OK) {
-        json_object_set_new(plan, "version", json_integer(BG_RESULTS_VERSION));
-        r->plan = json_dumps(plan, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(15));
-        if (!r->plan) status = bg_fail_nomem(err, "the plan", strlen(plan_json));
-    }
-    json_decref(plan);
+    if (status == BG_OK) status = bg_results_describe(r, plan_json, NULL, err);
     if (status == BG_OK) *out = r;
     else bg_results_close(&r);
     return status;

@@ -87,6 +87,8 @@ static int compare_cells(const bg_row *a, const bg_row *b)
     return (ta > tb) - (ta < tb);
 }
 
+bool bg_row_same_cell(const bg_row *a, const bg_row *b) { return compare_cells(a, b) == 0; }
+
 static int compare_pointers(const void *a, const void *b)
 {
     const bg_row *x = *(bg_row *const *)a, *y = *(bg_row *const *)b;

@@ -35,8 +35,13 @@ typedef struct bg_csv_reader {
     bg_status (*row)(void *user, const char *const *fields, size_t row, const char *name,
                      bg_error *err);
     void *user;
+    bool others;                     /* unknown columns are expected: nothing is logged */
+    const char *remedy;              /* of a file that is no such table; NULL: that of a folder */
 } bg_csv_reader;
 bg_status bg_csv_read(const bg_csv_reader *reader, const void *data, size_t n, bg_error *err);
+
+/* Same scheme, test, instruction set and threads. */
+bool bg_row_same_cell(const bg_row *a, const bg_row *b);
 
 /* "name: row 7" with a message: BG_ERR_INPUT. */
 bg_status bg_csv_fail(bg_error *err, const char *name, size_t row, const char *format, ...)
