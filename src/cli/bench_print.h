@@ -22,26 +22,21 @@ typedef struct bg_bench_line {
     time_t started;
 } bg_bench_line;
 
-/* "pp512", "tg128", "pp512+tg128". */
-void bg_bench_test_name(char *buffer, size_t size, const bg_bench_test *test);
-
-/* What a table for people shows, and what its footer explains; starts zeroed but for what was asked
- * for. */
+/* How to print: records for programs, or a table for people, with what that shows and its footer
+ * explains; starts zeroed but for what was asked for. */
+struct bg_records;
 typedef struct bg_bench_layout {
+    const struct bg_records *records;   /* NULL: the table */
     bool n_batch, n_ubatch;             /* asked for: columns */
     bool condition;                     /* was printed */
     uint32_t layers_timed, layers;      /* the fewest that a prediction is from; 0: none was */
 } bg_bench_layout;
 
-typedef struct bg_bench_printer {
-    const char *name;
-    void (*begin)(const bg_bench_layout *layout);
-    /* false: no memory */
-    bool (*line)(const bg_bench_line *l, size_t index, bg_bench_layout *layout);
-    void (*end)(const bg_bench_layout *layout);
-} bg_bench_printer;
-
-/* "md", "csv", "json", "jsonl", "sql"; NULL for another. */
-const bg_bench_printer *bg_bench_printer_find(const char *name);
+/* "md", "csv", "json", "jsonl", "sql"; false for another. */
+bool bg_bench_layout_find(bg_bench_layout *layout, const char *format);
+void bg_bench_print_begin(const bg_bench_layout *layout);
+bool bg_bench_print_line(const bg_bench_line *l, size_t index, bg_bench_layout *layout);
+                                                    /* false: no memory */
+void bg_bench_print_end(const bg_bench_layout *layout);
 
 #endif

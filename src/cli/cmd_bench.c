@@ -2,6 +2,7 @@
 
 #include "bitgauge/counters.h"
 #include "cli/cli.h"
+#include "exchange/llama_bench.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -29,7 +30,6 @@ typedef struct request {
 
 typedef struct run {
     const request *ask;
-    const bg_bench_printer *printer;
     bg_bench_layout layout;
     bg_machine *machine;
     bg_cli_progress line;
@@ -171,21 +171,9 @@ static const bg_scheme *scheme_of_file(const bg_model *m)
 /* "llama 8M Q4_K - Medium", as llama-bench names models. */
 static void name_model(char *buffer, size_t size, const bg_model *m, const bg_scheme *scheme)
 {
-    static const struct { const char *suffix, *word; } suffixes[] = {
-        {"K_S", " - Small"}, {"K_M", " - Medium"}, {"K_L", " - Large"}, {"", ""}};
     const bg_hparams *h = bg_model_hparams(m);
-    const bg_format_info *base;
-    const char *word = "";
-    char weights[32];
-    double millions = (double)h->n_params * 1e-6;
-    if (!scheme) scheme = scheme_of_file(m);
-    base = scheme ? bg_format_get((int)bg_scheme_base(scheme)) : NULL;
-    if (millions < 999.5) snprintf(weights, sizeof weights, "%.0fM", millions);
-    else snprintf(weights, sizeof weights, "%.3gB", millions / 1000);
-    for (size_t i = 0; base && i < BG_COUNT(suffixes); i++)
-        if (strcmp(bg_scheme_suffix(scheme), suffixes[i].suffix) == 0) word = suffixes[i].word;
-    snprintf(buffer, size, "%s %s %s%s", h->architecture, weights, base ? base->name : "mixed",
-             word);
+    bg_llama_model_type(buffer, size, h->architecture, (double)h->n_params,
+                        scheme ? scheme : scheme_of_file(m));
 }
 
 static bool show_progress(void *user, uint64_t done, uint64_t total)
@@ -216,7 +204,7 @@ static bg_status run_test(run *r, bg_bench_line *line, bg_bench_test *test, cons
     bg_status status;
     char name[48];
     r->line = (bg_cli_progress){.what = r->what};
-    bg_bench_test_name(name, sizeof name, test);
+    bg_llama_test_name(name, sizeof name, test->n_prompt, test->n_gen, 0);
     snprintf(r->what, sizeof r->what, "%s %s", line->model_type, name);
     test->progress = show_progress;
     test->user = r;
@@ -231,8 +219,8 @@ static bg_status run_test(run *r, bg_bench_line *line, bg_bench_test *test, cons
     line->result = &result;
     line->samples_ns = r->samples_ns;
     line->samples_roof = r->samples_roof;
-    if (r->printed == 0) r->printer->begin(&r->layout);
-    if (!r->printer->line(line, r->printed++, &r->layout))
+    if (r->printed == 0) bg_bench_print_begin(&r->layout);
+    if (!bg_bench_print_line(line, r->printed++, &r->layout))
         return bg_fail_nomem(err, "the output", 0);
     fflush(stdout);
     return BG_OK;
@@ -404,7 +392,7 @@ static bg_status run_all(run *r, bg_error *err)
         if (status == BG_OK) status = run_file(r, path, err);
         bg_free(path);
     }
-    if (r->printed) r->printer->end(&r->layout);
+    if (r->printed) bg_bench_print_end(&r->layout);
     bg_free(r->samples_ns);
     bg_free(r->samples_roof);
     return status;
@@ -462,7 +450,7 @@ int bg_cmd_bench(int argc, char **argv)
     };
     int parsed = bg_opt_parse(&spec, argc, argv, NULL, NULL);
     if (parsed >= 0) return parsed;
-    r.printer = bg_bench_printer_find(ask.output ? ask.output : "md");
+    bg_bench_layout_find(&r.layout, ask.output ? ask.output : "md");
     r.layout.n_batch = ask.batches.n > 0;
     r.layout.n_ubatch = ask.ubatches.n > 0;
     bg_cli_catch_interrupt();
