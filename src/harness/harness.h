@@ -122,18 +122,23 @@ typedef struct bg_load {
 } bg_load;
 void bg_bound_find(bg_bound *b, const bg_model *m, const bg_machine *machine, const bg_load *load);
 
-/* How much a resource gives while a test runs, against the start: the mean of a reading just before
- * it and one just after. A reading takes no longer than the test does, within 2 to 12 ms; what was
- * read after a short test is also what is before the next, when that follows at once. */
+/* How much a resource gives while a test runs, against the start: the mean over its time of readings
+ * just before it, just after it and, where it pauses, between. A reading takes no longer than the test
+ * does, within 2 to 12 ms; what was read after a short test is also what is before the next, when that
+ * follows at once. */
 typedef struct bg_watch {
     double (*read)(void *user, double seconds);   /* as bg_gauge_read; a fake one tests this */
     double (*now)(void *user);                    /* seconds */
     void *user;
     double length;                                /* of the test, seconds; 0: unknown */
     double before, after, read_at;                /* the last readings; when: 0 for never */
+    double covered, given;                        /* seconds of the test, and of them times readings */
+    double paused;                                /* seconds that readings between took, ever */
     double condition;                             /* of the last test */
 } bg_watch;
 void bg_watch_begin(bg_watch *w);
+/* Within a long test, `seconds` after its begin: reads once more when the last reading is long ago. */
+void bg_watch_between(bg_watch *w, double seconds);
 void bg_watch_end(bg_watch *w, double seconds);   /* which the test took */
 
 /* Watches the resource of a bound with the threads that the test runs on; to be closed. An error

@@ -15,6 +15,20 @@ static void take_tokens(const bg_timed *t, size_t from, int32_t *out, size_t n)
     for (size_t i = 0; i < n; i++) out[i] = t->tokens->data[(from + i) % t->tokens->count];
 }
 
+/* A clock that also counts the layers that a shape's model does not hold, and leaves out pauses. */
+static double seconds_now(const bg_timed *t)
+{
+    return (double)bg_clock_ns() * 1e-9 + bg_session_skipped_seconds(t->session) -
+           (t->watch ? t->watch->paused : 0);
+}
+
+/* Reads the roof within the test that began at `start`. What else is counted would count the reading
+ * as well, so then there is none. */
+static void look(const bg_timed *t, double start)
+{
+    if (t->watch && !t->on_start) bg_watch_between(t->watch, seconds_now(t) - start);
+}
+
 /* Evaluates n tokens in batches; logits only of the very last, and only when wanted. */
 static bg_status prefill(const bg_timed *t, size_t from, size_t n, bool want, bg_error *err)
 {
@@ -27,17 +41,13 @@ static bg_status prefill(const bg_timed *t, size_t from, size_t n, bool want, bg
     return BG_OK;
 }
 
-/* A clock that also counts the layers that a shape's model does not hold. */
-static double seconds_now(const bg_timed *t)
+static bg_status generate(const bg_timed *t, size_t from, double begin, bg_error *err)
 {
-    return (double)bg_clock_ns() * 1e-9 + bg_session_skipped_seconds(t->session);
-}
-
-static bg_status generate(const bg_timed *t, size_t from, double start, bg_error *err)
-{
+    double start = seconds_now(t);
     for (uint32_t i = 0; i < t->n_gen; i++) {
         int32_t token;
         double end;
+        look(t, begin);
         take_tokens(t, from + i, &token, 1);
         BG_TRY(eval(t, &token, 1, true, err));
         end = seconds_now(t);
@@ -63,7 +73,7 @@ bg_status bg_time_test(const bg_timed *t, double *seconds, bg_error *err)
 {
     /* Generation follows a first token, whose logits would have been sampled from. */
     size_t before = t->depth + (t->n_prompt ? 0 : 1);
-    double start, gen_start;
+    double start;
     bg_status status;
     bg_session_reset(t->session, 0);
     BG_TRY(prefill(t, 0, t->depth, false, err));
@@ -73,8 +83,7 @@ bg_status bg_time_test(const bg_timed *t, double *seconds, bg_error *err)
     if (t->on_start) t->on_start(t->user);
     start = seconds_now(t);
     status = prefill(t, before, t->n_prompt, true, err);
-    gen_start = t->n_prompt ? seconds_now(t) : start;
-    if (status == BG_OK) status = generate(t, before + t->n_prompt, gen_start, err);
+    if (status == BG_OK) status = generate(t, before + t->n_prompt, start, err);
     *seconds = seconds_now(t) - start;
     if (t->on_stop) t->on_stop(t->user);
     if (t->watch) bg_watch_end(t->watch, *seconds);

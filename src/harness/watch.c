@@ -4,7 +4,7 @@
 #include <math.h>
 
 /* Seconds. A test shorter than SHORT shares readings, which are then at most as old as that. */
-static const double LEAST = 0.002, MOST = 0.012, SHORT = 0.020;
+static const double LEAST = 0.002, MOST = 0.012, SHORT = 0.020, BETWEEN = 0.2;
 
 static double take(bg_watch *w)
 {
@@ -19,13 +19,31 @@ void bg_watch_begin(bg_watch *w)
     bool fresh = w->length > 0 && w->length < SHORT && w->read_at > 0 &&
                  w->now(w->user) - w->read_at < SHORT;
     w->before = fresh ? w->after : take(w);
+    w->covered = w->given = 0;
+}
+
+static void cover(bg_watch *w, double seconds)
+{
+    w->given += (seconds - w->covered) * (w->before + w->after) / 2;
+    w->covered = seconds;
+}
+
+void bg_watch_between(bg_watch *w, double seconds)
+{
+    double start = w->now(w->user);
+    if (seconds - w->covered < BETWEEN) return;
+    w->after = take(w);
+    cover(w, seconds);
+    w->before = w->after;
+    w->paused += w->now(w->user) - start;
 }
 
 void bg_watch_end(bg_watch *w, double seconds)
 {
     w->length = seconds;
     w->after = take(w);
-    w->condition = (w->before + w->after) / 2;
+    cover(w, seconds);
+    w->condition = seconds > 0 ? w->given / seconds : (w->before + w->after) / 2;
 }
 
 static double read_gauge(void *gauge, double seconds) { return bg_gauge_read(gauge, seconds); }

@@ -49,6 +49,24 @@ static void long_tests_are_read_before_and_after(void **state)
     assert_true(near(f.asked, 0.012));
 }
 
+static void readings_between_count_by_their_time(void **state)
+{
+    static const double values[] = {1, 0.5, 0.25, 0.75};
+    fake f = {.values = values, .clock = 1};
+    bg_watch w = make_watch(&f);
+    (void)state;
+    bg_watch_begin(&w);
+    bg_watch_between(&w, 0.1); /* too soon */
+    assert_int_equal(f.reads, 1);
+    bg_watch_between(&w, 1);
+    bg_watch_between(&w, 1.1);
+    bg_watch_between(&w, 4);
+    assert_int_equal(f.reads, 3);
+    bg_watch_end(&w, 5);
+    assert_true(near(w.condition, (1 * 0.75 + 3 * 0.375 + 1 * 0.5) / 5));
+    assert_true(near(w.paused, 2 * 0.012));
+}
+
 static void short_tests_share_readings(void **state)
 {
     static const double values[] = {1, 0.5, 0.25, 0.125, 1, 1, 0.5};
@@ -143,6 +161,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(long_tests_are_read_before_and_after),
+        cmocka_unit_test(readings_between_count_by_their_time),
         cmocka_unit_test(short_tests_share_readings),
         cmocka_unit_test(unknown_length_gets_the_longest),
         cmocka_unit_test(shares_follow_the_roof),
