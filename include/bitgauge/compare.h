@@ -64,6 +64,9 @@ typedef struct bg_compare_options {
     double alpha;                    /* 0: 0.01 */
     const char *metrics;             /* columns of results.csv with commas; NULL: tps */
     bool cross_machine;              /* other machines and engines too, by shares of the roof */
+    /* Cells measured again: where this has one, it stands for that of the new folder. Stays open as
+     * long as the comparison. NULL: none. */
+    const bg_results *confirmed;
     uint64_t seed;
     uint32_t resamples;              /* of the bootstrap; 0: 2000 */
 } bg_compare_options;

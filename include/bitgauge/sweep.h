@@ -43,6 +43,10 @@ typedef struct bg_sweep_options {
     /* Returns false to stop; what is done stays and the folder can be resumed. May be NULL. */
     bool (*progress)(void *user, const bg_sweep_progress *p);
     void *user;
+    /* Which cells of the plan to measure; NULL: all. May not change when a folder is resumed. */
+    bool (*wants)(void *wants_user, const char *scheme, const char *test, const char *isa,
+                  int threads);
+    void *wants_user;
 } bg_sweep_options;
 
 void bg_sweep_options_init(bg_sweep_options *o);

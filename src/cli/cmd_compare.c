@@ -1,6 +1,4 @@
-#include "cli/cli.h"
-
-#include "bitgauge/compare.h"
+#include "cli/confirm.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -54,40 +52,66 @@ static int exit_status(const bg_comparison *c)
     return c->counts[BG_VERDICT_INCONCLUSIVE] ? BG_EXIT_INCONCLUSIVE : BG_EXIT_OK;
 }
 
-static int run(const char *const dirs[2], const bg_compare_options *o, const char *format)
+typedef struct request {
+    const char *dirs[2], *format, *model;
+    bool confirm;
+    bg_compare_options options;
+} request;
+
+/* Measures again what the comparison leaves open, and judges with that. */
+static bg_status confirm(const request *q, const bg_results *const r[2], bg_results **confirmed,
+                         bg_comparison **c, bg_error *err)
 {
-    bg_results *results[2] = {NULL, NULL};
+    bg_compare_options o = q->options;
+    BG_TRY(bg_cli_confirm(confirmed, *c, r[1], q->model, err));
+    if (!*confirmed) return BG_OK;
+    bg_comparison_close(c);
+    o.confirmed = *confirmed;
+    return bg_compare(c, r[0], r[1], &o, err);
+}
+
+static int run(const request *q)
+{
+    bg_results *r[2] = {NULL, NULL}, *confirmed = NULL;
     bg_comparison *c = NULL;
     bg_error err = {.status = BG_OK};
-    int status = BG_EXIT_OK;
-    if (bg_results_open(&results[0], dirs[0], &err) == BG_OK &&
-        bg_results_open(&results[1], dirs[1], &err) == BG_OK &&
-        bg_compare(&c, results[0], results[1], o, &err) == BG_OK &&
-        print_as(c, format, &err) == BG_OK)
-        status = exit_status(c);
-    else status = bg_cli_fail(&err);
+    bg_status status = bg_results_open(&r[0], q->dirs[0], &err);
+    int code;
+    if (status == BG_OK) status = bg_results_open(&r[1], q->dirs[1], &err);
+    if (status == BG_OK) status = bg_compare(&c, r[0], r[1], &q->options, &err);
+    if (status == BG_OK && q->confirm)
+        status = confirm(q, (const bg_results *const[]){r[0], r[1]}, &confirmed, &c, &err);
+    if (status == BG_OK) status = print_as(c, q->format, &err);
+    code = status == BG_OK ? exit_status(c) : bg_cli_fail(&err);
     bg_comparison_close(&c);
-    bg_results_close(&results[0]);
-    bg_results_close(&results[1]);
-    return status;
+    bg_results_close(&confirmed);
+    bg_results_close(&r[0]);
+    bg_results_close(&r[1]);
+    return code;
 }
 
 int bg_cmd_compare(int argc, char **argv)
 {
-    bg_compare_options o = {.alpha = 0.01, .seed = 1};
-    const char *threshold = "5%", *format = "md";
+    request q = {.format = "md", .options = {.alpha = 0.01, .seed = 1}};
+    bg_compare_options *o = &q.options;
+    const char *threshold = "5%";
     const bg_opt options[] = {
         {BG_OPT_TEXT, "--threshold", "SHARE", "a smaller change is none (default 5%)", &threshold,
          NULL, 0, 0},
         {BG_OPT_REAL, "--alpha", "Q", "share of false alarms among the changes reported (default "
-         "0.01)", &o.alpha, NULL, 1e-9, 0.5},
+         "0.01)", &o->alpha, NULL, 1e-9, 0.5},
         {BG_OPT_TEXT, "--metric", "LIST", "columns of results.csv with commas (default tps): "
          "ttft_ms, itl_p99_ms,\n                              rss_bytes, ppl, kld_mean, counters, "
-         "...", &o.metrics, NULL, 0, 0},
+         "...", &o->metrics, NULL, 0, 0},
         {BG_OPT_TEXT, "--format", "NAME", "Markdown; every number; for CI; for a job of GitHub "
-         "Actions", &format, "md|json|junit|github", 0, 0},
+         "Actions", &q.format, "md|json|junit|github", 0, 0},
+        {BG_OPT_FLAG, "--confirm", NULL, "measure again, with this program, the cells of NEW that "
+         "are slower or\n                              cannot be judged, and judge by that "
+         "(NEW/confirm-1, ...)", &q.confirm, NULL, 0, 0},
+        {BG_OPT_TEXT, "-m --model", "FILE", "model of NEW, for --confirm; default: the embedded one",
+         &q.model, NULL, 0, 0},
         {BG_OPT_FLAG, "--cross-machine", NULL, "accept other machines and engines, and compare "
-         "shares of the roof", &o.cross_machine, NULL, 0, 0},
+         "shares of the roof", &o->cross_machine, NULL, 0, 0},
     };
     const bg_opt_spec spec = {
         .command = "compare",
@@ -99,9 +123,9 @@ int bg_cmd_compare(int argc, char **argv)
             "and\nfor the number of cells, gives q < alpha; the ratio of medians is beyond the "
             "threshold; and\nit is beyond the noise floor, how far identical work differs on this "
             "machine (`bitgauge\nprobe --noise`; else estimated from the samples). "
-            "It is the same when the\n95 % interval of the ratio is within the threshold, and the "
-            "noise floor below it. All else is\ninconclusive, with the reason. Bytes, quality and "
-            "simulated counts do not vary: a change of\nhalf a percent is one.\n\n"
+            "It is the same when the 95 % interval\nof the ratio is within the threshold, and the "
+            "noise floor below it. All else is inconclusive,\nwith the reason. Bytes, quality and "
+            "simulated counts do not vary: a change of half a percent\nis one.\n\n"
             "Exit status: 0 no regression; 3 regression, or a cell that ran before fails; 4 no "
             "regression,\nbut a cell cannot be judged; 2 misuse, or folders that cannot be "
             "compared.",
@@ -114,13 +138,12 @@ int bg_cmd_compare(int argc, char **argv)
         .min_words = 2,
         .max_words = 2,
     };
-    const char *dirs[2];
-    int parsed = bg_opt_parse(&spec, argc, argv, dirs, NULL);
+    int parsed = bg_opt_parse(&spec, argc, argv, q.dirs, NULL);
     if (parsed >= 0) return parsed;
-    if (!parse_share(threshold, &o.threshold)) {
+    if (!parse_share(threshold, &o->threshold)) {
         fprintf(stderr, "bitgauge compare: --threshold wants a share such as 5%% or 0.05, not "
                 "'%s'; see `bitgauge compare --help`\n", threshold);
         return BG_EXIT_MISUSE;
     }
-    return run(dirs, &o, format);
+    return run(&q);
 }

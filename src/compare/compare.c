@@ -5,12 +5,12 @@
 #include <math.h>
 #include <string.h>
 
-enum { BASE, NEW, SIDES, MAX_METRICS = 32 };
+enum { BASE, NEW, SIDES, CONFIRMED = SIDES, SOURCES, MAX_METRICS = 32 };
 static const double LEVEL = 0.95;
 
 typedef struct state {
-    const bg_results *results[SIDES];
-    json_t *machine[SIDES], *plan[SIDES];
+    const bg_results *results[SOURCES];    /* the third may be NULL */
+    json_t *machine[SOURCES], *plan[SIDES];
     bg_comparison *c;
     bg_floors *floors;
     bg_metric metrics[MAX_METRICS];
@@ -129,21 +129,39 @@ static bool same_number(const bg_row *a, const bg_row *b, bg_column c)
     return x == y || (isnan(x) && isnan(y));
 }
 
-static bg_status check_models(const state *s, bg_error *err)
+static bg_status check_models(const state *s, int x, int y, bg_error *err)
 {
+    const bg_results *r[] = {s->results[x], s->results[y]};
     const bg_row *a, *b;
-    if (bg_results_row_count(s->results[BASE]) == 0 || bg_results_row_count(s->results[NEW]) == 0)
-        return bg_fail(err, BG_ERR_INPUT,
-                       s->c->dir[bg_results_row_count(s->results[BASE]) ? NEW : BASE],
+    if (bg_results_row_count(r[0]) == 0 || bg_results_row_count(r[1]) == 0)
+        return bg_fail(err, BG_ERR_INPUT, bg_results_dir(r[bg_results_row_count(r[0]) ? 1 : 0]),
                        "holds no results: let the sweep finish");
-    a = bg_results_row(s->results[BASE], 0);
-    b = bg_results_row(s->results[NEW], 0);
+    a = bg_results_row(r[0], 0);
+    b = bg_results_row(r[1], 0);
     if (bg_same_text(bg_row_text(a, BG_COL_MODEL), bg_row_text(b, BG_COL_MODEL)) &&
         same_number(a, b, BG_COL_MODEL_PARAMS))
         return BG_OK;
-    return bg_fail(err, BG_ERR_INPUT, s->c->dir[NEW], "holds another model (%s) than %s (%s): "
-                   "compare sweeps of one model", bg_row_text(b, BG_COL_MODEL), s->c->dir[BASE],
-                   bg_row_text(a, BG_COL_MODEL));
+    return bg_fail(err, BG_ERR_INPUT, bg_results_dir(r[1]), "holds another model (%s) than %s (%s): "
+                   "compare sweeps of one model", bg_row_text(b, BG_COL_MODEL),
+                   bg_results_dir(r[0]), bg_row_text(a, BG_COL_MODEL));
+}
+
+/* What was measured again must be of the same model and machine as what it stands for. */
+static bg_status check_confirmed(state *s, bg_error *err)
+{
+    char names[2][160];
+    const bg_results *confirmed = s->results[CONFIRMED];
+    if (!confirmed) return BG_OK;
+    BG_TRY(check_models(s, NEW, CONFIRMED, err));
+    describe_machine(s->machine[NEW], names[0], sizeof names[0]);
+    describe_machine(s->machine[CONFIRMED], names[1], sizeof names[1]);
+    if (s->machine[NEW] && strcmp(names[0], names[1]) != 0)
+        return bg_fail(err, BG_ERR_INPUT, bg_results_dir(confirmed), "was measured on another "
+                       "machine (%s) than %s (%s): confirm there", names[1], s->c->dir[NEW],
+                       names[0]);
+    note(s, "%zu cells were measured again, and are judged by that (%s).",
+         bg_results_row_count(confirmed), bg_results_dir(confirmed));
+    return BG_OK;
 }
 
 /* Pairs. */
@@ -153,10 +171,11 @@ static bool is_ok(const bg_row *row)
     return row && !bg_same_text(bg_row_text(row, BG_COL_STATUS), "failed");
 }
 
-static const bg_row *partner(const state *s, int side, const bg_row *row)
+/* The same cell in one of the folders. */
+static const bg_row *partner(const state *s, int source, const bg_row *row)
 {
-    const bg_results *r = s->results[side];
-    for (size_t i = 0; i < bg_results_row_count(r); i++) {
+    const bg_results *r = s->results[source];
+    for (size_t i = 0; r && i < bg_results_row_count(r); i++) {
         const bg_row *other = bg_results_row(r, i);
         if (bg_same_text(bg_row_text(row, BG_COL_SCHEME), bg_row_text(other, BG_COL_SCHEME)) &&
             bg_same_text(bg_row_text(row, BG_COL_TEST), bg_row_text(other, BG_COL_TEST)) &&
@@ -216,8 +235,9 @@ static bg_status measure(state *s, bg_compared *cell, const bg_series x[SIDES], 
     return BG_OK;
 }
 
-static bg_status add_cell(state *s, const bg_row *const rows[SIDES], const bg_metric *m,
-                          bg_error *err)
+/* `source` is where the second row and its samples are. */
+static bg_status add_cell(state *s, const bg_row *const rows[SIDES], int source,
+                          const bg_metric *m, bg_error *err)
 {
     bg_comparison *c = s->c;
     bg_compared cell = {.base_row = rows[BASE], .new_row = rows[NEW], .metric = m->column,
@@ -230,7 +250,8 @@ static bg_status add_cell(state *s, const bg_row *const rows[SIDES], const bg_me
                             .tau = NAN};
     if (cell.value[BASE] == cell.value[NEW]) cell.ratio.ratio = 1; /* also 0 and 0 */
     for (int i = 0; i < SIDES && status == BG_OK && !m->exact; i++)
-        status = bg_series_take(&x[i], s->results[i], rows[i], m, scale_of(s, rows[i], m), err);
+        status = bg_series_take(&x[i], s->results[i == BASE ? BASE : source], rows[i], m,
+                                scale_of(s, rows[i], m), err);
     if (status == BG_OK) status = measure(s, &cell, x, err);
     bg_series_fini(&x[BASE]);
     bg_series_fini(&x[NEW]);
@@ -249,8 +270,10 @@ static bg_status pair_rows(state *s, bg_error *err)
 {
     for (size_t i = 0; i < bg_results_row_count(s->results[BASE]); i++) {
         const bg_row *rows[SIDES] = {bg_results_row(s->results[BASE], i), NULL};
+        int source = CONFIRMED;
         if (!is_ok(rows[BASE])) continue;
-        rows[NEW] = partner(s, NEW, rows[BASE]);
+        rows[NEW] = partner(s, source, rows[BASE]);
+        if (!rows[NEW]) rows[NEW] = partner(s, source = NEW, rows[BASE]);
         if (!is_ok(rows[NEW])) {
             BG_TRY(add_unpaired(s, rows[BASE], BASE, rows[NEW] != NULL, err));
             continue;
@@ -258,7 +281,7 @@ static bg_status pair_rows(state *s, bg_error *err)
         for (size_t m = 0; m < s->n_metrics; m++)
             if (bg_row_has(rows[BASE], s->metrics[m].column) &&
                 bg_row_has(rows[NEW], s->metrics[m].column))
-                BG_TRY(add_cell(s, rows, &s->metrics[m], err));
+                BG_TRY(add_cell(s, rows, source, &s->metrics[m], err));
     }
     for (size_t i = 0; i < bg_results_row_count(s->results[NEW]); i++) {
         const bg_row *row = bg_results_row(s->results[NEW], i), *other = partner(s, BASE, row);
@@ -304,9 +327,10 @@ static bg_status judge_all(state *s, bg_error *err)
 static bg_status run(state *s, const bg_compare_options *o, bg_error *err)
 {
     BG_TRY(take_metrics(s, o->metrics, err));
-    BG_TRY(check_models(s, err));
+    BG_TRY(check_models(s, BASE, NEW, err));
     BG_TRY(check_engines(s, err));
     BG_TRY(check_machines(s, err));
+    BG_TRY(check_confirmed(s, err));
     for (int i = 0; i < SIDES; i++) BG_TRY(bg_floors_read(s->floors, s->machine[i], err));
     BG_TRY(pair_rows(s, err));
     if (s->c->n_cells == 0 && s->c->n_unpaired == 0)
@@ -318,7 +342,7 @@ static bg_status run(state *s, const bg_compare_options *o, bg_error *err)
 bg_status bg_compare(bg_comparison **out, const bg_results *base, const bg_results *new_results,
                      const bg_compare_options *o, bg_error *err)
 {
-    state s = {.results = {base, new_results}, .seed = o->seed,
+    state s = {.results = {base, new_results, o->confirmed}, .seed = o->seed,
                .resamples = o->resamples};
     bg_status status;
     *out = NULL;
@@ -328,20 +352,20 @@ bg_status bg_compare(bg_comparison **out, const bg_results *base, const bg_resul
         s.c->threshold = o->threshold > 0 ? o->threshold : 0.05;
         s.c->alpha = o->alpha > 0 ? o->alpha : 0.01;
         s.c->cross_machine = o->cross_machine;
-        for (int i = 0; i < SIDES; i++) {
-            const char *machine = bg_results_machine(s.results[i]);
-            s.c->dir[i] = bg_results_dir(s.results[i]);
+        for (int i = 0; i < SOURCES; i++) {
+            const char *machine = s.results[i] ? bg_results_machine(s.results[i]) : NULL;
             s.machine[i] = machine ? json_loads(machine, 0, NULL) : NULL;
+        }
+        for (int i = 0; i < SIDES; i++) {
+            s.c->dir[i] = bg_results_dir(s.results[i]);
             s.plan[i] = json_loads(bg_results_plan(s.results[i]), 0, NULL);
         }
         status = run(&s, o, err);
     } else {
         status = bg_fail_nomem(err, "the comparison", sizeof *s.c);
     }
-    for (int i = 0; i < SIDES; i++) {
-        json_decref(s.machine[i]);
-        json_decref(s.plan[i]);
-    }
+    for (int i = 0; i < SOURCES; i++) json_decref(s.machine[i]);
+    for (int i = 0; i < SIDES; i++) json_decref(s.plan[i]);
     bg_floors_free(&s.floors);
     if (status == BG_OK) *out = s.c;
     else bg_comparison_close(&s.c);

@@ -116,7 +116,7 @@ void bg_floors_apply(const bg_floors *f, bg_compared *c)
 const char *bg_percent(char *out, size_t size, double change)
 {
     if (isnan(change)) *out = 0;
-    else if (change > 9.995) snprintf(out, size, "> 999 %%");
+    else if (change > 9.995) snprintf(out, size, "over 999 %%");
     else snprintf(out, size, "%+.*f %%", fabs(change) < 0.0995 ? 1 : 0, 100 * change);
     return out;
 }

@@ -137,7 +137,20 @@ static void add_cell(bg_plan *p, size_t scheme, bg_test_kind kind, bg_isa isa, i
     if (c->depth) snprintf(c->test + strlen(c->test), 16, "@d%u", c->depth);
 }
 
-static bg_status make_cells(bg_plan *p, bg_error *err)
+/* Leaves the cells that are wanted. */
+static void choose_cells(bg_plan *p, const bg_sweep_options *o)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < p->n_cells && o->wants; i++) {
+        const bg_cell *c = &p->cells[i];
+        if (o->wants(o->wants_user, bg_scheme_name(p->schemes[c->scheme]), c->test,
+                     bg_isa_name(c->isa), c->threads))
+            p->cells[kept++] = *c;
+    }
+    if (o->wants) p->n_cells = kept;
+}
+
+static bg_status make_cells(bg_plan *p, const bg_sweep_options *o, bg_error *err)
 {
     size_t most = p->n_schemes * (2 * p->n_isas * p->n_threads + 1);
     p->cells = bg_alloc(most, sizeof *p->cells);
@@ -151,6 +164,7 @@ static bg_status make_cells(bg_plan *p, bg_error *err)
         if (p->quality != BG_QUALITY_OFF)
             add_cell(p, s, BG_TEST_QUALITY, p->isas[p->n_isas - 1], p->threads[p->n_threads - 1]);
     }
+    choose_cells(p, o);
     if (p->n_cells == 0)
         return bg_fail(err, BG_ERR_INPUT, NULL, "nothing to measure: -p and -n are 0 and quality "
                        "is off");
@@ -197,7 +211,7 @@ bg_status bg_plan_make(bg_plan *p, const bg_sweep_options *o, int default_thread
     if (status == BG_OK)
         status = bg_parse_threads(o->threads ? o->threads : from.threads, default_threads,
                                   p->threads, BG_PLAN_MAX_THREADS, &p->n_threads, err);
-    if (status == BG_OK) status = make_cells(p, err);
+    if (status == BG_OK) status = make_cells(p, o, err);
     p->n_groups = 1;
     json_decref(from.json);
     if (status != BG_OK) bg_plan_fini(p);

@@ -134,6 +134,23 @@ exits 3 base slow --format github
 says '| Q8_0 '
 says '::error title='
 
+# Confirming sweeps what is slower once more, and nothing else; here with the same program, so that
+# nothing is slower any more than before.
+export BITGAUGE_DATA=$SOURCE
+"$BITGAUGE" sweep --schemes Q4_0,Q8_0 -p 16 -n 4 -t 1 --quality off --reps 12 --no-roof \
+    --no-report --out run >/dev/null 2>err || fail "sweep: $(cat err)"
+cp -r run half
+awk -F, -v OFS=, 'NR > 1 && /^Q8_0,.*,tg4,/ { $7 *= 9 } { print }' run/samples.csv >half/samples.csv
+cp run/machine.json half
+status=0
+"$BITGAUGE" compare run half --confirm --threshold 60% --alpha 0.2 >out 2>err || status=$?
+[ $status = 0 ] || [ $status = 4 ] || fail "confirm: exit $status: $(cat err out)"
+says 'were measured again, and are judged by that (half/confirm-1)'
+grep -q '^Q8_0,' half/confirm-1/results.csv || fail "not confirmed: $(cut -d, -f 1 half/confirm-1/results.csv)"
+cmp -s run/plan.json half/plan.json || fail "the folder was changed"
+sed -i 's/"file": "[^"]*"/"file": "other.gguf"/' half/plan.json
+refused "was swept with other.gguf" run half --confirm
+
 # Refusals.
 cp -r slow other && sed -i 's/"AMD EPYC"/"Another CPU"/' other/machine.json
 refused "another machine (Another CPU" base other
