@@ -89,8 +89,6 @@ bg_status bg_results_describe(bg_results *r, const char *plan_json, const char *
 const char *bg_results_dir(const bg_results *r);
 const char *bg_results_plan(const bg_results *r);     /* plan.json's text */
 const char *bg_results_machine(const bg_results *r);  /* machine.json's text, or NULL */
-/* In memory only: saving leaves the file machine.json alone. false: no memory. */
-bool bg_results_set_machine(bg_results *r, const char *json);
 
 /* Where results come from. "" is unknown. */
 typedef struct bg_origin {

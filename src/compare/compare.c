@@ -10,7 +10,7 @@ static const double LEVEL = 0.95;
 
 typedef struct state {
     const bg_results *results[SOURCES];    /* the third may be NULL */
-    json_t *machine[SOURCES], *plan[SIDES];
+    bg_origin origin[SOURCES];
     bg_comparison *c;
     bg_floors *floors;
     bg_metric metrics[MAX_METRICS];
@@ -67,12 +67,6 @@ static bg_status take_metrics(state *s, const char *list, bg_error *err)
 
 /* May they be compared? */
 
-static const char *text_of(const json_t *root, const char *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(json_object_get(root, object), key));
-    return text ? text : "";
-}
-
 static bg_status refuse(const state *s, const char *what, const char *a, const char *b,
                         bg_error *err)
 {
@@ -81,41 +75,32 @@ static bg_status refuse(const state *s, const char *what, const char *a, const c
                    a);
 }
 
-static void describe_machine(const json_t *machine, char *out, size_t size)
+static const char *machine_name(const bg_origin *o, char *out, size_t size)
 {
-    const json_t *limits = json_object_get(machine, "limits");
-    snprintf(out, size, "%s, %s, %lld cores", text_of(machine, "cpu", "model"),
-             text_of(machine, "cpu", "arch"),
-             (long long)json_integer_value(json_object_get(limits, "cores")));
+    snprintf(out, size, "%s, %g cores", o->cpu[0] ? o->cpu : "unknown", o->cores);
+    return out;
 }
 
 static bg_status check_machines(state *s, bg_error *err)
 {
-    char names[SIDES][160];
-    for (int i = 0; i < SIDES; i++) {
-        if (!s->machine[i]) {
-            note(s, "%s has no machine.json: that both were measured on one machine is taken on "
+    char a[160], b[160];
+    for (int i = 0; i < SIDES; i++)
+        if (!s->origin[i].machine[0]) {
+            note(s, "%s does not name its machine: that both were measured on one is taken on "
                  "trust.", s->c->dir[i]);
             return BG_OK;
         }
-        describe_machine(s->machine[i], names[i], sizeof names[i]);
-    }
-    if (strcmp(names[BASE], names[NEW]) == 0) return BG_OK;
-    if (!s->c->cross_machine) return refuse(s, "machine", names[BASE], names[NEW], err);
-    note(s, "Different machines (%s; %s): tokens/s are compared as shares of their roofs.",
-         names[BASE], names[NEW]);
+    if (strcmp(s->origin[BASE].machine, s->origin[NEW].machine) == 0) return BG_OK;
+    machine_name(&s->origin[BASE], a, sizeof a);
+    machine_name(&s->origin[NEW], b, sizeof b);
+    if (!s->c->cross_machine) return refuse(s, "machine", a, b, err);
+    note(s, "Different machines (%s; %s): tokens/s are compared as shares of their roofs.", a, b);
     return BG_OK;
-}
-
-static const char *engine_of(const json_t *plan)
-{
-    const char *engine = json_string_value(json_object_get(plan, "engine"));
-    return engine ? engine : "bitgauge";
 }
 
 static bg_status check_engines(state *s, bg_error *err)
 {
-    const char *a = engine_of(s->plan[BASE]), *b = engine_of(s->plan[NEW]);
+    const char *a = s->origin[BASE].engine, *b = s->origin[NEW].engine;
     if (strcmp(a, b) == 0) return BG_OK;
     if (!s->c->cross_machine) return refuse(s, "engine", a, b, err);
     note(s, "Different engines: %s and %s.", a, b);
@@ -149,16 +134,16 @@ static bg_status check_models(const state *s, int x, int y, bg_error *err)
 /* What was measured again must be of the same model and machine as what it stands for. */
 static bg_status check_confirmed(state *s, bg_error *err)
 {
-    char names[2][160];
+    char was[160], is[160];
     const bg_results *confirmed = s->results[CONFIRMED];
     if (!confirmed) return BG_OK;
     BG_TRY(check_models(s, NEW, CONFIRMED, err));
-    describe_machine(s->machine[NEW], names[0], sizeof names[0]);
-    describe_machine(s->machine[CONFIRMED], names[1], sizeof names[1]);
-    if (s->machine[NEW] && strcmp(names[0], names[1]) != 0)
+    if (s->origin[NEW].machine[0] &&
+        strcmp(s->origin[NEW].machine, s->origin[CONFIRMED].machine) != 0)
         return bg_fail(err, BG_ERR_INPUT, bg_results_dir(confirmed), "was measured on another "
-                       "machine (%s) than %s (%s): confirm there", names[1], s->c->dir[NEW],
-                       names[0]);
+                       "machine (%s) than %s (%s): confirm there",
+                       machine_name(&s->origin[CONFIRMED], is, sizeof is), s->c->dir[NEW],
+                       machine_name(&s->origin[NEW], was, sizeof was));
     note(s, "%zu cells were measured again, and are judged by that (%s).",
          bg_results_row_count(confirmed), bg_results_dir(confirmed));
     return BG_OK;
@@ -324,14 +309,28 @@ static bg_status judge_all(state *s, bg_error *err)
     return BG_OK;
 }
 
+static bg_status read_floors(state *s, bg_error *err)
+{
+    for (int i = 0; i < SIDES; i++) {
+        const char *text = bg_results_machine(s->results[i]);
+        json_t *machine = text ? json_loads(text, 0, NULL) : NULL;
+        bg_status status = bg_floors_read(s->floors, machine, err);
+        json_decref(machine);
+        if (status != BG_OK) return status;
+    }
+    return BG_OK;
+}
+
 static bg_status run(state *s, const bg_compare_options *o, bg_error *err)
 {
+    for (int i = 0; i < SOURCES; i++)
+        if (s->results[i]) BG_TRY(bg_results_origin(s->results[i], &s->origin[i], err));
     BG_TRY(take_metrics(s, o->metrics, err));
     BG_TRY(check_models(s, BASE, NEW, err));
     BG_TRY(check_engines(s, err));
     BG_TRY(check_machines(s, err));
     BG_TRY(check_confirmed(s, err));
-    for (int i = 0; i < SIDES; i++) BG_TRY(bg_floors_read(s->floors, s->machine[i], err));
+    BG_TRY(read_floors(s, err));
     BG_TRY(pair_rows(s, err));
     if (s->c->n_cells == 0 && s->c->n_unpaired == 0)
         return bg_fail(err, BG_ERR_INPUT, s->c->dir[NEW], "nothing to compare: no cell of both "
@@ -352,20 +351,11 @@ bg_status bg_compare(bg_comparison **out, const bg_results *base, const bg_resul
         s.c->threshold = o->threshold > 0 ? o->threshold : 0.05;
         s.c->alpha = o->alpha > 0 ? o->alpha : 0.01;
         s.c->cross_machine = o->cross_machine;
-        for (int i = 0; i < SOURCES; i++) {
-            const char *machine = s.results[i] ? bg_results_machine(s.results[i]) : NULL;
-            s.machine[i] = machine ? json_loads(machine, 0, NULL) : NULL;
-        }
-        for (int i = 0; i < SIDES; i++) {
-            s.c->dir[i] = bg_results_dir(s.results[i]);
-            s.plan[i] = json_loads(bg_results_plan(s.results[i]), 0, NULL);
-        }
+        for (int i = 0; i < SIDES; i++) s.c->dir[i] = bg_results_dir(s.results[i]);
         status = run(&s, o, err);
     } else {
         status = bg_fail_nomem(err, "the comparison", sizeof *s.c);
     }
-    for (int i = 0; i < SOURCES; i++) json_decref(s.machine[i]);
-    for (int i = 0; i < SIDES; i++) json_decref(s.plan[i]);
     bg_floors_free(&s.floors);
     if (status == BG_OK) *out = s.c;
     else bg_comparison_close(&s.c);

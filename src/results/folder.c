@@ -178,15 +178,6 @@ const char *bg_results_dir(const bg_results *r) { return r->dir; }
 const char *bg_results_plan(const bg_results *r) { return r->plan; }
 const char *bg_results_machine(const bg_results *r) { return r->machine; }
 
-bool bg_results_set_machine(bg_results *r, const char *json)
-{
-    char *copy = bg_strdup(json);
-    if (!copy) return false;
-    bg_free(r->machine);
-    r->machine = copy;
-    return true;
-}
-
 static void write_plan(const bg_results *r, FILE *f) { fprintf(f, "%s\n", r->plan); }
 
 bg_status bg_results_save(const bg_results *r, bg_error *err)

@@ -65,7 +65,7 @@ static inline bg_results *noise_sweep(const noise *x, const char *machine, const
     bg_error err;
     bg_results *r;
     assert_ok(bg_results_new(&r, "sweep", "{}", &err), &err);
-    assert_true(bg_results_set_machine(r, machine));
+    assert_ok(bg_results_describe(r, "{}", machine, &err), &err);
     for (size_t s = 0; s < x->n_series; s++) {
         bg_sample sample = {.tokens = 1000, .isa = "avx2"};
         bg_row *row = bg_row_new();

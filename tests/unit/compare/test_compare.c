@@ -19,7 +19,7 @@ static bg_results *sweep(const char *name, const char *on, const cell *cells, si
     bg_error err;
     bg_results *r;
     assert_ok(bg_results_new(&r, name, "{}", &err), &err);
-    if (on) assert_true(bg_results_set_machine(r, on));
+    assert_ok(bg_results_describe(r, "{}", on, &err), &err);
     for (size_t i = 0; i < n; i++) {
         bg_row *row = bg_row_new();
         bg_sample s = {.isa = "ref", .threads = 1, .tokens = 100};
@@ -117,7 +117,7 @@ static void estimated_floor(void **state)
     assert_int_equal(c->cells[0].floor_source, BG_FLOOR_SAMPLES);
     assert_true(c->cells[0].floor < 0.01);
     assert_int_equal(c->cells[0].verdict, BG_VERDICT_SAME);
-    assert_true(strstr(c->notes[0], "machine.json") && strstr(c->notes[1], "probe --noise"));
+    assert_true(strstr(c->notes[0], "on trust") && strstr(c->notes[1], "probe --noise"));
     close_all(&c, &a, &b);
 }
 
