@@ -21,10 +21,11 @@ typedef struct bg_summary {
     double ci_low, ci_high;      /* bootstrap 95 % interval of the median; NaN for n < 3 */
 } bg_summary;
 
-/* Percentile bootstrap with `resamples` (0: 2000) draws from the seed: same input, same output.
- * Values are finite. With few values the interval is at most [min, max], which covers the median
- * with probability 1 - 2^(1-n): 75 % for 3 values, 94 % for 5. All NaN when n is 0 or memory is
- * out. */
+/* Percentile bootstrap with `resamples` (0: 2000) draws from the seed: same input, same output. Its
+ * deviations from the median are stretched by the square root of the autocorrelation time, and from
+ * the normal law to Student's, as bg_stats_ratio does. Values are finite. With few values the
+ * interval is at most [min, max], which covers the median of independent ones with probability
+ * 1 - 2^(1-n): 75 % for 3 values, 94 % for 5. All NaN when n is 0 or memory is out. */
 void bg_summarise(const double *values, size_t n, uint64_t seed, uint32_t resamples,
                   bg_summary *out);
 /* Quantile by linear interpolation (type 7 of Hyndman and Fan, 1996). q in [0, 1]; NaN for n 0. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 enum { DEFAULT_RESAMPLES = 2000 };
+static const double LEVEL = 0.95;
 
 /* Makes the median absolute deviation an estimate of sigma for normal values: 1 / Phi^-1(3/4). */
 static const double MAD_NORMAL = 1.482602218505602;
@@ -73,17 +74,22 @@ bool bg_stats_resample(const double *sorted, size_t n, bg_rng *rng, uint32_t res
     return true;
 }
 
-/* Percentile bootstrap: the 2.5 % and 97.5 % quantiles of the medians of resamples. */
-static void bootstrap(const double *sorted, size_t n, uint64_t seed, uint32_t resamples,
-                      bg_summary *out)
+/* The 2.5 % and 97.5 % quantiles of the medians of resamples, as far from the median as the
+ * effective number of values makes them. */
+static void bootstrap(const double *sorted, size_t n, double tau, uint64_t seed,
+                      uint32_t resamples, bg_summary *out)
 {
-    double *medians = bg_alloc(resamples, sizeof *medians);
+    double *medians = bg_alloc(resamples, sizeof *medians), middle = out->median;
+    double wider = sqrt(tau) * bg_stats_t(LEVEL, (double)n / tau - 1) / bg_stats_t(LEVEL, INFINITY);
     bg_rng rng;
     bg_rng_seed(&rng, seed);
     if (medians && bg_stats_resample(sorted, n, &rng, resamples, medians)) {
+        double low, high;
         qsort(medians, resamples, sizeof *medians, bg_stats_order);
-        out->ci_low = bg_stats_sorted_quantile(medians, resamples, 0.025);
-        out->ci_high = bg_stats_sorted_quantile(medians, resamples, 0.975);
+        low = bg_stats_sorted_quantile(medians, resamples, (1 - LEVEL) / 2);
+        high = bg_stats_sorted_quantile(medians, resamples, (1 + LEVEL) / 2);
+        out->ci_low = BG_MAX(middle - wider * (middle - low), sorted[0]);
+        out->ci_high = BG_MIN(middle + wider * (high - middle), sorted[n - 1]);
     }
     bg_free(medians);
 }
@@ -115,7 +121,9 @@ void bg_summarise(const double *values, size_t n, uint64_t seed, uint32_t resamp
     fences = sorted_fences(sorted, n);
     for (size_t i = 0; i < n; i++)
         out->outliers += sorted[i] < fences.low || sorted[i] > fences.high;
-    if (n >= 3) bootstrap(sorted, n, seed, resamples ? resamples : DEFAULT_RESAMPLES, out);
+    if (n >= 3)
+        bootstrap(sorted, n, bg_stats_correlation_time(values, n), seed,
+                  resamples ? resamples : DEFAULT_RESAMPLES, out);
     for (size_t i = 0; i < n; i++) sorted[i] = fabs(sorted[i] - out->median);
     qsort(sorted, n, sizeof *sorted, bg_stats_order);
     out->mad = MAD_NORMAL * bg_stats_sorted_quantile(sorted, n, 0.5);

@@ -1,7 +1,6 @@
 #include "test.h"
 
-#include "base/base.h"
-#include "bitgauge/stats.h"
+#include "stats/stats.h"
 
 #include <math.h>
 
@@ -60,20 +59,49 @@ static void bootstrap_against_closed_form(void **state)
     static const double treatment[] = {16, 23, 38, 94, 99, 141, 197};
     static const struct { const double *x; int n; double median; } groups[] = {
         {control, 9, 46}, {treatment, 7, 94}};
+    enum { DRAWS = 20000 };
+    double *medians = bg_alloc(DRAWS, sizeof *medians);
+    bg_rng rng;
     (void)state;
+    assert_non_null(medians);
     for (size_t g = 0; g < BG_COUNT(groups); g++) {
         int n = groups[g].n, low = 0, high = 0;
-        bg_summary s;
         for (int k = n; k >= 1; k--) {
             double p = binomial_tail(n, (n + 1) / 2, (double)k / n);
             if (p >= 0.025) low = k - 1;
             if (p >= 0.975) high = k - 1;
         }
-        bg_summarise(groups[g].x, (size_t)n, 7, 20000, &s);
-        near(s.median, groups[g].median, 0);
-        near(s.ci_low, groups[g].x[low], 0);
-        near(s.ci_high, groups[g].x[high], 0);
+        bg_rng_seed(&rng, 7);
+        assert_true(bg_stats_resample(groups[g].x, (size_t)n, &rng, DRAWS, medians));
+        near(bg_quantile(groups[g].x, (size_t)n, 0.5), groups[g].median, 0);
+        near(bg_quantile(medians, DRAWS, 0.025), groups[g].x[low], 0);
+        near(bg_quantile(medians, DRAWS, 0.975), groups[g].x[high], 0);
     }
+    bg_free(medians);
+}
+
+/* A run in which values hang on to their neighbours says less: its interval is wider, and holds the
+ * median of the process in 90 to 98 % of runs, where a plain bootstrap does in 60 %. */
+static void coverage_with_autocorrelation(void **state)
+{
+    enum { TRIALS = 600, N = 100 };
+    const double r = 0.7;
+    int covered = 0;
+    bg_rng rng;
+    (void)state;
+    bg_rng_seed(&rng, 12);
+    for (int t = 0; t < TRIALS; t++) {
+        double x[N], z = bg_rng_normal(&rng);
+        bg_summary s;
+        for (int i = 0; i < N; i++) {
+            x[i] = 100 + 5 * z;
+            z = r * z + sqrt(1 - r * r) * bg_rng_normal(&rng);
+        }
+        bg_summarise(x, N, (uint64_t)t, 300, &s);
+        covered += s.ci_low <= 100 && 100 <= s.ci_high;
+    }
+    if (covered < TRIALS * 90 / 100 || covered > TRIALS * 98 / 100)
+        fail_msg("coverage is %.1f %%", 100.0 * covered / TRIALS);
 }
 
 /* The nominal 95 % interval must hold the true median in 92 to 98 % of normal samples. */
@@ -134,6 +162,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quantiles), cmocka_unit_test(moments_and_mad),
         cmocka_unit_test(bootstrap_against_closed_form), cmocka_unit_test(coverage),
+        cmocka_unit_test(coverage_with_autocorrelation),
         cmocka_unit_test(few_values), cmocka_unit_test(precision_is_half_the_interval),
         cmocka_unit_test(same_seed_same_interval),
     };
