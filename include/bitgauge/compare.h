@@ -62,7 +62,8 @@ typedef struct bg_comparison {
 typedef struct bg_compare_options {
     double threshold;                /* relative; 0: 0.05 */
     double alpha;                    /* 0: 0.01 */
-    const char *metrics;             /* columns of results.csv with commas; NULL: tps */
+    const char *metrics;             /* columns of results.csv with commas; NULL: tps,
+                                        sim_instructions, which few folders have */
     bool cross_machine;              /* other machines and engines too, by shares of the roof */
     /* Cells measured again: where this has one, it stands for that of the new folder. Stays open as
      * long as the comparison. NULL: none. */

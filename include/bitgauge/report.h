@@ -25,6 +25,9 @@ bg_status bg_report_compare(const bg_results *first, const bg_results *second, c
 /* The summary table for a terminal, one line a scheme; free with bg_free_text. */
 bg_status bg_report_table(const bg_results *r, int width, char **text, bg_error *err);
 
+/* The counts of a simulated processor, a line a test; NULL when there are none. */
+bg_status bg_report_simulated(const bg_results *r, char **text, bg_error *err);
+
 #ifdef __cplusplus
 }
 #endif

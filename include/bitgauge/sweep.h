@@ -38,6 +38,8 @@ typedef struct bg_sweep_options {
     int quality;             /* bg_sweep_quality, -1: the profile's */
     double time_limit;       /* seconds after which no repetition is added; every cell is measured
                                 at least once; -1: the profile's; 0: none */
+    bool simulate;           /* counts of a simulated processor too (simulated.h), in rows of their
+                                own: 16 tokens of a prompt and 4 generated ones of each scheme */
     bool no_roofs;           /* the machine's roofs are not measured, so shares are unknown */
     uint64_t seed;
     /* Returns false to stop; what is done stays and the folder can be resumed. May be NULL. */

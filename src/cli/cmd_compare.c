@@ -100,7 +100,8 @@ int bg_cmd_compare(int argc, char **argv)
          NULL, 0, 0},
         {BG_OPT_REAL, "--alpha", "Q", "share of false alarms among the changes reported (default "
          "0.01)", &o->alpha, NULL, 1e-9, 0.5},
-        {BG_OPT_TEXT, "--metric", "LIST", "columns of results.csv with commas (default tps): "
+        {BG_OPT_TEXT, "--metric", "LIST", "columns of results.csv with commas (default "
+         "tps,\n                              sim_instructions): "
          "ttft_ms, itl_p99_ms,\n                              rss_bytes, ppl, kld_mean, counters, "
          "...", &o->metrics, NULL, 0, 0},
         {BG_OPT_TEXT, "--format", "NAME", "Markdown; every number; for CI; for a job of GitHub "

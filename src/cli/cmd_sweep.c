@@ -53,13 +53,41 @@ static void link_latest(const char *dir)
     bg_log(BG_LOG_WARN, "%s could not be pointed at %s", latest, dir);
 }
 
+static bool has_failed(const bg_results *r)
+{
+    for (size_t i = 0; i < bg_results_row_count(r); i++) {
+        const char *status = bg_row_text(bg_results_row(r, i), BG_COL_STATUS);
+        if (status && strcmp(status, "failed") == 0) return true;
+    }
+    return false;
+}
+
+/* A sweep that only counted has nothing to recommend by. */
+static bg_status show_counts(const char *dir, bg_error *err)
+{
+    bg_results *results;
+    char *text = NULL;
+    bg_status status;
+    BG_TRY(bg_results_open(&results, dir, err));
+    status = bg_report_simulated(results, &text, err);
+    if (status == BG_OK && !text)
+        status = bg_fail(err, BG_ERR_UNSUPPORTED, dir, "nothing could be counted: its results.csv "
+                         "has the reasons");
+    if (status == BG_OK)
+        printf("%s\nThe numbers are in %s/results.csv%s.\n", text, dir,
+               has_failed(results) ? ", and why some are missing" : "");
+    bg_free_text(text);
+    bg_results_close(&results);
+    return status;
+}
+
 /* What came out, from the folder as anybody else would read it. The recommendation comes last. */
 static bg_status show_results(const char *dir, bool report, bg_error *err)
 {
     bg_results *results;
     bg_advice *advice = NULL;
     bg_report_options options = {.out = NULL};
-    char *table = NULL, *text = NULL;
+    char *table = NULL, *text = NULL, *counts = NULL;
     bg_error report_err = {.status = BG_OK};
     bg_status status, reported;
     BG_TRY(bg_results_open(&results, dir, err));
@@ -69,14 +97,17 @@ static bg_status show_results(const char *dir, bool report, bg_error *err)
     if (status == BG_ERR_INFEASIBLE) status = BG_OK;
     if (status == BG_OK) status = bg_report_table(results, WIDTH, &table, err);
     if (status == BG_OK) status = bg_advice_text(advice, WIDTH, &text, err);
+    if (status == BG_OK) status = bg_report_simulated(results, &counts, err);
     if (status == BG_OK) {
-        printf("%s\nThe numbers are in %s/results.csv", table, dir);
+        printf("%s\n%s%sThe numbers are in %s/results.csv", table, counts ? counts : "",
+               counts ? "\n" : "", dir);
         if (report && reported == BG_OK)
             printf(", tables and plots in\n%s/report.html", dir);
         printf(".\n\n%s", text);
     }
     bg_free_text(table);
     bg_free_text(text);
+    bg_free_text(counts);
     bg_advice_close(&advice);
     bg_results_close(&results);
     if (status == BG_OK && reported != BG_OK) *err = report_err;
@@ -102,6 +133,11 @@ static bg_status read_reps(const char *text, int *reps, bg_error *err)
                    text);
 }
 
+static bool only_counts(const bg_sweep_options *o)
+{
+    return o->simulate && o->n_prompt == 0 && o->n_gen == 0 && o->quality == BG_QUALITY_OFF;
+}
+
 static bg_status run(bg_sweep_options *o, bool report, bg_error *err)
 {
     bg_cli_progress line = {0};
@@ -119,13 +155,14 @@ static bg_status run(bg_sweep_options *o, bool report, bg_error *err)
      * their own, which recommend --shape finds. */
     if (unnamed && !o->shape && (status == BG_OK || status == BG_ERR_INTERRUPTED) && bg_file_exists(dir))
         link_latest(dir);
-    return status == BG_OK ? show_results(o->out, report, err) : status;
+    if (status != BG_OK) return status;
+    return only_counts(o) ? show_counts(o->out, err) : show_results(o->out, report, err);
 }
 
 int bg_cmd_sweep(int argc, char **argv)
 {
     bg_sweep_options o;
-    const char *reps = NULL, *quality = NULL;
+    const char *reps = NULL, *quality = NULL, *counters = NULL;
     int seed = 1, parsed;
     bool no_report = false;
     bg_error err = {.status = BG_OK};
@@ -159,6 +196,9 @@ int bg_cmd_sweep(int argc, char **argv)
          0, 0},
         {BG_OPT_TEXT, "--imatrix", "FILE", "importance matrix to quantize with", &o.imatrix, NULL,
          0, 0},
+        {BG_OPT_TEXT, "--counters", "NAME", "callgrind: also count instructions, cache misses and "
+         "mispredicted branches in a simulated processor, the same in every run", &counters,
+         "callgrind", 0, 0},
         {BG_OPT_GROUP, NULL, NULL, "How long", NULL, NULL, 0, 0},
         {BG_OPT_TEXT, "-r --reps", "N", "repetitions, or auto: until the interval is narrow",
          &reps, NULL, 0, 0},
@@ -179,7 +219,8 @@ int bg_cmd_sweep(int argc, char **argv)
         .examples = "  bitgauge sweep\n"
                     "  bitgauge sweep -m llama-1b-f16.gguf --schemes levels --time-limit 1800\n"
                     "  bitgauge sweep --profile full --out results/full\n"
-                    "  bitgauge sweep --shape codellama-34b\n",
+                    "  bitgauge sweep --shape codellama-34b\n"
+                    "  bitgauge sweep --counters callgrind -p 0 -n 0 --quality off\n",
         .options = options, .n_options = BG_COUNT(options),
     };
     bg_sweep_options_init(&o);
@@ -187,6 +228,7 @@ int bg_cmd_sweep(int argc, char **argv)
     if (parsed >= 0) return parsed;
     o.quality = quality_of(quality);
     o.seed = (uint64_t)seed;
+    o.simulate = counters != NULL;
     if (read_reps(reps, &o.reps, &err) != BG_OK || run(&o, !no_report, &err) != BG_OK)
         return bg_cli_fail(&err);
     return BG_EXIT_OK;

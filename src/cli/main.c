@@ -27,7 +27,8 @@ static void print_help(void)
     printf("bitgauge %s: which quantization of a language model to run on this machine\n\n"
            "Usage: bitgauge COMMAND [MODEL|DIR] [options]\n\nCommands:\n", bg_version());
     for (size_t i = 0; i < N_COMMANDS; i++)
-        if (commands[i].run) printf("  %-12s%s\n", commands[i].name, commands[i].summary);
+        if (commands[i].run && commands[i].summary)
+            printf("  %-12s%s\n", commands[i].name, commands[i].summary);
     printf("\nWithout a model, commands use the embedded one (Codelet 8M, a small code model).\n"
            "`bitgauge COMMAND --help` lists a command's options.\n"
            "Start with: bitgauge sweep\n");

@@ -52,10 +52,13 @@ static bg_status add_metric(state *s, const char *name, bg_error *err)
                    "profiles/results-schema.md can", near ? near : "", near ? "?" : "");
 }
 
+/* Speed, and what is counted in place of it where speed is not to be trusted. */
+static const char usual_metrics[] = "tps,sim_instructions";
+
 static bg_status take_metrics(state *s, const char *list, bg_error *err)
 {
     char word[64];
-    for (list = list ? list : "tps"; *list;) {
+    for (list = list ? list : usual_metrics; *list;) {
         size_t n = strcspn(list, ",");
         snprintf(word, sizeof word, "%.*s", (int)BG_MIN(n, sizeof word), list);
         if (n) BG_TRY(add_metric(s, word, err));
@@ -334,7 +337,7 @@ static bg_status run(state *s, const bg_compare_options *o, bg_error *err)
     BG_TRY(pair_rows(s, err));
     if (s->c->n_cells == 0 && s->c->n_unpaired == 0)
         return bg_fail(err, BG_ERR_INPUT, s->c->dir[NEW], "nothing to compare: no cell of both "
-                       "folders has %s", o->metrics ? o->metrics : "tps");
+                       "folders has %s", o->metrics ? o->metrics : "tps or sim_instructions");
     return judge_all(s, err);
 }
 

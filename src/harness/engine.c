@@ -7,7 +7,7 @@
 static const double SAVE_EVERY = 5; /* seconds */
 
 /* Costs of the kinds of work, learned while they are done, for the time that is left. */
-typedef enum phase { LOAD, QUALITY, WARM, REPEAT, PHASES } phase;
+typedef enum phase { LOAD, QUALITY, COUNT, WARM, REPEAT, PHASES } phase;
 
 typedef struct engine {
     bg_plan *plan;
@@ -144,7 +144,7 @@ size_t bg_engine_restore(bg_plan *p, const bg_results *r)
         double half;
         if (status && strcmp(status, "ok") == 0) {
             half = (bg_row_number(row, BG_COL_TPS_HIGH) - bg_row_number(row, BG_COL_TPS_LOW)) / 2;
-            c->done = c->kind == BG_TEST_QUALITY || bg_row_number(row, BG_COL_CAPPED) == 1 ||
+            c->done = !bg_cell_timed(c) || bg_row_number(row, BG_COL_CAPPED) == 1 ||
                       (bg_row_number(row, BG_COL_REPS) >= p->min_reps &&
                        half / bg_row_number(row, BG_COL_TPS) <= p->precision);
         }
@@ -152,6 +152,9 @@ size_t bg_engine_restore(bg_plan *p, const bg_results *r)
     }
     return left;
 }
+
+/* The phase of a cell that is not timed. */
+static phase once(const bg_cell *c) { return c->simulated ? COUNT : QUALITY; }
 
 static void count_work(engine *e)
 {
@@ -161,8 +164,8 @@ static void count_work(engine *e)
             const bg_cell *c = &e->plan->cells[i];
             if (c->scheme != s || c->done) continue;
             open = true;
-            if (c->kind == BG_TEST_QUALITY) {
-                e->total[QUALITY]++;
+            if (!bg_cell_timed(c)) {
+                e->total[once(c)]++;
             } else {
                 e->total[WARM]++;
                 e->total[REPEAT] += (e->plan->min_reps + e->plan->max_reps) / 2;
@@ -199,25 +202,41 @@ static bg_status load_group(engine *e, size_t group, bool loaded[], bg_error *er
     return BG_OK;
 }
 
-static bg_status measure_quality(engine *e, bg_cell *c, bg_error *err)
+/* Fills the row of a cell that is not timed. */
+static bg_status run_once(engine *e, const bg_cell *c, bg_row *row, bg_error *err)
+{
+    if (c->simulated) {
+        double per_token[BG_SIM_COUNT];
+        BG_TRY(e->runner->count(e->runner->user, c, per_token, err));
+        bg_fill_counts(row, per_token);
+    } else {
+        bg_quality q;
+        BG_TRY(e->runner->quality(e->runner->user, c, &q, err));
+        bg_fill_quality(row, &q);
+    }
+    return BG_OK;
+}
+
+static bg_status measure_once(engine *e, bg_cell *c, bg_error *err)
 {
     double start = now(e);
-    bg_quality q;
     bg_error why = {0};
     bg_row *row;
     bg_status status;
-    BG_TRY(tell(e, c->scheme, "", "quality", err));
-    status = e->runner->quality(e->runner->user, c, &q, &why);
-    e->spent[QUALITY] += now(e) - start;
-    e->done[QUALITY]++;
-    if (status == BG_ERR_INTERRUPTED) BG_TRY(tell(e, c->scheme, "", "quality", err));
-    if (status != BG_OK) return fail_cell(e, c, &why, err);
+    BG_TRY(tell(e, c->scheme, "", c->test, err));
     row = bg_row_new();
     if (!row) return bg_fail_nomem(err, "results", 0);
-    c->done = true;
     bg_fill_identity(row, e->plan, c);
-    bg_fill_quality(row, &q);
-    status = put_row(e, c, &row, err);
+    status = run_once(e, c, row, &why);
+    e->spent[once(c)] += now(e) - start;
+    e->done[once(c)]++;
+    if (status == BG_OK) {
+        c->done = true;
+        status = put_row(e, c, &row, err);
+    } else {
+        status = status == BG_ERR_INTERRUPTED ? tell(e, c->scheme, "", c->test, err) : BG_OK;
+        if (status == BG_OK) status = fail_cell(e, c, &why, err);
+    }
     bg_row_free(&row);
     return status;
 }
@@ -254,7 +273,7 @@ static size_t shuffle_open(const engine *e, size_t group, bool first, uint32_t *
     bg_rng rng;
     for (size_t i = 0; i < e->plan->n_cells; i++)
         if (is_open(e, &e->plan->cells[i], group) &&
-            (e->plan->cells[i].kind == BG_TEST_QUALITY) == false)
+            bg_cell_timed(&e->plan->cells[i]))
             order[n++] = (uint32_t)i;
     bg_rng_seed(&rng, bg_hash(e->plan->seed ^ BG_HASH_INIT, &e->position, sizeof e->position));
     if (!first) bg_rng_shuffle(&rng, order, n);
@@ -286,8 +305,8 @@ static bg_status run_group(engine *e, size_t group, double deadline, bool loaded
     BG_TRY(load_group(e, group, loaded, err));
     for (size_t i = 0; i < e->plan->n_cells; i++) {
         bg_cell *c = &e->plan->cells[i];
-        if (c->kind != BG_TEST_QUALITY || !is_open(e, c, group)) continue;
-        BG_TRY(measure_quality(e, c, err));
+        if (bg_cell_timed(c) || !is_open(e, c, group)) continue;
+        BG_TRY(measure_once(e, c, err));
         BG_TRY(save(e, false, err));
     }
     return time_group(e, group, deadline, order, err);

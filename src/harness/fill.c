@@ -20,7 +20,7 @@ void bg_fill_identity(bg_row *row, const bg_plan *p, const bg_cell *c)
     bg_row_set_text(row, BG_COL_ISA, bg_isa_name(c->isa));
     bg_row_set_number(row, BG_COL_THREADS, c->threads);
     bg_row_set_text(row, BG_COL_TEST, c->test);
-    bg_row_set_text(row, BG_COL_SOURCE, "measured");
+    bg_row_set_text(row, BG_COL_SOURCE, c->simulated ? "simulated" : "measured");
     if (c->kind == BG_TEST_QUALITY) return;
     bg_row_set_number(row, BG_COL_N_PROMPT, c->kind == BG_TEST_PP ? c->n : 0);
     bg_row_set_number(row, BG_COL_N_GEN, c->kind == BG_TEST_TG ? c->n : 0);
@@ -189,15 +189,24 @@ void bg_fill_quality(bg_row *row, const bg_quality *q)
     bg_row_set_number(row, BG_COL_RMS_DP, q->rms_dp_pct);
 }
 
+void bg_fill_counts(bg_row *row, const double per_token[BG_SIM_COUNT])
+{
+    for (int i = 0; i < BG_SIM_COUNT; i++)
+        bg_row_set_number(row, (bg_column)(BG_COL_SIM_INSTRUCTIONS + i), per_token[i]);
+    bg_row_set_text(row, BG_COL_STATUS, "ok");
+}
+
 /* Columns that only some kinds of test fill. */
 static const char *usual_reason(const bg_plan *p, const bg_cell *c, bg_column col)
 {
-    bool timed = c->kind != BG_TEST_QUALITY;
+    bool timed = bg_cell_timed(c);
     if (col == BG_COL_SUFFIX) return "the scheme has none";
     if (col >= BG_COL_PPL && col <= BG_COL_WINDOWS)
-        return !timed ? "unknown"
+        return c->kind == BG_TEST_QUALITY ? "unknown"
                : p->quality == BG_QUALITY_OFF ? "quality is off"
                                               : "in the row of test quality";
+    if (col >= BG_COL_SIM_INSTRUCTIONS && col < BG_COL_SIM_INSTRUCTIONS + BG_SIM_COUNT)
+        return p->simulate ? "in the rows of tests sim-..." : "--counters callgrind was not given";
     if (!timed && ((col >= BG_COL_TIER && col <= BG_COL_ROOF_COND) ||
                    (col >= BG_COL_RSS_BYTES && col <= BG_COL_SCRATCH) ||
                    (col >= BG_COL_J_TOKEN && col <= BG_COL_TAINTED)))

@@ -6,6 +6,7 @@
 #include "bitgauge/machine.h"
 #include "bitgauge/quality.h"
 #include "bitgauge/results.h"
+#include "bitgauge/simulated.h"
 #include "bitgauge/stats.h"
 #include "bitgauge/sweep.h"
 
@@ -24,7 +25,8 @@ typedef struct bg_cell {
     bg_isa isa;
     int threads;
     uint32_t n, depth;        /* tokens timed, tokens in the context before them */
-    char test[32];            /* "pp512", "tg64@d1024", "quality" */
+    bool simulated;           /* a prompt or generation, counted in place of timed; 1 thread */
+    char test[32];            /* "pp512", "tg64@d1024", "sim-pp16", "quality" */
     bool done;
 } bg_cell;
 
@@ -37,6 +39,7 @@ typedef struct bg_plan {
     uint32_t n_prompt, n_gen, depth, min_reps, max_reps;
     double precision, time_limit;          /* time_limit 0: none */
     bg_sweep_quality quality;
+    bool simulate;                         /* has simulated cells */
     uint32_t quick_windows, layers;        /* layers of a shape to hold; 0: all that fit */
     uint64_t seed;
     size_t group[BG_PLAN_MAX_SCHEMES];     /* schemes of a group are in memory together */
@@ -48,6 +51,9 @@ typedef struct bg_plan {
 /* The profile with the options over it. default_threads is what "auto" means. */
 bg_status bg_plan_make(bg_plan *p, const bg_sweep_options *o, int default_threads, bg_error *err);
 void bg_plan_fini(bg_plan *p);
+/* A cell whose repetitions are timed; the others are done once. */
+bool bg_cell_timed(const bg_cell *c);
+bool bg_plan_timed(const bg_plan *p);  /* has such cells */
 /* Puts schemes into groups, in order, so that each group's bytes stay within `budget`; a scheme
  * that is larger than that has a group of its own. */
 void bg_plan_group(bg_plan *p, const uint64_t *bytes, uint64_t budget);
@@ -68,6 +74,8 @@ typedef struct bg_runner {
      * tainted, counters and itl_ms (valid until the next call); the rest is the loop's. */
     bg_status (*repeat)(void *user, const bg_cell *cell, bg_sample *sample, bg_error *err);
     bg_status (*quality)(void *user, const bg_cell *cell, bg_quality *q, bg_error *err);
+    bg_status (*count)(void *user, const bg_cell *cell, double per_token[BG_SIM_COUNT],
+                       bg_error *err);
     /* Facts of the cell that need no measuring, and what follows from the measured ones (roof,
      * energy). The scheme may have failed to load. */
     void (*describe)(void *user, const bg_cell *cell, bg_row *row);
@@ -90,6 +98,7 @@ bg_status bg_engine_run(bg_plan *p, const bg_runner *runner, bg_results *r,
 bg_status bg_fill_samples(bg_row *row, const bg_plan *p, const bg_cell *cell, const bg_results *r,
                           bg_summary *s, bg_error *err);
 void bg_fill_quality(bg_row *row, const bg_quality *q);
+void bg_fill_counts(bg_row *row, const double per_token[BG_SIM_COUNT]);
 void bg_fill_identity(bg_row *row, const bg_plan *p, const bg_cell *cell);
 /* Gives every field that is still empty its reason. */
 void bg_fill_absent(bg_row *row, const bg_plan *p, const bg_cell *cell);

@@ -122,9 +122,49 @@ bg_status bg_parse_isas(const char *list, bg_isa out[BG_ISA_COUNT], size_t *n, b
     return *n ? BG_OK : bg_fail(err, BG_ERR_INPUT, "--isa", "the list is empty");
 }
 
+bool bg_cell_timed(const bg_cell *c) { return c->kind != BG_TEST_QUALITY && !c->simulated; }
+
+bool bg_plan_timed(const bg_plan *p)
+{
+    for (size_t i = 0; i < p->n_cells; i++)
+        if (bg_cell_timed(&p->cells[i])) return true;
+    return false;
+}
+
+/* What is enough to run all of the code, for it runs 50 times slower. */
+enum { SIM_PROMPT = 16, SIM_GEN = 4, SIM_GEN_DEPTH = 16 };
+
+static void name_test(bg_cell *c, const char *before)
+{
+    snprintf(c->test, sizeof c->test, "%s%s%u", before, c->kind == BG_TEST_PP ? "pp" : "tg", c->n);
+    if (c->depth) snprintf(c->test + strlen(c->test), 16, "@d%u", c->depth);
+}
+
+/* Once for each set that the plan's are simulated by. */
+static void add_simulated(bg_plan *p, size_t scheme)
+{
+    static const bg_cell tests[] = {
+        {.kind = BG_TEST_PP, .n = SIM_PROMPT},
+        {.kind = BG_TEST_TG, .n = SIM_GEN, .depth = SIM_GEN_DEPTH},
+    };
+    bool has[BG_ISA_COUNT] = {false};
+    for (size_t i = 0; i < p->n_isas; i++) {
+        bg_isa isa = bg_sim_isa(p->isas[i]);
+        for (size_t k = 0; k < BG_COUNT(tests) && !has[isa]; k++) {
+            bg_cell *c = &p->cells[p->n_cells++];
+            *c = tests[k];
+            c->scheme = scheme;
+            c->isa = isa;
+            c->threads = 1;
+            c->simulated = true;
+            name_test(c, "sim-");
+        }
+        has[isa] = true;
+    }
+}
+
 static void add_cell(bg_plan *p, size_t scheme, bg_test_kind kind, bg_isa isa, int threads)
 {
-    static const char *const prefixes[] = {"pp", "tg"};
     bg_cell *c = &p->cells[p->n_cells++];
     *c = (bg_cell){.scheme = scheme, .kind = kind, .isa = isa, .threads = threads};
     if (kind == BG_TEST_QUALITY) {
@@ -133,8 +173,7 @@ static void add_cell(bg_plan *p, size_t scheme, bg_test_kind kind, bg_isa isa, i
     }
     c->n = kind == BG_TEST_PP ? p->n_prompt : p->n_gen;
     c->depth = p->depth;
-    snprintf(c->test, sizeof c->test, "%s%u", prefixes[kind], c->n);
-    if (c->depth) snprintf(c->test + strlen(c->test), 16, "@d%u", c->depth);
+    name_test(c, "");
 }
 
 /* Leaves the cells that are wanted. */
@@ -152,7 +191,7 @@ static void choose_cells(bg_plan *p, const bg_sweep_options *o)
 
 static bg_status make_cells(bg_plan *p, const bg_sweep_options *o, bg_error *err)
 {
-    size_t most = p->n_schemes * (2 * p->n_isas * p->n_threads + 1);
+    size_t most = p->n_schemes * (2 * p->n_isas * (p->n_threads + 1) + 1);
     p->cells = bg_alloc(most, sizeof *p->cells);
     if (!p->cells) return bg_fail_nomem(err, "the plan", most * sizeof *p->cells);
     for (size_t s = 0; s < p->n_schemes; s++) {
@@ -163,6 +202,7 @@ static bg_status make_cells(bg_plan *p, const bg_sweep_options *o, bg_error *err
             }
         if (p->quality != BG_QUALITY_OFF)
             add_cell(p, s, BG_TEST_QUALITY, p->isas[p->n_isas - 1], p->threads[p->n_threads - 1]);
+        if (p->simulate) add_simulated(p, s);
     }
     choose_cells(p, o);
     if (p->n_cells == 0)
@@ -182,6 +222,7 @@ static void take_numbers(bg_plan *p, const profile *from, const bg_sweep_options
     p->time_limit = o->time_limit >= 0 ? o->time_limit : from->time_limit;
     p->quick_windows = (uint32_t)from->quick_windows;
     p->seed = o->seed;
+    p->simulate = o->simulate;
     p->layers = (uint32_t)(o->layers > 0 ? o->layers : from->layers);
     if (o->shape) p->quality = BG_QUALITY_OFF;
     else if (o->quality >= 0) p->quality = (bg_sweep_quality)o->quality;
@@ -198,6 +239,9 @@ bg_status bg_plan_make(bg_plan *p, const bg_sweep_options *o, int default_thread
     if (status == BG_OK && o->shape && (o->quality > BG_QUALITY_OFF || o->imatrix || o->text))
         status = bg_fail(err, BG_ERR_INPUT, o->shape, "is a shape: its weights are random, so it "
                          "has no quality to measure (leave --quality, --text and --imatrix out)");
+    if (status == BG_OK && o->shape && o->simulate)
+        status = bg_fail(err, BG_ERR_INPUT, o->shape, "is a shape, which is not held whole: "
+                         "--counters callgrind counts models (leave it out, or give --model)");
     if (status == BG_OK && o->layers && !o->shape)
         status = bg_fail(err, BG_ERR_INPUT, "--layers", "goes with --shape");
     snprintf(p->profile, sizeof p->profile, "%s", name);

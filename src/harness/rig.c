@@ -50,6 +50,7 @@ static void unload(void *user, size_t scheme)
 void bg_rig_close(bg_rig *rig)
 {
     for (size_t s = 0; s < BG_PLAN_MAX_SCHEMES; s++) unload(rig, s);
+    bg_callgrind_close(&rig->callgrind);
     bg_reference_close(&rig->reference);
     bg_importance_close(&rig->importance);
     bg_tokens_fini(&rig->tokens);
@@ -222,6 +223,23 @@ static bg_status quality(void *user, const bg_cell *c, bg_quality *q, bg_error *
     return bg_quality_measure(rig->reference, rig->models[c->scheme], &o, q, err);
 }
 
+static bool still_alive(void *user) { return bg_rig_alive(user, 0, 0); }
+
+static bg_status count(void *user, const bg_cell *c, double per_token[BG_SIM_COUNT], bg_error *err)
+{
+    bg_rig *rig = user;
+    bg_sim_test t = {.isa = c->isa, .depth = c->depth};
+    *(c->kind == BG_TEST_PP ? &t.n_prompt : &t.n_gen) = c->n;
+    if (rig->simulated != c->scheme + 1) {
+        rig->simulated = 0;
+        BG_TRY(bg_callgrind_model(rig->callgrind, bg_gguf_path(bg_model_gguf(rig->source)),
+                                  rig->plan->schemes[c->scheme], rig->importance,
+                                  rig->teams[rig->plan->n_threads - 1], still_alive, rig, err));
+        rig->simulated = c->scheme + 1;
+    }
+    return bg_callgrind_count(rig->callgrind, &t, still_alive, rig, per_token, err);
+}
+
 static bool is_predicted(const bg_rig *rig, const bg_cell *c)
 {
     const bg_model *m = rig->models[c->scheme];
@@ -246,7 +264,7 @@ static void describe(void *user, const bg_cell *c, bg_row *row)
     const bg_rig *rig = user;
     const bg_model *m = rig->models[c->scheme];
     const bg_hparams *h = bg_model_hparams(rig->source);
-    const bg_session *s = rig->sessions[c->scheme][variant(rig->plan, c)];
+    const bg_session *s;
     char formats[128];
     double scratch, kv;
     bg_row_set_text(row, BG_COL_MODEL, h->name);
@@ -269,6 +287,8 @@ static void describe(void *user, const bg_cell *c, bg_row *row)
                     bg_tier_name(bg_kernel_find(bg_main_format(m),
                                                 c->kind == BG_TEST_PP ? BG_OP_GEMM : BG_OP_GEMV,
                                                 c->isa)->tier));
+    /* The session of the child is no more. */
+    s = c->simulated ? NULL : rig->sessions[c->scheme][variant(rig->plan, c)];
     if (!s) return;
     /* That of the whole model, whatever part of it is here. */
     kv = (double)bg_session_kv_bytes(s) * h->n_layer / bg_model_layers_held(m);
@@ -320,10 +340,11 @@ static void derive(void *user, const bg_cell *c, bg_row *row)
 {
     bg_rig *rig = user;
     const bg_model *m = rig->models[c->scheme];
-    const bg_counters *counters = rig->counters[thread_index(rig->plan, c->threads)];
+    const bg_counters *counters;
     double tps = bg_row_number(row, BG_COL_TPS);
     bg_bound b;
-    if (!m || c->kind == BG_TEST_QUALITY || isnan(tps)) return;
+    if (!m || !bg_cell_timed(c) || isnan(tps)) return;
+    counters = rig->counters[thread_index(rig->plan, c->threads)];
     b = find_bound(rig, c);
     bg_row_set_number(row, BG_COL_GBPS, b.bytes * tps * 1e-9);
     bg_row_set_number(row, BG_COL_GFLOPS, b.flops * tps * 1e-9);
@@ -350,5 +371,5 @@ static double now(void *user)
 bg_runner bg_rig_runner(bg_rig *rig)
 {
     return (bg_runner){.load = load, .unload = unload, .repeat = repeat, .quality = quality,
-                       .describe = describe, .derive = derive, .now = now, .user = rig};
+                       .count = count, .describe = describe, .derive = derive, .now = now, .user = rig};
 }

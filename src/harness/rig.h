@@ -34,6 +34,8 @@ typedef struct bg_rig {
     double *lengths;                   /* seconds of each cell's last repetition */
     float *logits, *latencies;
     double counts[BG_COUNTER_COUNT];
+    bg_callgrind *callgrind;           /* NULL: no cell is simulated */
+    size_t simulated;                  /* 1 + the scheme whose model it has; 0: none */
     bg_counters *counting;             /* of the repetition that runs */
     char what[96];                     /* of the last progress */
     bg_sweep_progress last;

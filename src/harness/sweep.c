@@ -60,6 +60,11 @@ static json_t *make_identity(const bg_rig *rig, const char *text)
                                           : rig->shape ? json_string("random")
                                                        : json_string("self"));
     json_object_set_new(identity, "imatrix", file_identity(rig->options->imatrix));
+    if (rig->callgrind) {
+        char *settings = bg_callgrind_settings(rig->callgrind);
+        json_object_set_new(identity, "callgrind", json_loads(settings ? settings : "", 0, NULL));
+        bg_free_text(settings);
+    }
     return identity;
 }
 
@@ -168,6 +173,8 @@ static bg_status read_tokens(bg_rig *rig, const char *text, bg_error *err)
                               .isa = rig->plan->isas[rig->plan->n_isas - 1],
                               .team = rig->teams[rig->plan->n_threads - 1],
                               .progress = bg_rig_alive, .user = rig};
+    /* A simulated test draws its own. */
+    if (!bg_plan_timed(rig->plan) && rig->plan->quality == BG_QUALITY_OFF) return BG_OK;
     if (rig->shape)
         return bg_tokens_draw(&rig->tokens, bg_model_hparams(rig->source)->n_vocab, err);
     if (text) {
@@ -225,7 +232,8 @@ static bg_status measure_machine(bg_rig *rig, bg_error *err)
 {
     bg_sweep_progress p = {.what = "measuring the machine", .fraction = 0};
     bg_rig_progress(rig, &p);
-    for (size_t i = 0; i < rig->plan->n_threads && !rig->options->no_roofs; i++)
+    for (size_t i = 0; i < rig->plan->n_threads && !rig->options->no_roofs &&
+                       bg_plan_timed(rig->plan); i++)
         BG_TRY(bg_machine_measure(rig->machine, rig->plan->threads[i], err));
     return write_machine(rig, err);
 }
@@ -294,6 +302,7 @@ bg_status bg_sweep_run(const bg_sweep_options *o, bg_error *err)
         status = bg_plan_make(&plan, o, bg_machine_default_threads(rig->machine), err);
     if (status == BG_OK)
         status = o->shape ? open_shape(rig, err) : open_model(rig, &text, err);
+    if (status == BG_OK && plan.simulate) status = bg_callgrind_open(&rig->callgrind, err);
     if (status == BG_OK)
         rig->cache_bytes = (size_t)BG_MIN((uint64_t)4 << 30,
                                           bg_machine_memory_available(rig->machine) / 4);

@@ -12,7 +12,7 @@ typedef struct fake {
     double clock, noise;
     const bg_plan *plan;
     bg_rng rng;
-    int loads, unloads, repeats, warm_ups, qualities, memory, most_in_memory;
+    int loads, unloads, repeats, warm_ups, qualities, counts, memory, most_in_memory;
     int load_fails;          /* scheme, or -1 */
     int repeat_fails_at;     /* number of the call, or -1 */
     int steps_left;          /* progress calls before it says stop; -1: never */
@@ -77,6 +77,16 @@ static bg_status quality(void *user, const bg_cell *c, bg_quality *q, bg_error *
     return BG_OK;
 }
 
+static bg_status count(void *user, const bg_cell *c, double per_token[BG_SIM_COUNT], bg_error *err)
+{
+    fake *f = user;
+    f->counts++;
+    if (c->scheme == 1 && c->kind == BG_TEST_PP)
+        return bg_fail(err, BG_ERR_UNSUPPORTED, "valgrind", "ended by signal 11");
+    for (int i = 0; i < BG_SIM_COUNT; i++) per_token[i] = 100.25 * (i + 1);
+    return BG_OK;
+}
+
 static void describe(void *user, const bg_cell *c, bg_row *row)
 {
     (void)user;
@@ -125,6 +135,19 @@ static int remove_dir(void **state)
     return rmdir(dir);
 }
 
+static void make_counting_plan(bg_plan *p)
+{
+    bg_sweep_options o;
+    bg_error err;
+    bg_sweep_options_init(&o);
+    o.schemes = "Q4_0,Q8_0";
+    o.isas = "ref";
+    o.n_prompt = o.n_gen = 0;
+    o.quality = BG_QUALITY_OFF;
+    o.simulate = true;
+    assert_ok(bg_plan_make(p, &o, 2, &err), &err);
+}
+
 static void make_plan(bg_plan *p, const char *schemes)
 {
     bg_sweep_options o;
@@ -149,7 +172,7 @@ static fake make_fake(const bg_plan *p, double noise)
 
 static bg_status run(bg_plan *p, fake *f, bg_results *r, bg_error *err)
 {
-    bg_runner runner = {load, unload, repeat, quality, describe, derive, now, f};
+    bg_runner runner = {load, unload, repeat, quality, count, describe, derive, now, f};
     return bg_engine_run(p, &runner, r, progress, f, f->clock, err);
 }
 
@@ -209,6 +232,45 @@ static void everything_is_measured(void **state)
                 !bg_row_has(bg_results_row(r, i), (bg_column)c))
                 assert_true(bg_row_absent_reason(bg_results_row(r, i), (bg_column)c, reason,
                                                  sizeof reason));
+    bg_results_close(&r);
+    bg_plan_fini(&p);
+    clear();
+}
+
+static void simulated_cells_run_once(void **state)
+{
+    bg_plan p;
+    bg_error err;
+    bg_results *r = new_results();
+    fake f;
+    char reason[64];
+    const bg_row *row;
+    (void)state;
+    make_counting_plan(&p);
+    assert_int_equal(p.n_cells, 4);
+    assert_false(bg_plan_timed(&p));
+    f = make_fake(&p, 0);
+    assert_ok(run(&p, &f, r, &err), &err);
+    assert_int_equal(f.counts, 4);
+    assert_int_equal(f.warm_ups + f.repeats + f.qualities, 0);
+    row = bg_results_find(r, "Q4_0", "sim-tg4@d16", "ref", 1);
+    assert_non_null(row);
+    assert_true(bg_row_number(row, BG_COL_SIM_INSTRUCTIONS) == 100.25);
+    assert_true(bg_row_number(row, BG_COL_SIM_BRANCH_MISSES) == 501.25);
+    assert_true(bg_row_number(row, BG_COL_N_GEN) == 4);
+    assert_string_equal(bg_row_text(row, BG_COL_SOURCE), "simulated");
+    assert_false(bg_row_has(row, BG_COL_TPS) || bg_row_has(row, BG_COL_COUNTER_INSTRUCTIONS));
+    assert_true(bg_row_absent_reason(row, BG_COL_TPS, reason, sizeof reason));
+    assert_string_equal(reason, "not a timed test");
+    row = bg_results_find(r, "Q8_0", "sim-pp16", "ref", 1);
+    assert_string_equal(bg_row_text(row, BG_COL_STATUS), "failed");
+    assert_non_null(strstr(bg_row_text(row, BG_COL_REASON), "signal 11"));
+    assert_false(bg_row_has(row, BG_COL_SIM_INSTRUCTIONS));
+    /* What failed is tried again, the rest is done. */
+    for (size_t i = 0; i < p.n_cells; i++) p.cells[i].done = false;
+    assert_int_equal(bg_engine_restore(&p, r), 1);
+    assert_ok(run(&p, &f, r, &err), &err);
+    assert_int_equal(f.counts, 5);
     bg_results_close(&r);
     bg_plan_fini(&p);
     clear();
@@ -373,7 +435,8 @@ static void unwritable_folder(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(everything_is_measured), cmocka_unit_test(repetitions_interleave),
+        cmocka_unit_test(everything_is_measured),
+        cmocka_unit_test(simulated_cells_run_once), cmocka_unit_test(repetitions_interleave),
         cmocka_unit_test(failures_are_rows), cmocka_unit_test(stopped_anywhere_it_resumes),
         cmocka_unit_test(time_limit_leaves_one_repetition), cmocka_unit_test(unwritable_folder),
     };

@@ -64,6 +64,35 @@ static void options_override(void **state)
     bg_plan_fini(&p);
 }
 
+static void simulated_cells(void **state)
+{
+    bg_sweep_options o = options();
+    bg_plan p;
+    bg_error err;
+    (void)state;
+    o.schemes = "Q4_0";
+    o.n_prompt = 64;
+    o.n_gen = 0;
+    o.quality = BG_QUALITY_OFF;
+    o.threads = "1,2,4";
+    o.simulate = true;
+    assert_ok(bg_plan_make(&p, &o, 4, &err), &err);
+    assert_int_equal(p.n_cells, 3 + 2);
+    assert_true(bg_cell_timed(&p.cells[2]) && bg_plan_timed(&p));
+    assert_string_equal(p.cells[3].test, "sim-pp16");
+    assert_string_equal(p.cells[4].test, "sim-tg4@d16");
+    assert_true(p.cells[4].simulated && !bg_cell_timed(&p.cells[4]));
+    assert_int_equal(p.cells[4].threads, 1);
+    bg_plan_fini(&p);
+    o.shape = "llama-2-7b";
+    assert_fails(bg_plan_make(&p, &o, 4, &err), BG_ERR_INPUT, "counts models", &err);
+    /* valgrind knows no AVX-512. */
+    assert_int_equal(bg_sim_isa(BG_ISA_AVX512VNNI), BG_ISA_AVX2);
+    assert_int_equal(bg_sim_isa(BG_ISA_AMX), BG_ISA_AVX2);
+    assert_int_equal(bg_sim_isa(BG_ISA_I8MM), BG_ISA_NEON);
+    assert_int_equal(bg_sim_isa(BG_ISA_REF), BG_ISA_REF);
+}
+
 static void bad_options(void **state)
 {
     static const struct { const char *profile, *schemes, *isas, *threads, *word; } bad[] = {
@@ -151,7 +180,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(profiles_are_read), cmocka_unit_test(options_override),
-        cmocka_unit_test(bad_options), cmocka_unit_test(nothing_to_do),
+        cmocka_unit_test(simulated_cells), cmocka_unit_test(bad_options), cmocka_unit_test(nothing_to_do),
         cmocka_unit_test(groups_fit), cmocka_unit_test(settings_compare),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

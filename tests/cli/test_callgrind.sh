@@ -1,0 +1,89 @@
+# Counts of a simulated processor: the same in every run, compared exactly, and refused clearly.
+set -eu
+T=$(mktemp -d)
+trap 'rm -rf "$T"' EXIT
+cd "$T"
+fail() { echo "$*" >&2; exit 1; }
+export TMPDIR="$T"
+TINY="$SOURCE/tests/fuzz/corpus/gguf/ok-model-runs" # a few thousand weights
+only="--counters callgrind -p 0 -n 0 --quality off --no-report"
+tiny="-m $TINY $only"
+
+# refuses OUTPUT WORDS COMMAND...
+refuses() {
+    local folder=$1 words=$2 status=0
+    shift 2
+    "$@" >out 2>err || status=$?
+    [ $status = 2 ] || fail "$*: exit status $status: $(cat err)"
+    grep -q -e "$words" err || fail "$*: $(cat err)"
+    [ ! -e "$folder" ] || fail "$*: left $folder"
+}
+column() { # FILE NAME: that column's values, a line each
+    awk -F, -v name="$2" '{ gsub(/"[^"]*"/, "\"\"") } NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) c = i }
+        NR > 1 { print $c }' "$1"
+}
+
+refuses n "a shape" "$BITGAUGE" sweep --shape llama-2-7b --counters callgrind --out n
+refuses n "callgrind" "$BITGAUGE" sweep --counters perf --out n
+refuses n "callgrind only" "$BITGAUGE" count "$TINY" ref 4 0 0
+
+why=$("$BITGAUGE" sweep $tiny --schemes F16 --isa ref --out can 2>&1) || true
+case $why in
+*"built with sanitizers"* | *"valgrind's header"*)
+    [ ! -e can ] || fail "a refused sweep left a folder"
+    echo "skipped: $why"
+    exit 0 ;;
+esac
+
+# A valgrind that is missing, strange, dies, or writes nonsense.
+mkdir fake
+refuses n "apt install valgrind" env PATH=/nowhere "$BITGAUGE" sweep $tiny --schemes F16 --out n
+printf '#!/bin/sh\necho hello\n' >fake/valgrind
+chmod +x fake/valgrind
+refuses n "does not tell its version (hello)" env PATH="$T/fake:$PATH" "$BITGAUGE" sweep $tiny \
+    --schemes F16 --out n
+for end in 'echo broken; exit 9' 'kill -SEGV $$' 'echo junk >counts.1' 'printf "events: Ir\ntotals: 1\n" >counts.1' 'true'; do
+    printf '#!/bin/sh\n[ "$1" != --version ] || { echo valgrind-3.99; exit 0; }\n%s\n' "$end" >fake/valgrind
+    rm -rf f
+    refuses n "nothing could be counted" env PATH="$T/fake:$PATH" "$BITGAUGE" sweep $tiny \
+        --schemes F16 --isa ref --out f
+    case $end in
+    echo\ broken*) want="exit status 9: broken" ;;
+    kill*) want="ended by signal 11" ;;
+    echo\ junk*) want="no events: line" ;;
+    printf*) want="lacks one of the events" ;;
+    true) want="cannot open" ;;
+    esac
+    [ "$(grep -c ",failed,.*$want" f/results.csv)" = 2 ] || fail "$end: $(cat f/results.csv)"
+done
+! ls -d "$T"/bitgauge-count-* 2>/dev/null || fail "a temporary folder is left"
+
+if ! command -v valgrind >/dev/null; then
+    echo "skipped: valgrind is not installed"
+    exit 0
+fi
+
+# Two runs, from different folders, with other environments: the same numbers to the last digit.
+count="--schemes Q4_0 $only"
+"$BITGAUGE" sweep $count --out a >out 2>err || fail "sweep: $(cat err)"
+grep -q '^Q4_0 .*sim-pp16' out || fail "table: $(cat out)"
+mkdir -p deep/er
+(cd deep/er && env A_LONG_VARIABLE="$(seq 500)" MALLOC_ARENA_MAX=1 "$BITGAUGE" sweep $count \
+    --out ../../b >/dev/null 2>&1) || fail "again"
+sims="sim_instructions sim_l1i_misses sim_l1d_misses sim_ll_misses sim_branch_misses"
+for sim in $sims; do
+    [ "$(column a/results.csv $sim | grep -c '^[1-9]')" = 2 ] || fail "$sim: $(cat a/results.csv)"
+    [ "$(column a/results.csv $sim)" = "$(column b/results.csv $sim)" ] ||
+        fail "$sim differs: $(column a/results.csv $sim) $(column b/results.csv $sim)"
+done
+grep -q '"LL": "1048576,16,64"' a/plan.json || fail "no geometry: $(cat a/plan.json)"
+grep -q '"tool": "valgrind-' a/plan.json || fail "no version: $(cat a/plan.json)"
+# Timed rows know nothing of them.
+"$BITGAUGE" sweep -m "$TINY" --schemes F16 -p 8 -n 2 --reps 1 --quality off --no-report --out t \
+    >out 2>err || fail "timed: $(cat err)"
+[ -z "$(column t/results.csv sim_instructions | tr -d '\n')" ] || fail "timed rows count"
+grep -q 'sim_instructions.*=--counters callgrind was not given' t/results.csv || fail "no reason"
+
+"$BITGAUGE" compare a b >out 2>err || fail "compare: $? $(cat out err)"
+grep -q sim_instructions out || fail "compare: $(cat out)"
+! ls -d "$T"/bitgauge-count-* 2>/dev/null || fail "a temporary folder is left"
