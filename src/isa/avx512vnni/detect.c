@@ -7,9 +7,7 @@
 
 static bool present(void)
 {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512vnni");
+    return bg_isa_code_avx512.present() && __builtin_cpu_supports("avx512vnni");
 }
 
 #define BG_SET_ISA BG_ISA_AVX512VNNI

@@ -10,9 +10,7 @@
 static bool present(void)
 {
     unsigned a, b, c, d;
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-           __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C) &&
-           __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4);
+    return bg_isa_code_avx2.present() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4);
 }
 
 #define BG_SET_ISA BG_ISA_AVXVNNI

@@ -21,6 +21,7 @@ typedef struct single_format { /* all constants */
     single_whole_fn *whole;    /* or NULL */
     bool ask;                  /* the hardware's prefetchers lose their way */
     bool apart;                /* vectors after each other, for want of registers */
+    bool spread;               /* asks as ahead.h has it: chosen by single_panel */
 } single_format;
 
 /* Without 32-bit sums, large quads and those without a scale are left to super.h. */
@@ -95,7 +96,7 @@ BG_INLINE void single_scaled(const uint8_t *w, const super_bytes *scale, const b
     for (int v = 0; v < VECTORS; v += f.apart ? 1 : VECTORS) {
         BG_UNROLL
         for (int first = 0; first < 8; first += f.super.side) {
-            if (v == 0 && bg_ahead_here->super_spread)
+            if (v == 0 && f.spread)
                 super_ask(w, f.super.bytes * (size_t)first / 8,
                           f.super.bytes * (size_t)(first + f.super.side) / 8);
             single_groups(w, scale, x, first, v, f.apart ? v + 1 : VECTORS, starts, totals, f);
@@ -120,7 +121,7 @@ BG_INLINE void single_block(const uint8_t *w, const bg_block_q8_k *x, vflt y[VEC
     const super_bytes *min = f.super.zero == BG_MINS ? unpacked.min : scale;
     vint total[VECTORS];
     super_sums_of(x, &sums, f.super);
-    if (f.whole && bg_ahead_here->super_spread) super_ask(w, 0, f.super.bytes);
+    if (f.whole && f.spread) super_ask(w, 0, f.super.bytes);
     if (!f.whole) single_scaled(w, scale, x, total, f);
     __asm__("" : "+r"(min)); /* what was widened of it before is not kept in registers */
     BG_UNROLL
@@ -143,17 +144,29 @@ BG_INLINE void single_block(const uint8_t *w, const bg_block_q8_k *x, vflt y[VEC
 }
 
 /* The first `rows` rows of a panel. */
-BG_INLINE void single_panel(const bg_matmul *a, const uint8_t *w, size_t rows, single_format f)
+BG_INLINE void single_rows(const bg_matmul *a, const uint8_t *w, size_t rows, single_format f)
 {
     const bg_block_q8_k *x = a->x;
     vflt y[VECTORS];
     BG_UNROLL
     for (int v = 0; v < VECTORS; v++) y[v] = v_all(0);
     for (size_t b = 0; b < a->k / 256; b++, w += f.super.bytes, x++) {
-        if (f.ask && !bg_ahead_here->super_spread) super_ask(w, 0, f.super.bytes);
+        if (f.ask && !f.spread) super_ask(w, 0, f.super.bytes);
         single_block(w, x, y, f);
     }
     panel_store(a->y, y, rows, false);
+}
+
+/* Code of its own for each way to ask: calls that are not made cost registers, too. */
+BG_INLINE void single_panel(const bg_matmul *a, const uint8_t *w, size_t rows, single_format f)
+{
+    if (bg_ahead_here->super_spread) {
+        f.spread = true;
+        single_rows(a, w, rows, f);
+    } else {
+        f.spread = false;
+        single_rows(a, w, rows, f);
+    }
 }
 
 #endif

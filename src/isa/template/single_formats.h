@@ -24,8 +24,8 @@ BG_INLINE vint q2_k_raised(const uint8_t *w, int g, int j)
     return two_bits_raised(w + 20 * ROWS_16, g, j);
 }
 
-/* The upper two of four fields move down by 2 (by 4 where sums have 16 bits), so that three places do
- * for the third bit. */
+/* The upper two of four fields move down by 2 (by 4 where sums have 16 bits), so that three places
+ * do for the third bit. */
 BG_INLINE int q3_k_raise(int g)
 {
     return SUMS == 2 ? g % 2 * 2 : g % 4 == 0 ? 0 : g % 4 == 3 ? 4 : 2;
@@ -114,13 +114,14 @@ BG_INLINE vint tq2_0_whole(const uint8_t *w, const int8_t *x)
 }
 
 /* What the functions of a format are gathered from. Whether to ask ahead was found by measuring. */
-#define SINGLE_q2_k {q2_k, q2_k_raised, q2_k_raise, straight, NULL, false, false}
-#define SINGLE_q3_k {q3_k, q3_k_raised, q3_k_raise, straight, NULL, true, false}
-#define SINGLE_q4_k {q4_k, q4_k_raised, q4_k_raise, straight, NULL, false, false}
-#define SINGLE_q5_k {q5_k, q5_k_raised, q5_k_raise, straight, NULL, SUMS == 2 && VECTORS == 1, true}
-#define SINGLE_q6_k {q6_k, q6_k_raised, q6_k_raise, q6_k_order, NULL, true, true}
-#define SINGLE_iq4_xs {iq4_xs, iq4_xs_quad, single_no_raise, straight, NULL, false, false}
-#define SINGLE_tq1_0 {tq1_0, NULL, NULL, NULL, tq1_0_whole, false, false}
-#define SINGLE_tq2_0 {tq2_0, NULL, NULL, NULL, tq2_0_whole, false, false}
+#define SINGLE_q2_k {q2_k, q2_k_raised, q2_k_raise, straight, NULL, false, false, false}
+#define SINGLE_q3_k {q3_k, q3_k_raised, q3_k_raise, straight, NULL, true, false, false}
+#define SINGLE_q4_k {q4_k, q4_k_raised, q4_k_raise, straight, NULL, false, false, false}
+#define SINGLE_q5_k {q5_k, q5_k_raised, q5_k_raise, straight, NULL, \
+                     SUMS == 2 && VECTORS == 1, true, false}
+#define SINGLE_q6_k {q6_k, q6_k_raised, q6_k_raise, q6_k_order, NULL, true, true, false}
+#define SINGLE_iq4_xs {iq4_xs, iq4_xs_quad, single_no_raise, straight, NULL, false, false, false}
+#define SINGLE_tq1_0 {tq1_0, NULL, NULL, NULL, tq1_0_whole, false, false, false}
+#define SINGLE_tq2_0 {tq2_0, NULL, NULL, NULL, tq2_0_whole, false, false, false}
 
 #endif

@@ -122,13 +122,17 @@ BG_INLINE void super_few_groups(super_few *s, const uint8_t *w, const super_byte
     }
 }
 
-/* For lines that begin within bytes [from, to) of a block, ahead. A function of its own with a small
- * loop: the hardware's prefetchers follow the stride of an instruction, which in unrolled code is a
- * whole block and too large for them. */
-static __attribute__((noinline)) void super_ask(const uint8_t *w, size_t from, size_t to)
+/* A function of its own with a small loop: the hardware's prefetchers follow the stride of an
+ * instruction, which in unrolled code is a whole block and too large for them. */
+static __attribute__((noinline)) void super_ask_lines(const uint8_t *w, size_t bytes)
 {
-    w += bg_ahead_here->super_far;
-    for (from = bg_round_up(from, 64); from < to; from += 64) v_prefetch_far(w + from);
+    for (size_t i = 0; i < bytes; i += 64) v_prefetch_far(w + i);
+}
+/* Asks for lines that begin within bytes [from, to) of a block, ahead. */
+BG_INLINE void super_ask(const uint8_t *w, size_t from, size_t to)
+{
+    from = bg_round_up(from, 64);
+    super_ask_lines(w + bg_ahead_here->super_far + from, to - BG_MIN(from, to));
 }
 
 BG_INLINE void super_few_block(super_few *s, const uint8_t *w, int cols,
