@@ -1,3 +1,4 @@
+#include "cli/bench_count.h"
 #include "cli/bench_print.h"
 
 #include "bitgauge/counters.h"
@@ -17,7 +18,7 @@ typedef struct numbers { uint32_t values[MAX_VALUES]; size_t n; } numbers;
 /* What the command line asked for, read. */
 typedef struct request {
     bg_opt_list models, shapes, prompts, gens, pairs, depths, threads, batches, ubatches;
-    const char *schemes, *isa, *output;
+    const char *schemes, *isa, *output, *counters;
     int reps, layers;
     bool no_warm_up, no_roofs;
     numbers n_prompt, n_gen, depth, n_threads, n_batch, n_ubatch;
@@ -129,8 +130,8 @@ static bg_status read_request(request *ask, int default_threads, bg_error *err)
 {
     char threads[16];
     snprintf(threads, sizeof threads, "%d", default_threads);
-    BG_TRY(read_numbers(&ask->n_prompt, &ask->prompts, "512", "-p", err));
-    BG_TRY(read_numbers(&ask->n_gen, &ask->gens, "128", "-n", err));
+    BG_TRY(read_numbers(&ask->n_prompt, &ask->prompts, ask->counters ? "16" : "512", "-p", err));
+    BG_TRY(read_numbers(&ask->n_gen, &ask->gens, ask->counters ? "4" : "128", "-n", err));
     BG_TRY(read_pairs(ask, err));
     BG_TRY(read_numbers(&ask->depth, &ask->depths, "0", "-d", err));
     BG_TRY(read_numbers(&ask->n_batch, &ask->batches, "2048", "-b", err));
@@ -398,6 +399,53 @@ static bg_status run_all(run *r, bg_error *err)
     return status;
 }
 
+static void list_test(bg_sim_test *tests, size_t *n, uint32_t n_prompt, uint32_t n_gen, uint32_t depth)
+{
+    if (n_prompt || n_gen)
+        tests[(*n)++] = (bg_sim_test){.n_prompt = n_prompt, .n_gen = n_gen, .depth = depth};
+}
+
+/* In the order of run_tests. */
+static size_t list_tests(const request *ask, bg_sim_test *tests)
+{
+    size_t n = 0;
+    for (size_t d = 0; d < ask->depth.n; d++) {
+        uint32_t depth = ask->depth.values[d];
+        for (size_t i = 0; i < ask->n_prompt.n; i++)
+            list_test(tests, &n, ask->n_prompt.values[i], 0, depth);
+        for (size_t i = 0; i < ask->n_gen.n; i++)
+            list_test(tests, &n, 0, ask->n_gen.values[i], depth);
+        for (size_t i = 0; i < ask->pairs.n; i++)
+            list_test(tests, &n, ask->pair[i].n_prompt, ask->pair[i].n_gen, depth);
+    }
+    return n;
+}
+
+/* Counts in place of timing. */
+static bg_status count_all(run *r, bg_error *err)
+{
+    const request *ask = r->ask;
+    size_t most = ask->depth.n * (ask->n_prompt.n + ask->n_gen.n + ask->pairs.n);
+    bg_sim_test *tests = bg_alloc(most, sizeof *tests);
+    bg_bench_counting b = {.models = ask->models.values, .n_models = ask->models.n,
+                           .schemes = ask->scheme, .n_schemes = ask->n_schemes, .isas = ask->isas,
+                           .n_isas = ask->n_isas, .tests = tests,
+                           .output = ask->output ? ask->output : "md"};
+    bg_status status = tests ? BG_OK : bg_fail_nomem(err, "tests", most * sizeof *tests);
+    if (status == BG_OK && (ask->shapes.n || ask->threads.n || ask->batches.n || ask->ubatches.n))
+        status = bg_fail(err, BG_ERR_INPUT, "--counters", "counts whole models with one thread and "
+                         "batches of 512 tokens: leave out --shape, -t, -b and -ub");
+    if (status == BG_OK) {
+        b.n_tests = list_tests(ask, tests);
+        status = bg_team_open(&b.team, (int)ask->n_threads.values[0], bg_machine_bind, r->machine,
+                              err);
+    }
+    if (status == BG_OK) status = bg_bench_count(&b, err);
+    bg_team_close(&b.team);
+    bg_free(tests);
+    return status;
+}
+
 int bg_cmd_bench(int argc, char **argv)
 {
     request ask = {.reps = 5};
@@ -436,6 +484,9 @@ int bg_cmd_bench(int argc, char **argv)
         {BG_OPT_TEXT, "--isa", "LIST", "instruction sets (default native)", &ask.isa, NULL, 0, 0},
         {BG_OPT_FLAG, "--no-roof", NULL, "do not measure what the machine could reach",
          &ask.no_roofs, NULL, 0, 0},
+        {BG_OPT_TEXT, "--counters", "NAME", "callgrind: count instructions, cache misses and "
+         "mispredicted branches in a\n                              simulated processor, the same in "
+         "every run, in place of timing (-p 16 -n 4)", &ask.counters, "callgrind", 0, 0},
     };
     const bg_opt_spec spec = {
         .command = "bench", .usage = "[options]",
@@ -445,7 +496,8 @@ int bg_cmd_bench(int argc, char **argv)
                    "`bitgauge sweep`.",
         .examples = "  bitgauge bench -m model.gguf -p 512 -n 128 -t 8\n"
                     "  bitgauge bench --schemes Q4_K_M,Q6_K -t 1-8*2 -o json\n"
-                    "  bitgauge bench --shape codellama-34b --schemes all --layers 6\n",
+                    "  bitgauge bench --shape codellama-34b --schemes all --layers 6\n"
+                    "  bitgauge bench --schemes Q4_0 --counters callgrind -o jsonl\n",
         .options = options, .n_options = BG_COUNT(options),
     };
     int parsed = bg_opt_parse(&spec, argc, argv, NULL, NULL);
@@ -457,7 +509,7 @@ int bg_cmd_bench(int argc, char **argv)
     status = bg_machine_open(&r.machine, NULL, &err);
     if (status == BG_OK)
         status = read_request(&ask, bg_machine_default_threads(r.machine), &err);
-    if (status == BG_OK) status = run_all(&r, &err);
+    if (status == BG_OK) status = ask.counters ? count_all(&r, &err) : run_all(&r, &err);
     bg_machine_close(&r.machine);
     return status == BG_OK ? BG_EXIT_OK : bg_cli_fail(&err);
 }

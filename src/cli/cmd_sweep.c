@@ -197,7 +197,8 @@ int bg_cmd_sweep(int argc, char **argv)
         {BG_OPT_TEXT, "--imatrix", "FILE", "importance matrix to quantize with", &o.imatrix, NULL,
          0, 0},
         {BG_OPT_TEXT, "--counters", "NAME", "callgrind: also count instructions, cache misses and "
-         "mispredicted branches in a simulated processor, the same in every run", &counters,
+         "mispredicted branches\n                              in a simulated processor, the same "
+         "in every run", &counters,
          "callgrind", 0, 0},
         {BG_OPT_GROUP, NULL, NULL, "How long", NULL, NULL, 0, 0},
         {BG_OPT_TEXT, "-r --reps", "N", "repetitions, or auto: until the interval is narrow",

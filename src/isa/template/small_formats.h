@@ -72,11 +72,36 @@ BG_INLINE void iq4_nl_quads(const uint8_t *block, int j, vint q[4])
     X(q4_0, 18, 8, 4, false) X(q4_1, 20, 0, 4, true) X(q5_0, 22, 16, 5, false)          \
     X(q5_1, 24, 0, 5, true) X(q8_0, 34, 128, 8, false) X(iq4_nl, 18, 128, 8, false)
 
+/* Built with BG_SLOWDOWN=percent, Q4_0 does that share of its panels again, for tests of what notices a
+ * slowdown. The rest of a panel waits for the next call. */
+#ifdef BG_SLOWDOWN
+BG_INLINE void small_again(const bg_matmul *a, int most, small_format f)
+{
+    static _Thread_local size_t hundredths;
+    bg_matmul again = *a;
+    if (f.quads != q4_0_quads) return;
+    hundredths += (a->rows + BG_PANEL_ROWS - 1) / BG_PANEL_ROWS * BG_SLOWDOWN;
+    again.rows = BG_MIN(hundredths / 100 * BG_PANEL_ROWS, a->rows);
+    hundredths %= 100;
+    if (again.rows) small_matmul(&again, most, f);
+}
+#else
+#define small_again(a, most, f) ((void)0)
+#endif
+
 #ifndef SMALL_KERNELS /* an including file may make its own of them */
 #define SMALL_KERNELS(name, bytes, offset, bits, has_min)                               \
     static const small_format name = {bytes * BG_PANEL_ROWS, name##_quads, offset, bits, has_min}; \
-    void BG_SET(gemv, name)(const bg_matmul *a) { small_matmul(a, 1, name); }           \
-    void BG_SET(gemm, name)(const bg_matmul *a) { small_matmul(a, SMALL_FEW, name); }
+    void BG_SET(gemv, name)(const bg_matmul *a)                                         \
+    {                                                                                   \
+        small_matmul(a, 1, name);                                                       \
+        small_again(a, 1, name);                                                        \
+    }                                                                                   \
+    void BG_SET(gemm, name)(const bg_matmul *a)                                         \
+    {                                                                                   \
+        small_matmul(a, SMALL_FEW, name);                                               \
+        small_again(a, SMALL_FEW, name);                                                \
+    }
 #endif
 SMALL_FORMATS(SMALL_KERNELS)
 
