@@ -8,6 +8,13 @@
 static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 static json_t *text_or_null(const char *s) { return s ? json_string(s) : json_null(); }
 
+/* JSON holds no other text than UTF-8, and a path may be any. */
+static json_t *path_or_null(const char *path)
+{
+    json_t *text = json_string(path);
+    return text ? text : json_null();
+}
+
 static json_t *cell_name(const bg_row *row)
 {
     double threads = bg_row_number(row, BG_COL_THREADS);
@@ -67,8 +74,9 @@ void bg_compare_json(const bg_comparison *c, bg_text *out)
     for (size_t i = 0; i < BG_COUNT(c->notes) && c->notes[i][0]; i++)
         json_array_append_new(notes, json_string(c->notes[i]));
     bg_compare_conclusion(c, conclusion, sizeof conclusion);
-    root = json_pack("{s:s, s:s, s:s, s:f, s:f, s:b, s:b, s:{s:I, s:I, s:I, s:I}, s:s, s:o, s:o, "
-                     "s:o}", "bitgauge", bg_version(), "base", c->dir[0], "new", c->dir[1],
+    root = json_pack("{s:s, s:o, s:o, s:f, s:f, s:b, s:b, s:{s:I, s:I, s:I, s:I}, s:s, s:o, s:o, "
+                     "s:o}", "bitgauge", bg_version(), "base",
+                     path_or_null(c->dir[0]), "new", path_or_null(c->dir[1]),
                      "threshold", c->threshold, "alpha", c->alpha, "cross_machine",
                      c->cross_machine, "regression", bg_comparison_regressed(c), "counts",
                      "worse", (json_int_t)c->counts[BG_VERDICT_WORSE], "better",

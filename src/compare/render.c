@@ -124,27 +124,29 @@ static void fill_line(const bg_compared *c, cell_text *line)
 }
 
 /* Names come from files: what would end a cell or make markup is escaped. */
+static const char markup[] = "|<>`\\[]";
+
 static void put_escaped(bg_text *out, const char *s)
 {
     for (; *s; s++) {
-        if (strchr("|<>`\\[]", *s)) bg_text_puts(out, "\\");
+        if (strchr(markup, *s)) bg_text_puts(out, "\\");
         bg_text_append(out, *s == '\n' || *s == '\t' ? " " : s, 1);
     }
 }
 
+static size_t escaped_length(const char *s)
+{
+    size_t n = strlen(s);
+    for (; *s; s++) n += strchr(markup, *s) != NULL;
+    return n;
+}
+
 static void put_cell(bg_text *out, const char *s, size_t width, bool left)
 {
-    size_t at = out->length, n;
+    int pad = (int)(width - escaped_length(s));
+    bg_text_printf(out, "%*s", left ? 0 : pad, "");
     put_escaped(out, s);
-    n = out->length - at;
-    n = BG_MIN(n, width);
-    if (left) {
-        bg_text_printf(out, "%*s", (int)(width - n), "");
-    } else {
-        out->length = out->failed ? out->length : at;
-        bg_text_printf(out, "%*s", (int)(width - n), "");
-        put_escaped(out, s);
-    }
+    bg_text_printf(out, "%*s", left ? pad : 0, "");
 }
 
 static void put_table(const bg_comparison *c, bg_text *out)
@@ -154,7 +156,7 @@ static void put_table(const bg_comparison *c, bg_text *out)
     for (int k = 0; k < COLUMNS; k++) widths[k] = strlen(columns[k].title);
     for (size_t i = 0; i < c->n_cells; i++) {
         fill_line(&c->cells[i], line);
-        for (int k = 0; k < COLUMNS; k++) widths[k] = BG_MAX(widths[k], strlen(line[k]));
+        for (int k = 0; k < COLUMNS; k++) widths[k] = BG_MAX(widths[k], escaped_length(line[k]));
     }
     for (int k = 0; k < COLUMNS; k++) {
         bg_text_puts(out, "| ");
