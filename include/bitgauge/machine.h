@@ -71,11 +71,18 @@ int bg_machine_default_threads(const bg_machine *m);
 /* bg_team_bind_fn: binds member i to the i-th core. user is the bg_machine. */
 void bg_machine_bind(void *user, int member);
 
+/* JSON that other rooms have to say of a machine, as text; NULL: nothing. */
+typedef struct bg_machine_notes {
+    char *counters, *energy;     /* arrays, of bg_counters_json */
+    char *disturbances;          /* array: which can be seen; see profiles/machine-schema.md */
+    char *idle;                  /* object: power without load */
+} bg_machine_notes;
+void bg_machine_notes_fini(bg_machine_notes *notes);      /* with bg_free_text */
+
 /* machine.json as text that ends with a newline (bg_free_text it), with sorted keys, as documented
- * in profiles/machine-schema.md. The two arguments are the JSON arrays that the counters room made,
- * or NULL. */
-bg_status bg_machine_json(const bg_machine *m, const char *counters_json, const char *energy_json,
-                          char **text, bg_error *err);
+ * in profiles/machine-schema.md. */
+bg_status bg_machine_json(const bg_machine *m, const bg_machine_notes *notes, char **text,
+                          bg_error *err);
 /* machine.xml: hwloc's export with host name, serials and paths scrubbed. BG_ERR_UNSUPPORTED in a
  * build without hwloc: bg_machine_has_xml is false then. */
 bool bg_machine_has_xml(const bg_machine *m);
@@ -85,11 +92,18 @@ bg_status bg_machine_write_xml(const bg_machine *m, const char *path, bg_error *
 typedef struct bg_noise {
     double steal_ratio;        /* of all CPU time since boot; NaN when unknown */
     uint64_t steal_ticks, total_ticks;
+    bool has_guest;            /* whether guest_ticks, of guests that this machine runs, is known */
+    uint64_t guest_ticks;
     double load1;              /* load average; NaN when unknown */
-    uint64_t throttle_events;  /* of thermal_throttle counters and cgroup cpu.stat */
+    double thermal_events;     /* of thermal_throttle counters; NaN when there are none */
+    double quota_events;       /* periods in which a cgroup's quota stopped it; NaN when unknown */
     const char *governor;      /* or NULL */
 } bg_noise;
 void bg_machine_noise(const bg_machine *m, bg_noise *now);
+/* scaling_cur_freq of a logical CPU; NaN when it is not shown. */
+double bg_machine_clock_hz(const bg_machine *m, int cpu);
+/* Nanoseconds that the calling thread was ready and waited for a CPU, ever; NaN when unknown. */
+double bg_thread_waited_ns(const bg_machine *m);
 /* Share of all CPU time that was stolen between the two; NaN when unknown or too close. */
 double bg_noise_steal(const bg_noise *before, const bg_noise *after);
 

@@ -69,6 +69,7 @@ typedef struct bg_sample {
     double steal_ratio;
     double roof_tps;           /* tokens/s at the roof that bounds it, as it was then; NaN unknown */
     char tainted[64];          /* "" or the causes, comma separated */
+    char outlier[8];           /* "slow" or "fast" outside the fences of its cell, else "" */
     double counters[BG_COUNTER_COUNT];
     const float *itl_ms;       /* latency of each generated token, or NULL */
     size_t itl_count;
@@ -113,6 +114,9 @@ void bg_results_sort(bg_results *r, size_t (*rank)(void *user, const bg_row *row
 
 size_t bg_results_sample_count(const bg_results *r);
 const bg_sample *bg_results_sample(const bg_results *r, size_t i);
+/* Sets `outlier` of all samples whose cell has a row: outside Tukey's fences (stats.h) of its
+ * cell's speeds. They stay samples like the others. */
+bg_status bg_results_label(bg_results *r, bg_error *err);
 /* Copies it, latencies too. */
 bg_status bg_results_add_sample(bg_results *r, const bg_sample *s, bg_error *err);
 

@@ -35,6 +35,9 @@ typedef struct bg_sweep_options {
     const char *imatrix;
     int n_prompt, n_gen, depth;   /* -1: the profile's; 0 leaves the test out */
     int reps;                /* 0: until the interval is narrow */
+    int max_reps;            /* but no more than that; 0: the profile's */
+    double precision;        /* what narrow is: half of the interval over the median; 0: the
+                                profile's */
     int quality;             /* bg_sweep_quality, -1: the profile's */
     double time_limit;       /* seconds after which no repetition is added; every cell is measured
                                 at least once; -1: the profile's; 0: none */

@@ -58,6 +58,9 @@ bg_status bg_cli_model_path(const char *path, char **out, bg_error *err);
 struct bg_machine;
 bg_status bg_cli_team(int threads, struct bg_machine **machine, bg_team **team, bg_error *err);
 
+/* "5%" or "0.05" -> 0.05; false unless it is above 0 and below 1. */
+bool bg_cli_parse_share(const char *text, double *share);
+
 /* One line of progress on standard error, redrawn at most ten times a second on a terminal, once
  * in ten seconds otherwise. `what` is shown with percentage and time left. */
 typedef struct bg_cli_progress { const char *what; uint64_t start_ns, shown_ns; bool drawn; } bg_cli_progress;

@@ -3,18 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* "5%" or "0.05" -> 0.05 */
-static bool parse_share(const char *text, double *share)
-{
-    char *end;
-    double value = strtod(text, &end);
-    if (end == text) return false;
-    if (strcmp(end, "%") == 0) value /= 100;
-    else if (*end) return false;
-    *share = value;
-    return value > 0 && value < 1;
-}
-
 static bg_status print(const bg_comparison *c, bg_compare_format format, const char *append_to,
                        bg_error *err)
 {
@@ -141,7 +129,7 @@ int bg_cmd_compare(int argc, char **argv)
     };
     int parsed = bg_opt_parse(&spec, argc, argv, q.dirs, NULL);
     if (parsed >= 0) return parsed;
-    if (!parse_share(threshold, &o->threshold)) {
+    if (!bg_cli_parse_share(threshold, &o->threshold)) {
         fprintf(stderr, "bitgauge compare: --threshold wants a share such as 5%% or 0.05, not "
                 "'%s'; see `bitgauge compare --help`\n", threshold);
         return BG_EXIT_MISUSE;

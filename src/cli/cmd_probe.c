@@ -17,14 +17,13 @@ static bg_status describe(bg_machine *m, int threads, bool quick, char **text, b
 {
     bg_team *team = NULL;
     bg_counters *counters = NULL;
-    char *events = NULL, *energy = NULL;
+    bg_machine_notes notes = {0};
     bg_status s = quick ? BG_OK : bg_machine_measure(m, threads, err);
     if (s == BG_OK) s = bg_team_open(&team, threads, bg_machine_bind, m, err);
     if (s == BG_OK) s = bg_counters_open(&counters, &(bg_counters_options){.team = team}, err);
-    if (s == BG_OK) s = bg_counters_json(counters, &events, &energy, err);
-    if (s == BG_OK) s = bg_machine_json(m, events, energy, text, err);
-    bg_free_text(events);
-    bg_free_text(energy);
+    if (s == BG_OK) s = bg_counters_json(counters, &notes.counters, &notes.energy, err);
+    if (s == BG_OK) s = bg_machine_json(m, &notes, text, err);
+    bg_machine_notes_fini(&notes);
     bg_counters_close(&counters);
     bg_team_close(&team);
     return s;
@@ -158,7 +157,8 @@ static void print_noise(const json_t *root)
     else printf("%.2f %%", 100 * real_of(noise, "steal_ratio"));
     if (!absent(noise, "load1")) printf(", load %.2f", real_of(noise, "load1"));
     printf(", governor %s, ", string_of(noise, "governor", "not shown"));
-    print_count(noise, "throttle_events", "throttling event", "\n");
+    if (absent(noise, "thermal_events")) printf("throttling by heat not shown\n");
+    else print_count(noise, "thermal_events", "throttling event", "\n");
 }
 
 static const json_t *roof_at(const json_t *roofs, const json_t *like, json_int_t threads)

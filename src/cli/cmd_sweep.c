@@ -138,6 +138,13 @@ static bool only_counts(const bg_sweep_options *o)
     return o->simulate && o->n_prompt == 0 && o->n_gen == 0 && o->quality == BG_QUALITY_OFF;
 }
 
+static bg_status read_precision(const char *text, double *precision, bg_error *err)
+{
+    if (!text || bg_cli_parse_share(text, precision)) return BG_OK;
+    return bg_fail(err, BG_ERR_INPUT, "--precision", "wants a share such as 2%% or 0.02, not '%s'",
+                   text);
+}
+
 static bg_status run(bg_sweep_options *o, bool report, bg_error *err)
 {
     bg_cli_progress line = {0};
@@ -162,7 +169,7 @@ static bg_status run(bg_sweep_options *o, bool report, bg_error *err)
 int bg_cmd_sweep(int argc, char **argv)
 {
     bg_sweep_options o;
-    const char *reps = NULL, *quality = NULL, *counters = NULL;
+    const char *reps = NULL, *quality = NULL, *counters = NULL, *precision = NULL;
     int seed = 1, parsed;
     bool no_report = false;
     bg_error err = {.status = BG_OK};
@@ -203,6 +210,10 @@ int bg_cmd_sweep(int argc, char **argv)
         {BG_OPT_GROUP, NULL, NULL, "How long", NULL, NULL, 0, 0},
         {BG_OPT_TEXT, "-r --reps", "N", "repetitions, or auto: until the interval is narrow",
          &reps, NULL, 0, 0},
+        {BG_OPT_TEXT, "--precision", "SHARE", "half of an interval that is narrow, over the median: "
+         "2% or 0.02", &precision, NULL, 0, 0},
+        {BG_OPT_INT, "--max-reps", "N", "repetitions at most while it is not", &o.max_reps, NULL, 1,
+         100000},
         {BG_OPT_REAL, "--time-limit", "S", "seconds after which nothing is repeated; 0: none",
          &o.time_limit, NULL, 0, 1e9},
         {BG_OPT_INT, "--seed", "N", "of the order and of a text that the model writes", &seed, NULL,
@@ -230,7 +241,8 @@ int bg_cmd_sweep(int argc, char **argv)
     o.quality = quality_of(quality);
     o.seed = (uint64_t)seed;
     o.simulate = counters != NULL;
-    if (read_reps(reps, &o.reps, &err) != BG_OK || run(&o, !no_report, &err) != BG_OK)
+    if (read_reps(reps, &o.reps, &err) != BG_OK ||
+        read_precision(precision, &o.precision, &err) != BG_OK || run(&o, !no_report, &err) != BG_OK)
         return bg_cli_fail(&err);
     return BG_EXIT_OK;
 }

@@ -1,6 +1,8 @@
 #include "cli/cli.h"
 
 #include <signal.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 int bg_cli_fail(const bg_error *err)
@@ -59,3 +61,14 @@ void bg_cli_catch_interrupt(void)
 }
 
 bool bg_cli_interrupted(void) { return interrupted != 0; }
+
+bool bg_cli_parse_share(const char *text, double *share)
+{
+    char *end;
+    double value = strtod(text, &end);
+    if (end == text) return false;
+    if (strcmp(end, "%") == 0) value /= 100;
+    else if (*end) return false;
+    *share = value;
+    return value > 0 && value < 1;
+}

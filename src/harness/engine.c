@@ -4,7 +4,12 @@
 #include <math.h>
 #include <string.h>
 
-static const double SAVE_EVERY = 5; /* seconds */
+/* Seconds between savings: such that they take that share of the time. A killed sweep loses what
+ * came after the last. */
+static const double SAVE_SHARE = 0.02, SAVE_SOONEST = 0.5, SAVE_LATEST = 5;
+/* A cell is warm when a repetition was not that much faster than the one before. */
+static const double WARM_GAIN = 0.05, WARM_SECONDS = 1;
+enum { WARM_MOST = 6 };
 
 /* Costs of the kinds of work, learned while they are done, for the time that is left. */
 typedef enum phase { LOAD, QUALITY, COUNT, WARM, REPEAT, PHASES } phase;
@@ -15,7 +20,7 @@ typedef struct engine {
     bg_results *results;
     bool (*progress)(void *, const bg_sweep_progress *);
     void *user;
-    double started, deadline, saved;
+    double started, deadline, saved, save_pause;
     uint64_t position;
     double spent[PHASES];
     size_t done[PHASES], total[PHASES];
@@ -127,10 +132,16 @@ static size_t rank(void *user, const bg_row *row)
 
 static bg_status save(engine *e, bool force, bg_error *err)
 {
-    if (!force && now(e) - e->saved < SAVE_EVERY) return BG_OK;
+    double begin = now(e), cost;
+    bg_status status;
+    if (!force && begin - e->saved < e->save_pause) return BG_OK;
     bg_results_sort(e->results, rank, e);
+    BG_TRY(bg_results_label(e->results, err));
+    status = bg_results_save(e->results, err);
     e->saved = now(e);
-    return bg_results_save(e->results, err);
+    cost = e->saved - begin;
+    e->save_pause = BG_MIN(BG_MAX(cost / SAVE_SHARE, SAVE_SOONEST), SAVE_LATEST);
+    return status;
 }
 
 size_t bg_engine_restore(bg_plan *p, const bg_results *r)
@@ -141,7 +152,8 @@ size_t bg_engine_restore(bg_plan *p, const bg_results *r)
         const bg_row *row = bg_results_find(r, bg_scheme_name(p->schemes[c->scheme]), c->test,
                                             bg_isa_name(c->isa), c->threads);
         const char *status = row ? bg_row_text(row, BG_COL_STATUS) : NULL;
-        double half;
+        double half, warm_ups = row ? bg_row_number(row, BG_COL_WARM_UPS) : 0;
+        c->warm_ups = warm_ups > 0 && warm_ups < UINT32_MAX ? (uint32_t)warm_ups : 0;
         if (status && strcmp(status, "ok") == 0) {
             half = (bg_row_number(row, BG_COL_TPS_HIGH) - bg_row_number(row, BG_COL_TPS_LOW)) / 2;
             c->done = !bg_cell_timed(c) || bg_row_number(row, BG_COL_CAPPED) == 1 ||
@@ -167,7 +179,7 @@ static void count_work(engine *e)
             if (!bg_cell_timed(c)) {
                 e->total[once(c)]++;
             } else {
-                e->total[WARM]++;
+                e->total[WARM] += 2;
                 e->total[REPEAT] += (e->plan->min_reps + e->plan->max_reps) / 2;
             }
         }
@@ -241,18 +253,20 @@ static bg_status measure_once(engine *e, bg_cell *c, bg_error *err)
     return status;
 }
 
-/* One repetition of one cell, timed (a sample) or not (a warm-up). */
-static bg_status repeat(engine *e, bg_cell *c, bool timed, bg_error *err)
+/* One repetition of one cell, timed (a sample) or not (a warm-up). *seconds is left alone when it
+ * fails. */
+static bg_status repeat(engine *e, bg_cell *c, bool timed, double *seconds, bg_error *err)
 {
     double start = now(e);
     bg_error why = {0};
     bg_sample sample = {.threads = c->threads, .position = e->position, .roof_tps = NAN};
     bg_status status;
     BG_TRY(tell(e, c->scheme, "", c->test, err));
-    status = e->runner->repeat(e->runner->user, c, timed ? &sample : NULL, &why);
+    status = e->runner->repeat(e->runner->user, c, timed, &sample, &why);
     e->spent[timed ? REPEAT : WARM] += now(e) - start;
     e->done[timed ? REPEAT : WARM]++;
     if (status != BG_OK) return fail_cell(e, c, &why, err);
+    *seconds = sample.seconds;
     if (!timed) return BG_OK;
     snprintf(sample.scheme, sizeof sample.scheme, "%s", scheme_name(e, c->scheme));
     snprintf(sample.isa, sizeof sample.isa, "%s", bg_isa_name(c->isa));
@@ -264,6 +278,20 @@ static bg_status repeat(engine *e, bg_cell *c, bool timed, bg_error *err)
     }
     e->position++;
     return bg_results_add_sample(e->results, &sample, err);
+}
+
+/* Repeats a cell until that makes it no faster, within bounds. */
+static bg_status warm_up(engine *e, bg_cell *c, double deadline, bg_error *err)
+{
+    double began = now(e), seconds = INFINITY;
+    for (int i = 0; i < WARM_MOST && !c->done; i++) {
+        double last = seconds;
+        BG_TRY(repeat(e, c, false, &seconds, err));
+        c->warm_ups++;
+        if (seconds >= (1 - WARM_GAIN) * last || now(e) >= BG_MIN(began + WARM_SECONDS, deadline))
+            break;
+    }
+    return BG_OK;
 }
 
 /* The cells of a group that are open, in an order that the seed and the position fix. */
@@ -285,12 +313,14 @@ static bg_status time_group(engine *e, size_t group, double deadline, uint32_t *
 {
     size_t n = shuffle_open(e, group, true, order);
     bool first = true;
-    for (size_t i = 0; i < n; i++) BG_TRY(repeat(e, &e->plan->cells[order[i]], false, err));
+    double seconds;
+    for (size_t i = 0; i < n; i++)
+        BG_TRY(warm_up(e, &e->plan->cells[order[i]], deadline, err));
     while ((n = shuffle_open(e, group, false, order)) > 0) {
         for (size_t i = 0; i < n; i++) {
             bg_cell *c = &e->plan->cells[order[i]];
             bool late = now(e) >= deadline;
-            if (!late || first) BG_TRY(repeat(e, c, true, err));
+            if (!late || first) BG_TRY(repeat(e, c, true, &seconds, err));
             if (!c->done) BG_TRY(update_cell(e, c, late, err));
             BG_TRY(save(e, false, err));
         }

@@ -159,6 +159,7 @@ bg_status bg_fill_samples(bg_row *row, const bg_plan *p, const bg_cell *c, const
     bg_row_set_number(row, BG_COL_TPS_MIN, s->min);
     bg_row_set_number(row, BG_COL_TPS_MAD, s->mad);
     bg_row_set_number(row, BG_COL_REPS, (double)g.n);
+    bg_row_set_number(row, BG_COL_WARM_UPS, c->warm_ups);
     bg_row_set_number(row, BG_COL_OUTLIERS, (double)s->outliers);
     bg_row_set_number(row, BG_COL_TAINTED, (double)g.tainted);
     if (c->kind == BG_TEST_PP) bg_row_set_number(row, BG_COL_TTFT, bg_quantile(g.ttft, g.n, 0.5));

@@ -27,6 +27,7 @@ typedef struct bg_cell {
     uint32_t n, depth;        /* tokens timed, tokens in the context before them */
     bool simulated;           /* a prompt or generation, counted in place of timed; 1 thread */
     char test[32];            /* "pp512", "tg64@d1024", "sim-pp16", "quality" */
+    uint32_t warm_ups;        /* made so far, by earlier runs too */
     bool done;
 } bg_cell;
 
@@ -70,9 +71,10 @@ struct json_t *bg_plan_groups(const bg_plan *p);
 typedef struct bg_runner {
     bg_status (*load)(void *user, size_t scheme, bg_error *err);       /* into memory */
     void (*unload)(void *user, size_t scheme);
-    /* One repetition, untimed when sample is NULL. Fills seconds, tokens, ttft_ms, steal_ratio,
+    /* One repetition. Fills seconds and, unless it is a warm-up, tokens, ttft_ms, steal_ratio,
      * tainted, counters and itl_ms (valid until the next call); the rest is the loop's. */
-    bg_status (*repeat)(void *user, const bg_cell *cell, bg_sample *sample, bg_error *err);
+    bg_status (*repeat)(void *user, const bg_cell *cell, bool timed, bg_sample *sample,
+                        bg_error *err);
     bg_status (*quality)(void *user, const bg_cell *cell, bg_quality *q, bg_error *err);
     bg_status (*count)(void *user, const bg_cell *cell, double per_token[BG_SIM_COUNT],
                        bg_error *err);
@@ -87,9 +89,12 @@ typedef struct bg_runner {
 /* Marks the cells that the results have already (a failed one is tried again); returns how many
  * are left. */
 size_t bg_engine_restore(bg_plan *p, const bg_results *r);
-/* Runs the open cells, group by group: load, quality, warm-up, then rounds over all of them in an
- * order drawn from the seed. Saves every few seconds and at the end. `started` is when the time
- * limit began. A cell that fails is a row; the status is about the folder and interruption. */
+/* Runs the open cells, group by group: load, quality, warm-up in the order of the plan, then rounds
+ * over all of them, each in an order drawn from the seed and the position it begins at. A cell is
+ * warmed up until a repetition is less than 5 % faster than the one before: at most six times, and
+ * never again after a second or past its group's deadline. Saves every few seconds and at the end.
+ * `started` is when the time limit began. A cell that fails is a row; the status is about the folder
+ * and interruption. */
 bg_status bg_engine_run(bg_plan *p, const bg_runner *runner, bg_results *r,
                         bool (*progress)(void *, const bg_sweep_progress *), void *user,
                         double started, bg_error *err);

@@ -217,8 +217,11 @@ static void take_numbers(bg_plan *p, const profile *from, const bg_sweep_options
     p->n_gen = (uint32_t)(o->n_gen >= 0 ? o->n_gen : from->n_gen);
     p->depth = (uint32_t)(o->depth >= 0 ? o->depth : from->depth);
     p->min_reps = (uint32_t)(o->reps > 0 ? o->reps : from->min_reps);
-    p->max_reps = (uint32_t)(o->reps > 0 ? o->reps : from->max_reps);
-    p->precision = from->precision;
+    p->max_reps = (uint32_t)(o->reps > 0       ? o->reps
+                             : o->max_reps > 0 ? o->max_reps
+                                               : from->max_reps);
+    p->min_reps = BG_MIN(p->min_reps, p->max_reps);
+    p->precision = o->precision > 0 ? o->precision : from->precision;
     p->time_limit = o->time_limit >= 0 ? o->time_limit : from->time_limit;
     p->quick_windows = (uint32_t)from->quick_windows;
     p->seed = o->seed;

@@ -3,10 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-/* Disturbances above these mark a repetition. */
-static const double STEAL_LIMIT = 0.02;      /* share of CPU time taken by the hypervisor */
-static const double PREEMPT_LIMIT = 100;     /* involuntary switches a second */
-
 bool bg_rig_progress(void *user, const bg_sweep_progress *p)
 {
     bg_rig *rig = user;
@@ -32,6 +28,7 @@ bg_status bg_rig_open(bg_rig *rig, bg_error *err)
         BG_TRY(bg_team_open(&rig->teams[i], p->threads[i], bg_machine_bind, rig->machine, err));
         counting = (bg_counters_options){.team = rig->teams[i]};
         BG_TRY(bg_counters_open(&rig->counters[i], &counting, err));
+        BG_TRY(bg_taints_open(&rig->taints[i], rig->machine, rig->teams[i], rig->counters[i], err));
     }
     rig->logits = bg_alloc(bg_model_hparams(rig->source)->n_vocab, sizeof *rig->logits);
     rig->latencies = bg_alloc(p->n_gen, sizeof *rig->latencies);
@@ -61,6 +58,7 @@ void bg_rig_close(bg_rig *rig)
     bg_free(rig->lengths);
     for (size_t i = 0; i < BG_PLAN_MAX_THREADS; i++) {
         for (size_t k = 0; k < BG_RIG_WATCHES; k++) bg_watch_close(&rig->watches[i][k].watch);
+        bg_taints_close(&rig->taints[i]);
         bg_counters_close(&rig->counters[i]);
         bg_team_close(&rig->teams[i]);
     }
@@ -127,23 +125,6 @@ static void stop_counting(void *user)
     bg_counters_stop(rig->counting, rig->counts);
 }
 
-static void find_taint(bg_sample *s, const bg_noise *before, const bg_noise *after)
-{
-    const struct { const char *name; bool here; } causes[] = {
-        {"steal", s->steal_ratio > STEAL_LIMIT},
-        {"throttled", after->throttle_events > before->throttle_events},
-        {"preempted", s->counters[BG_COUNTER_SWITCH_INVOL] > 2 + PREEMPT_LIMIT * s->seconds},
-        {"paging", s->counters[BG_COUNTER_MAJOR_FAULTS] > 0},
-    };
-    s->tainted[0] = 0;
-    for (size_t i = 0; i < BG_COUNT(causes); i++) {
-        size_t used = strlen(s->tainted);
-        if (causes[i].here)
-            snprintf(s->tainted + used, sizeof s->tainted - used, "%s%s", used ? "," : "",
-                     causes[i].name);
-    }
-}
-
 /* The watch of what bounds a cell; NULL when there is none. */
 static bg_watch *find_watch(bg_rig *rig, const bg_cell *c, const bg_bound *b)
 {
@@ -172,20 +153,23 @@ static bg_bound find_bound(const bg_rig *rig, const bg_cell *c)
     return b;
 }
 
-static bg_status repeat(void *user, const bg_cell *c, bg_sample *sample, bg_error *err)
+static bg_status repeat(void *user, const bg_cell *c, bool timed, bg_sample *sample, bg_error *err)
 {
     bg_rig *rig = user;
     size_t index = thread_index(rig->plan, c->threads);
     bg_session **session = &rig->sessions[c->scheme][variant(rig->plan, c)];
     bg_timed t = {.n_prompt = prompt_of(c), .n_gen = c->n - prompt_of(c), .depth = c->depth,
                   .batch = BG_BATCH, .tokens = &rig->tokens, .logits = rig->logits};
-    bg_noise before, after;
     bg_bound bound;
     double *length = &rig->lengths[c - rig->plan->cells];
     if (!*session)
         BG_TRY(bg_rig_session(rig, rig->models[c->scheme], c->isa, index, session, err));
     t.session = *session;
-    if (!sample) return bg_time_test(&t, length, err);
+    if (!timed) {
+        BG_TRY(bg_time_test(&t, length, err));
+        sample->seconds = *length;
+        return BG_OK;
+    }
     bound = find_bound(rig, c);
     t.watch = find_watch(rig, c, &bound);
     if (t.watch) t.watch->length = *length;
@@ -194,18 +178,16 @@ static bg_status repeat(void *user, const bg_cell *c, bg_sample *sample, bg_erro
     t.on_start = start_counting;
     t.on_stop = stop_counting;
     t.user = rig;
-    bg_machine_noise(rig->machine, &before);
+    bg_taints_begin(rig->taints[index]);
     BG_TRY(bg_time_test(&t, &sample->seconds, err));
-    bg_machine_noise(rig->machine, &after);
+    memcpy(sample->counters, rig->counts, sizeof rig->counts);
+    bg_taints_end(rig->taints[index], sample);
     *length = sample->seconds;
     sample->tokens = c->n;
     sample->roof_tps = t.watch ? bound.tps * t.watch->condition : (double)NAN;
     sample->ttft_ms = c->kind == BG_TEST_PP ? sample->seconds * 1e3 : (double)NAN;
-    sample->steal_ratio = bg_noise_steal(&before, &after);
     sample->itl_ms = t.latencies;
     sample->itl_count = t.latencies ? c->n : 0;
-    memcpy(sample->counters, rig->counts, sizeof rig->counts);
-    find_taint(sample, &before, &after);
     return BG_OK;
 }
 

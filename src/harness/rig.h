@@ -3,6 +3,7 @@
 #define BG_HARNESS_RIG_H
 
 #include "harness/harness.h"
+#include "harness/taint.h"
 
 enum { BG_RIG_VARIANTS = BG_ISA_COUNT * BG_PLAN_MAX_THREADS };
 
@@ -20,6 +21,7 @@ typedef struct bg_rig {
     bg_machine *machine;
     bg_team *teams[BG_PLAN_MAX_THREADS];
     bg_counters *counters[BG_PLAN_MAX_THREADS];
+    bg_taints *taints[BG_PLAN_MAX_THREADS];
     bg_shape *shape;                   /* what source is one of, or NULL */
     bg_model *source;
     bg_importance *importance;

@@ -211,17 +211,18 @@ static bg_status new_folder(bg_rig *rig, json_t *identity, bg_results **r, bg_er
 
 static bg_status write_machine(bg_rig *rig, bg_error *err)
 {
-    char *counters = NULL, *energy = NULL, *text = NULL;
+    bg_machine_notes notes = {0};
+    char *text = NULL;
     char *json = bg_path_join(rig->options->out, "machine.json");
     char *xml = bg_path_join(rig->options->out, "machine.xml");
     bg_status status = json && xml ? BG_OK : bg_fail_nomem(err, "machine.json", 0);
-    if (status == BG_OK) status = bg_counters_json(rig->counters[0], &counters, &energy, err);
-    if (status == BG_OK) status = bg_machine_json(rig->machine, counters, energy, &text, err);
+    if (status == BG_OK) status = bg_counters_json(rig->counters[0], &notes.counters, &notes.energy, err);
+    if (status == BG_OK) notes.disturbances = bg_taints_json(rig->taints[0]);
+    if (status == BG_OK) status = bg_machine_json(rig->machine, &notes, &text, err);
     if (status == BG_OK) status = bg_file_write(json, text, strlen(text), err);
     if (status == BG_OK && bg_machine_has_xml(rig->machine))
         status = bg_machine_write_xml(rig->machine, xml, err);
-    bg_free_text(counters);
-    bg_free_text(energy);
+    bg_machine_notes_fini(&notes);
     bg_free_text(text);
     bg_free(json);
     bg_free(xml);

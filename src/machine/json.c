@@ -12,6 +12,11 @@
 static json_t *text_or_null(const char *s) { return s && *s ? json_string(s) : json_null(); }
 static json_t *real_or_null(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
+static json_t *count_or_null(double x)
+{
+    return isfinite(x) ? json_integer((json_int_t)x) : json_null();
+}
+
 static json_t *bytes_or_null(uint64_t bytes)
 {
     return bytes == UINT64_MAX ? json_null() : json_integer((json_int_t)bytes);
@@ -146,9 +151,10 @@ static json_t *noise_json(const bg_machine *m)
 {
     bg_noise noise;
     bg_machine_noise(m, &noise);
-    return json_pack("{s:o, s:o, s:I, s:o}", "steal_ratio", real_or_null(noise.steal_ratio),
-                     "load1", real_or_null(noise.load1), "throttle_events",
-                     (json_int_t)noise.throttle_events, "governor", text_or_null(noise.governor));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "steal_ratio", real_or_null(noise.steal_ratio),
+                     "load1", real_or_null(noise.load1), "thermal_events",
+                     count_or_null(noise.thermal_events), "quota_events",
+                     count_or_null(noise.quota_events), "governor", text_or_null(noise.governor));
 }
 
 static json_t *os_json(const bg_machine *m)
@@ -159,21 +165,33 @@ static json_t *os_json(const bg_machine *m)
     return json_pack("{s:o, s:o}", "name", text_or_null(name), "release", text_or_null(release));
 }
 
-static json_t *parsed(const char *json)
+static json_t *parsed(const char *json, json_t *otherwise)
 {
-    json_t *array = json ? json_loads(json, 0, NULL) : NULL;
-    return array ? array : json_array();
+    json_t *value = json ? json_loads(json, 0, NULL) : NULL;
+    if (!value) return otherwise;
+    json_decref(otherwise);
+    return value;
 }
 
-bg_status bg_machine_json(const bg_machine *m, const char *counters_json, const char *energy_json,
-                          char **text, bg_error *err)
+void bg_machine_notes_fini(bg_machine_notes *n)
+{
+    bg_free_text(n->counters);
+    bg_free_text(n->energy);
+    bg_free_text(n->disturbances);
+    bg_free_text(n->idle);
+    memset(n, 0, sizeof *n);
+}
+
+bg_status bg_machine_json(const bg_machine *m, const bg_machine_notes *notes, char **text,
+                          bg_error *err)
 {
     char stamp[32] = "", *dump;
     time_t now = time(NULL);
     struct tm utc;
     json_t *root;
     if (gmtime_r(&now, &utc)) strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    root = json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+    root = json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+                     "s:o}",
                      "bitgauge", bg_version(), "timestamp", stamp, "topology",
                      m->topology.hwloc ? "hwloc" : "sysfs", "cpu", cpu_json(m),
                      "isas", isas_json(m), "limits", limits_json(m),
@@ -182,8 +200,11 @@ bg_status bg_machine_json(const bg_machine *m, const char *counters_json, const 
                                          bytes_or_null(bg_machine_memory_available(m))),
                      "roofs", roofs_json(m), "timer", timer_json(), "noise", noise_json(m),
                      "virtual", m->virtualised < 0 ? json_null() : json_boolean(m->virtualised),
-                     "os", os_json(m), "counters", parsed(counters_json), "energy",
-                     parsed(energy_json));
+                     "os", os_json(m), "counters",
+                     parsed(notes->counters, json_array()), "energy",
+                     parsed(notes->energy, json_array()), "idle_power",
+                     parsed(notes->idle, json_null()), "disturbances",
+                     parsed(notes->disturbances, json_array()));
     dump = root ? json_dumps(root, JSON_SORT_KEYS | JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(root);
     *text = dump ? bg_grow(dump, strlen(dump) + 2, 1) : NULL;

@@ -59,8 +59,10 @@ static void read_group(const bg_machine *m, const char *group, bg_limits *out)
     if (isnan(out->cpu_quota) || quota < out->cpu_quota) out->cpu_quota = quota;
     read_memory(m, group, out);
     if (bg_sysfs_text(stat, sizeof stat, m->sysfs, "%s/cpu.stat", group) &&
-        bg_sysfs_field(stat, "nr_throttled", &throttled))
+        bg_sysfs_field(stat, "nr_throttled", &throttled)) {
         out->throttled += throttled;
+        out->accounted = true;
+    }
 }
 
 /* Every level counts: a parent's limit binds its children. In a container the path may be the
@@ -92,7 +94,7 @@ static bool has_word(const char *list, const char *word)
 void bg_machine_limits(const bg_machine *m, bg_limits *out)
 {
     char text[8192], *line, *next = text;
-    *out = (bg_limits){NAN, UINT64_MAX, UINT64_MAX, 0};
+    *out = (bg_limits){NAN, UINT64_MAX, UINT64_MAX, 0, false};
     if (!bg_sysfs_text(text, sizeof text, m->procfs, "self/cgroup")) return;
     while ((line = strsep(&next, "\n")) != NULL) { /* "4:memory:/a/b", v2 "0::/a/b" */
         char *id = strsep(&line, ":"), *controllers = strsep(&line, ":"), mount[256];

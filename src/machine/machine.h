@@ -54,6 +54,7 @@ typedef struct bg_limits {
     uint64_t memory_limit;       /* bytes; UINT64_MAX: none */
     uint64_t memory_room;        /* what the tightest group still has; UINT64_MAX: no limit */
     uint64_t throttled;          /* periods in which the quota stopped it, all levels */
+    bool accounted;              /* some level told */
 } bg_limits;
 void bg_machine_limits(const bg_machine *m, bg_limits *out);
 

@@ -62,6 +62,7 @@ static bg_results *make_results(void)
     bg_sample s = {.scheme = "Q4_0", .isa = "avx2", .test = "tg64", .threads = 2, .rep = 3,
                    .position = 1234567890123, .seconds = 0.1, .tokens = 64, .ttft_ms = NAN,
                    .steal_ratio = 1.0 / 3, .roof_tps = 2.0 / 3, .tainted = "steal,load",
+                   .outlier = "slow",
                    .itl_ms = itl, .itl_count = 3};
     for (int i = 0; i < BG_COUNTER_COUNT; i++) s.counters[i] = i % 2 ? NAN : i * 1e9 / 7;
     assert_ok(bg_results_new(&r, dir, "{\"seed\": 7}", &err), &err);
@@ -118,6 +119,7 @@ static void round_trip(void **state)
     s = bg_results_sample(back, 0);
     assert_string_equal(s->scheme, "Q4_0");
     assert_string_equal(s->tainted, "steal,load");
+    assert_string_equal(s->outlier, "slow");
     assert_int_equal(s->threads, 2);
     assert_int_equal(s->rep, 3);
     assert_true(s->position == 1234567890123);
@@ -128,6 +130,36 @@ static void round_trip(void **state)
     for (int i = 0; i < BG_COUNTER_COUNT; i++)
         assert_true(i % 2 ? isnan(s->counters[i]) : s->counters[i] == was->counters[i]);
     bg_results_close(&back);
+    bg_results_close(&r);
+}
+
+/* Outside the fences of its own cell: 1 to 9 has quartiles 3 and 7, so -3 and 13. */
+static void outliers_are_labelled(void **state)
+{
+    static const double speeds[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 100, -1};
+    bg_results *r;
+    bg_error err;
+    bg_row *row = cell("Q4_0", "tg64", "avx2", 2, 1);
+    bg_sample s = {.scheme = "Q4_0", .isa = "avx2", .test = "tg64", .threads = 2, .seconds = 1};
+    (void)state;
+    for (int i = 0; i < BG_COUNTER_COUNT; i++) s.counters[i] = NAN;
+    assert_ok(bg_results_new(&r, dir, "{}", &err), &err);
+    assert_ok(bg_results_add(r, &row, &err), &err);
+    for (size_t i = 0; speeds[i] > 0; i++) {
+        s.tokens = speeds[i];
+        s.rep = (uint32_t)i;
+        assert_ok(bg_results_add_sample(r, &s, &err), &err);
+    }
+    s.threads = 1; /* another cell's, which has no row */
+    assert_ok(bg_results_add_sample(r, &s, &err), &err);
+    for (int pass = 0; pass < 2; pass++) {
+        assert_ok(bg_results_label(r, &err), &err);
+        for (size_t i = 0; i < 11; i++)
+            assert_string_equal(bg_results_sample(r, i)->outlier, i == 9 && !pass ? "fast" : "");
+        s.threads = 2; /* more of them make it usual, and the label goes */
+        for (int k = 0; k < 12 && !pass; k++)
+            assert_ok(bg_results_add_sample(r, &s, &err), &err);
+    }
     bg_results_close(&r);
 }
 
@@ -321,7 +353,8 @@ static void columns_are_named_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip), cmocka_unit_test(same_cell_is_replaced),
+        cmocka_unit_test(round_trip), cmocka_unit_test(outliers_are_labelled),
+        cmocka_unit_test(same_cell_is_replaced),
         cmocka_unit_test(text_is_cleaned), cmocka_unit_test(header_is_free),
         cmocka_unit_test(bad_rows), cmocka_unit_test(oversized), cmocka_unit_test(bad_samples),
         cmocka_unit_test(bad_folders), cmocka_unit_test(cannot_write),
