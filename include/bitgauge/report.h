@@ -3,6 +3,7 @@
 #define BITGAUGE_REPORT_H
 
 #include "bitgauge/advise.h"
+#include "bitgauge/history.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -21,6 +22,11 @@ bg_status bg_report_write(const bg_results *r, const bg_report_options *o, bg_er
  * with bg_free_text). Also written to out/compare.md and out/compare.html unless out is NULL. */
 bg_status bg_report_compare(const bg_results *first, const bg_results *second, const char *out,
                             char **text, bg_error *err);
+
+/* Draws trends into the folder: trend-MACHINE-MODEL-TEST-METRIC-ISA-tTHREADS.svg and .png, a panel a
+ * scheme, with intervals, levels and changes; names that are taken get a number behind them.
+ * BG_ERR_UNSUPPORTED: no gnuplot. */
+bg_status bg_report_trend(const bg_history_trend *t, const char *out, bg_error *err);
 
 /* The summary table for a terminal, one line a scheme; free with bg_free_text. */
 bg_status bg_report_table(const bg_results *r, int width, char **text, bg_error *err);

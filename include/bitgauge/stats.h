@@ -76,6 +76,23 @@ double bg_stats_deflate(double p, double tau, double freedom);
  * what their procedure rejects at alpha. NaN are not counted and stay NaN. false: no memory. */
 bool bg_stats_adjust(const double *p, size_t n, double *q);
 
+/* A place in a series from which on values are others. */
+typedef struct bg_change {
+    size_t at;                   /* first value of the new level */
+    double before, after;        /* medians of the levels to its left and right */
+    double p;                    /* of the rank test between the two levels */
+} bg_change;
+/* Circular binary segmentation (Olshen and others, 2004) on ranks, so that an outlier is no change:
+ * the stretch whose ranks differ most from the rest, in standard deviations, stands out when no more
+ * than a share alpha of 999 random orders of the same values has one that differs as much; then its
+ * parts are searched likewise. Levels have at least 3 values. What is left are changes where the two
+ * levels differ in a rank test (p <= alpha) and their medians by more than `floor`, relative. Values
+ * are positive; time grows with the square of n. Same seed, same output. *changes is freed with
+ * bg_stats_free_changes. false: no memory. */
+bool bg_stats_changes(const double *values, size_t n, double alpha, double floor, uint64_t seed,
+                      bg_change **changes, size_t *n_changes);
+void bg_stats_free_changes(bg_change *changes);
+
 #ifdef __cplusplus
 }
 #endif

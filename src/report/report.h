@@ -63,7 +63,7 @@ typedef struct summary_column {
     int keep;                 /* a narrow terminal drops the highest first; 0 is always there */
     void (*print)(const report *r, const bg_candidate *c, char *buffer, size_t n);
 } summary_column;
-extern const summary_column bg_summary[];
+extern const summary_column bg_summary_columns[];
 extern const size_t bg_summary_count;
 
 /* What in the summary was not measured, in sentences; "" when all was. */

@@ -89,7 +89,7 @@ PRINT(print_kld, bg_report_number(b, n, c->kld))
 PRINT(print_tg, bg_report_interval(b, n, c->tg_tps, c->tg_low, c->tg_high))
 PRINT(print_pp, bg_report_interval(b, n, c->pp_tps, c->pp_low, c->pp_high))
 
-const summary_column bg_summary[] = {
+const summary_column bg_summary_columns[] = {
     {"Scheme", "", true, 0, print_scheme},
     {"Bits", "a weight", false, 4, print_bpw},
     {"Weights", "", false, 1, print_weights},
@@ -102,7 +102,7 @@ const summary_column bg_summary[] = {
     {"KLD", "nats", false, 2, print_kld},
     {"Same top", "%", false, 7, print_top},
 };
-const size_t bg_summary_count = BG_COUNT(bg_summary);
+const size_t bg_summary_count = BG_COUNT(bg_summary_columns);
 
 void bg_report_sources(const report *r, bg_text *t)
 {

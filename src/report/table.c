@@ -25,10 +25,10 @@ static void put_cell(bg_text *t, const char *s, size_t width, bool left, bool la
 static void measure(const report *r, size_t *widths)
 {
     for (size_t k = 0; k < bg_summary_count; k++) {
-        widths[k] = BG_MAX(text_width(bg_summary[k].title), text_width(bg_summary[k].unit));
+        widths[k] = BG_MAX(text_width(bg_summary_columns[k].title), text_width(bg_summary_columns[k].unit));
         for (size_t i = 0; i < r->n_schemes; i++) {
             char cell[64];
-            bg_summary[k].print(r, r->schemes[i], cell, sizeof cell);
+            bg_summary_columns[k].print(r, r->schemes[i], cell, sizeof cell);
             widths[k] = BG_MAX(widths[k], text_width(cell));
         }
     }
@@ -43,9 +43,9 @@ static void choose(const size_t *widths, size_t limit, bool *shown)
         for (size_t k = 0; k < bg_summary_count; k++) {
             if (!shown[k]) continue;
             total += widths[k] + (total ? GAP : 0);
-            if (bg_summary[k].keep > bg_summary[worst].keep || !shown[worst]) worst = k;
+            if (bg_summary_columns[k].keep > bg_summary_columns[worst].keep || !shown[worst]) worst = k;
         }
-        if (total <= limit || bg_summary[worst].keep == 0) return;
+        if (total <= limit || bg_summary_columns[worst].keep == 0) return;
         shown[worst] = false;
     }
 }
@@ -59,9 +59,9 @@ static void put_line(const report *r, const bg_candidate *c, int heading, const 
     for (size_t k = 0; k <= last; k++) {
         char cell[64];
         if (!shown[k]) continue;
-        if (c) bg_summary[k].print(r, c, cell, sizeof cell);
-        else snprintf(cell, sizeof cell, "%s", heading ? bg_summary[k].unit : bg_summary[k].title);
-        put_cell(t, cell, widths[k], bg_summary[k].text, k == last);
+        if (c) bg_summary_columns[k].print(r, c, cell, sizeof cell);
+        else snprintf(cell, sizeof cell, "%s", heading ? bg_summary_columns[k].unit : bg_summary_columns[k].title);
+        put_cell(t, cell, widths[k], bg_summary_columns[k].text, k == last);
     }
     while (t->length && t->data[t->length - 1] == ' ') t->data[--t->length] = 0;
     bg_text_puts(t, "\n");
