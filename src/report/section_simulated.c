@@ -6,12 +6,18 @@
 
 static const bg_column texts[] = {BG_COL_SCHEME, BG_COL_ISA, BG_COL_TEST};
 
-/* Shorter than the columns' titles, for all are of the simulated processor. */
-static const struct { bg_column column; const char *title; } counts[] = {
-    {BG_COL_SIM_INSTRUCTIONS, "Instructions"}, {BG_COL_SIM_L1I_MISSES, "L1I misses"},
-    {BG_COL_SIM_L1D_MISSES, "L1D misses"},     {BG_COL_SIM_LL_MISSES, "LL misses"},
-    {BG_COL_SIM_BRANCH_MISSES, "Mispredicted"},
+static const bg_column counts[] = {
+#define BG_SIM(NAME, name, events, unit, width, title) BG_COL_##NAME,
+#include "bitgauge/simulated.def"
 };
+
+/* "LL misses, simulated" to the comma, for here all are simulated. */
+static const char *short_title(bg_column column, char out[32])
+{
+    const char *title = bg_column_get(column)->title;
+    snprintf(out, 32, "%.*s", (int)strcspn(title, ","), title);
+    return out;
+}
 
 static const bg_row *next_row(const bg_results *r, size_t *i)
 {
@@ -65,13 +71,13 @@ void bg_section_simulated(const report *r, doc *d)
     for (size_t i = 0; i < BG_COUNT(texts); i++)
         bg_doc_column(d, bg_column_get(texts[i])->title, "", true);
     for (size_t i = 0; i < BG_COUNT(counts); i++)
-        bg_doc_column(d, counts[i].title, bg_column_get(counts[i].column)->unit, false);
+        bg_doc_column(d, short_title(counts[i], cell), bg_column_get(counts[i])->unit, false);
     for (; row; row = next_row(r->results, &at)) {
         bg_doc_row(d, false);
         for (size_t i = 0; i < BG_COUNT(texts); i++)
             bg_doc_cell(d, "%s", print_text(row, texts[i]));
         for (size_t i = 0; i < BG_COUNT(counts); i++)
-            bg_doc_cell(d, "%s", print_count(cell, bg_row_number(row, counts[i].column)));
+            bg_doc_cell(d, "%s", print_count(cell, bg_row_number(row, counts[i])));
     }
 }
 
@@ -84,12 +90,13 @@ bg_status bg_report_simulated(const bg_results *r, char **text, bg_error *err)
     *text = NULL;
     if (!row) return BG_OK;
     bg_text_printf(&t, "%-10s%-8s%-14s", "Per token", "", "");
-    for (size_t i = 0; i < BG_COUNT(counts); i++) bg_text_printf(&t, " %12s", counts[i].title);
+    for (size_t i = 0; i < BG_COUNT(counts); i++) 
+        bg_text_printf(&t, " %12s", short_title(counts[i], cell));
     for (; row; row = next_row(r, &at)) {
         bg_text_printf(&t, "\n%-10s%-8s%-14s", print_text(row, BG_COL_SCHEME),
                        print_text(row, BG_COL_ISA), print_text(row, BG_COL_TEST));
         for (size_t i = 0; i < BG_COUNT(counts); i++)
-            bg_text_printf(&t, " %12s", print_count(cell, bg_row_number(row, counts[i].column)));
+            bg_text_printf(&t, " %12s", print_count(cell, bg_row_number(row, counts[i])));
     }
     bg_text_puts(&t, "\n");
     *text = t.data;
