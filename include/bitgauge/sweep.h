@@ -33,6 +33,8 @@ typedef struct bg_sweep_options {
     const char *text;        /* file, or "self"; NULL: for the embedded model the text that
                                 comes with it, else "self" */
     const char *imatrix;
+    const char *noise_from;  /* a machine.json with noise floors; NULL: what the last calibration of
+                                this machine left (bg_machine_floors_path), if there was one */
     int n_prompt, n_gen, depth;   /* -1: the profile's; 0 leaves the test out */
     int reps;                /* 0: until the interval is narrow */
     int max_reps;            /* but no more than that; 0: the profile's */

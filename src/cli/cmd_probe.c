@@ -2,6 +2,7 @@
 
 #include "bitgauge/counters.h"
 #include "bitgauge/machine.h"
+#include "bitgauge/noise.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -12,16 +13,67 @@ static bool show_progress(void *user, uint64_t done, uint64_t total)
     return !bg_cli_interrupted();
 }
 
-/* machine.json's text: roofs unless quick, and what each counter says on a bound team. */
-static bg_status describe(bg_machine *m, int threads, bool quick, char **text, bg_error *err)
+typedef struct request { int threads; bool quick, noise; double seconds; } request;
+
+/* Both are of the room that runs sweeps, which a build may lack. */
+#ifdef BG_HAVE_HARNESS
+static bg_status calibrate(bg_machine *m, const bg_calibration *c, bg_error *err)
 {
+    return bg_noise_calibrate(m, c, err);
+}
+
+static char *disturbances(const bg_machine *m, bg_team *team, const bg_counters *counters)
+{
+    return bg_disturbances_json(m, team, counters);
+}
+#else
+static bg_status calibrate(bg_machine *m, const bg_calibration *c, bg_error *err)
+{
+    (void)m;
+    (void)c;
+    return bg_fail(err, BG_ERR_UNSUPPORTED, "--noise", "runs a model, which this build cannot");
+}
+
+static char *disturbances(const bg_machine *m, bg_team *team, const bg_counters *counters)
+{
+    (void)m;
+    (void)team;
+    (void)counters;
+    return NULL;
+}
+#endif
+
+/* Measures noise floors, or takes those that were measured before. */
+static bg_status find_floors(bg_machine *m, const request *r, bg_error *err)
+{
+    bg_cli_progress progress = {.what = "measuring noise"};
+    bg_calibration c = {.seconds = r->seconds, .threads = r->threads, .progress = show_progress,
+                        .user = &progress};
+    char *path = bg_machine_floors_path(m);
+    bg_error why;
+    bg_status s = BG_OK;
+    if (r->noise)
+        s = calibrate(m, &c, err);
+    else if (path && bg_file_exists(path) && bg_machine_read_floors(m, path, &why) != BG_OK)
+        bg_log(BG_LOG_WARN, "noise floors are left out: %s: %s", why.where, why.message);
+    bg_cli_progress_end(&progress);
+    bg_free_text(path);
+    return s;
+}
+
+/* machine.json's text: roofs unless quick, and what each counter says on a bound team. */
+static bg_status describe(bg_machine *m, const request *r, char **text, bg_error *err)
+{
+    int threads = r->threads;
     bg_team *team = NULL;
     bg_counters *counters = NULL;
     bg_machine_notes notes = {0};
-    bg_status s = quick ? BG_OK : bg_machine_measure(m, threads, err);
+    bg_status s = r->quick ? BG_OK : bg_machine_measure(m, threads, err);
+    if (s == BG_OK) s = find_floors(m, r, err);
     if (s == BG_OK) s = bg_team_open(&team, threads, bg_machine_bind, m, err);
     if (s == BG_OK) s = bg_counters_open(&counters, &(bg_counters_options){.team = team}, err);
     if (s == BG_OK) s = bg_counters_json(counters, &notes.counters, &notes.energy, err);
+    if (s == BG_OK) notes.disturbances = disturbances(m, team, counters);
     if (s == BG_OK) s = bg_machine_json(m, &notes, text, err);
     bg_machine_notes_fini(&notes);
     bg_counters_close(&counters);
@@ -38,6 +90,23 @@ static bg_status save(const bg_machine *m, const char *dir, const char *text, bg
     bg_free(json);
     bg_free(xml);
     return s;
+}
+
+/* Keeps what was measured for the sweeps to come; without it, they have --noise-from. */
+static void keep_floors(const bg_machine *m, const char *text)
+{
+    char *path = bg_machine_floors_path(m), *slash = path ? strrchr(path, '/') : NULL;
+    bg_error why = {.message = "neither XDG_CACHE_HOME nor HOME is set"};
+    bool kept = false;
+    if (slash) {
+        *slash = 0;
+        kept = bg_dir_create(path, &why) == BG_OK;
+        *slash = '/';
+        kept = kept && bg_file_write(path, text, strlen(text), &why) == BG_OK;
+    }
+    if (kept) fprintf(stderr, "bitgauge: sweeps take the noise floors from %s\n", path);
+    else bg_log(BG_LOG_WARN, "the noise floors are not kept for sweeps (%s)", why.message);
+    bg_free_text(path);
 }
 
 /* The rest prints machine.json for people, so that both say the same. */
@@ -209,6 +278,51 @@ static void print_roofs(const json_t *root)
     }
 }
 
+static const json_t *floor_at(const json_t *floors, const json_t *kind, json_int_t threads)
+{
+    const json_t *one;
+    size_t i;
+    json_array_foreach(floors, i, one)
+        if (integer_of(one, "threads") == threads && json_equal(json_object_get(one, "kind"), kind))
+            return one;
+    return NULL;
+}
+
+static void print_floors(const json_t *root)
+{
+    const json_t *floors = json_object_get(root, "noise_floors"), *one, *other;
+    json_int_t all = 1;
+    char heading[32];
+    size_t i;
+    json_array_foreach(floors, i, one) all = BG_MAX(all, integer_of(one, "threads"));
+    if (!json_array_size(floors)) return;
+    snprintf(heading, sizeof heading, "%lld threads", (long long)all);
+    printf("\n%-33s %8s %12s %12s\n", "Noise floors (estimates)", "", "1 thread",
+           all > 1 ? heading : "");
+    json_array_foreach(floors, i, one) {
+        if (integer_of(one, "threads") != 1) continue;
+        printf("  %-40s %10.1f %%", string_of(one, "kind", ""), 100 * real_of(one, "floor"));
+        other = all > 1 ? floor_at(floors, json_object_get(one, "kind"), all) : NULL;
+        if (other) printf(" %10.1f %%", 100 * real_of(other, "floor"));
+        printf("\n");
+    }
+    one = json_array_get(floors, 0);
+    printf("  Of identical work that is measured twice, 1 comparison in 100 differs by more.\n"
+           "  From %lld pairs of measurements in %.0f s, %s\n", (long long)integer_of(one, "pairs"),
+           real_of(one, "seconds"), string_of(one, "measured", "at an unknown time"));
+}
+
+/* A line a cause that some rule cannot watch for. */
+static void print_unwatched(const json_t *root)
+{
+    const json_t *one;
+    size_t i;
+    json_array_foreach(json_object_get(root, "disturbances"), i, one)
+        if (!json_is_true(json_object_get(one, "watched")))
+            printf("          not watched: %s (%s)\n", string_of(one, "cause", ""),
+                   string_of(one, "reason", ""));
+}
+
 static bool same_source(const json_t *a, const json_t *b)
 {
     return json_equal(json_object_get(a, "backend"), json_object_get(b, "backend")) &&
@@ -264,7 +378,9 @@ static bg_status print_machine(const char *text, bg_error *err)
     print_limits(root);
     print_isas(root);
     print_noise(root);
+    print_unwatched(root);
     print_roofs(root);
+    print_floors(root);
     print_counters("Counters", json_object_get(root, "counters"));
     print_counters("Energy", json_object_get(root, "energy"));
     json_decref(root);
@@ -273,14 +389,18 @@ static bg_status print_machine(const char *text, bg_error *err)
 
 int bg_cmd_probe(int argc, char **argv)
 {
-    bool json = false, quick = false;
+    request r = {.seconds = 60};
+    bool json = false;
     const char *out = NULL;
-    int threads = 0, status;
+    int status;
     const bg_opt options[] = {
         {BG_OPT_INT, "-t --threads", "N", "threads of the roofs (default: one a usable core)",
-         &threads, NULL, 1, 4096},
-        {BG_OPT_FLAG, "--quick", NULL, "skip the roofs, which take two or three seconds", &quick,
+         &r.threads, NULL, 1, 4096},
+        {BG_OPT_FLAG, "--quick", NULL, "skip the roofs, which take two or three seconds", &r.quick,
          NULL, 0, 0},
+        {BG_OPT_FLAG, "--noise", NULL, "measure how far identical work differs here, for compare", &r.noise,
+         NULL, 0, 0},
+        {BG_OPT_REAL, "--seconds", "S", "time for --noise (default 60)", &r.seconds, NULL, 1, 86400},
         {BG_OPT_TEXT, "-o --out", "DIR", "write machine.json and, if built with hwloc, machine.xml to DIR", &out,
          NULL, 0, 0},
         {BG_OPT_FLAG, "--json", NULL, "print machine.json", &json, NULL, 0, 0},
@@ -290,7 +410,8 @@ int bg_cmd_probe(int argc, char **argv)
         .summary = "Shows what this machine is and what it can reach: topology, limits, "
                    "instruction sets that\nwork, measured roofs, noise, and which counters and "
                    "energy meters can be read.",
-        .examples = "  bitgauge probe\n  bitgauge probe --quick --json\n",
+        .examples = "  bitgauge probe\n  bitgauge probe --quick --json\n"
+                    "  bitgauge probe --noise       # once, before sweeps that are to be compared\n",
         .options = options, .n_options = BG_COUNT(options),
     };
     bg_cli_progress progress = {.what = "measuring roofs"};
@@ -304,9 +425,10 @@ int bg_cmd_probe(int argc, char **argv)
     bg_cli_catch_interrupt();
     s = out ? bg_dir_create(out, &err) : BG_OK;
     if (s == BG_OK) s = bg_machine_open(&m, &o, &err);
-    if (s == BG_OK)
-        s = describe(m, threads ? threads : bg_machine_default_threads(m), quick, &text, &err);
+    if (s == BG_OK && !r.threads) r.threads = bg_machine_default_threads(m);
+    if (s == BG_OK) s = describe(m, &r, &text, &err);
     bg_cli_progress_end(&progress);
+    if (s == BG_OK && r.noise) keep_floors(m, text);
     if (s == BG_OK && out) s = save(m, out, text, &err);
     if (s == BG_OK && json) fputs(text, stdout);
     else if (s == BG_OK) s = print_machine(text, &err);

@@ -220,6 +220,8 @@ int bg_cmd_sweep(int argc, char **argv)
          0, INT32_MAX},
         {BG_OPT_FLAG, "--no-roof", NULL, "do not measure what the machine could reach", &o.no_roofs,
          NULL, 0, 0},
+        {BG_OPT_TEXT, "--noise-from", "FILE", "machine.json with the noise floors to carry (default: "
+         "of the last `probe --noise` here)", &o.noise_from, NULL, 0, 0},
         {BG_OPT_FLAG, "--no-report", NULL, "leave out the report and its plots", &no_report, NULL,
          0, 0},
     };

@@ -229,6 +229,21 @@ static bg_status write_machine(bg_rig *rig, bg_error *err)
     return status;
 }
 
+/* Floors that are not there cost a comparison only its certainty. */
+static bg_status take_floors(bg_rig *rig, bg_error *err)
+{
+    bg_error why;
+    char *path;
+    if (rig->options->noise_from)
+        return bg_machine_read_floors(rig->machine, rig->options->noise_from, err);
+    path = bg_machine_floors_path(rig->machine);
+    if (path && bg_file_exists(path) &&
+        bg_machine_read_floors(rig->machine, path, &why) != BG_OK)
+        bg_log(BG_LOG_WARN, "noise floors are left out: %s: %s", why.where, why.message);
+    bg_free_text(path);
+    return BG_OK;
+}
+
 static bg_status measure_machine(bg_rig *rig, bg_error *err)
 {
     bg_sweep_progress p = {.what = "measuring the machine", .fraction = 0};
@@ -299,6 +314,7 @@ bg_status bg_sweep_run(const bg_sweep_options *o, bg_error *err)
     status = o->model && o->shape
              ? bg_fail(err, BG_ERR_INPUT, NULL, "--model and --shape: give one of them")
              : bg_machine_open(&rig->machine, &machine, err);
+    if (status == BG_OK) status = take_floors(rig, err);
     if (status == BG_OK)
         status = bg_plan_make(&plan, o, bg_machine_default_threads(rig->machine), err);
     if (status == BG_OK)

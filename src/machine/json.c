@@ -191,7 +191,7 @@ bg_status bg_machine_json(const bg_machine *m, const bg_machine_notes *notes, ch
     json_t *root;
     if (gmtime_r(&now, &utc)) strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", &utc);
     root = json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
-                     "s:o}",
+                     "s:o, s:o}",
                      "bitgauge", bg_version(), "timestamp", stamp, "topology",
                      m->topology.hwloc ? "hwloc" : "sysfs", "cpu", cpu_json(m),
                      "isas", isas_json(m), "limits", limits_json(m),
@@ -204,7 +204,8 @@ bg_status bg_machine_json(const bg_machine *m, const bg_machine_notes *notes, ch
                      parsed(notes->counters, json_array()), "energy",
                      parsed(notes->energy, json_array()), "idle_power",
                      parsed(notes->idle, json_null()), "disturbances",
-                     parsed(notes->disturbances, json_array()));
+                     parsed(notes->disturbances, json_array()), "noise_floors",
+                     bg_machine_floors_json(m));
     dump = root ? json_dumps(root, JSON_SORT_KEYS | JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(root);
     *text = dump ? bg_grow(dump, strlen(dump) + 2, 1) : NULL;

@@ -39,7 +39,11 @@ struct bg_machine {
     bg_isa_state isas[BG_ISA_PROBES_MAX]; /* in the order of bg_isa_probes */
     bg_roof roofs[BG_ROOFS_MAX];
     size_t n_roofs;
+    bg_noise_floor floors[64];
+    size_t n_floors;
 };
+
+struct json_t *bg_machine_floors_json(const bg_machine *m); /* a new array */
 
 /* The roof that bg_machine_roof gives; NULL when there is none. */
 const bg_roof *bg_machine_find_roof(const bg_machine *m, bg_roof_kind kind, const char *level,
