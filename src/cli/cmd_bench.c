@@ -399,7 +399,8 @@ static bg_status run_all(run *r, bg_error *err)
     return status;
 }
 
-static void list_test(bg_sim_test *tests, size_t *n, uint32_t n_prompt, uint32_t n_gen, uint32_t depth)
+static void list_test(bg_sim_test *tests, size_t *n, uint32_t n_prompt, uint32_t n_gen,
+                      uint32_t depth)
 {
     if (n_prompt || n_gen)
         tests[(*n)++] = (bg_sim_test){.n_prompt = n_prompt, .n_gen = n_gen, .depth = depth};
@@ -485,8 +486,8 @@ int bg_cmd_bench(int argc, char **argv)
         {BG_OPT_FLAG, "--no-roof", NULL, "do not measure what the machine could reach",
          &ask.no_roofs, NULL, 0, 0},
         {BG_OPT_TEXT, "--counters", "NAME", "callgrind: count instructions, cache misses and "
-         "mispredicted branches in a\n                              simulated processor, the same in "
-         "every run, in place of timing (-p 16 -n 4)", &ask.counters, "callgrind", 0, 0},
+         "mispredicted branches in a\n                              simulated processor, the same "
+         "in every run, in place of timing (-p 16 -n 4)", &ask.counters, "callgrind", 0, 0},
     };
     const bg_opt_spec spec = {
         .command = "bench", .usage = "[options]",

@@ -7,25 +7,30 @@
 
 #include "bitgauge/model.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* One core of a server, but for the last level: less than the embedded model takes in any scheme, so
- * that weights come from memory as those of larger models do. bytes,ways,line. */
+/* One core of a server, but for the last level: less than the embedded model takes in any scheme,
+ * so that weights come from memory as those of larger models do. bytes,ways,line. */
 static const char L1I[] = "32768,8,64", L1D[] = "32768,8,64", LAST_LEVEL[] = "1048576,16,64";
 
 /* The names in the folder are fixed, for the arguments lie on the child's stack. */
 static const char PROGRAM[] = "bitgauge", MODEL[] = "model.gguf", COUNTS[] = "counts",
                   DUMP[] = "counts.1";
+#define FOLDER "bitgauge-count-"
 enum { DUMP_LIMIT = 64 << 20 };
 
 struct bg_callgrind {
     char dir[PATH_MAX], valgrind[PATH_MAX], version[64];
+    int lock;                      /* of the folder: whose is not locked has no owner; -1: none */
 };
 
 static void join(char out[PATH_MAX], const char *dir, const char *name)
@@ -50,6 +55,43 @@ static bool find_program(const char *name, char out[PATH_MAX])
     return false;
 }
 
+static void remove_folder(const char *dir)
+{
+    static const char *const names[] = {PROGRAM, MODEL, COUNTS, DUMP};
+    char path[PATH_MAX];
+    for (size_t i = 0; i < BG_COUNT(names); i++) {
+        join(path, dir, names[i]);
+        unlink(path);
+    }
+    rmdir(dir);
+}
+
+static int lock_folder(const char *dir)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
+    if (fd >= 0) close(fd);
+    return -1;
+}
+
+/* Folders of processes that were killed hold a model each. */
+static void remove_stale(const char *parent)
+{
+    DIR *d = opendir(parent);
+    struct dirent *e;
+    while (d && (e = readdir(d))) {
+        char path[PATH_MAX];
+        int lock;
+        if (strncmp(e->d_name, FOLDER, sizeof FOLDER - 1) != 0) continue;
+        join(path, parent, e->d_name);
+        lock = lock_folder(path);
+        if (lock < 0) continue;
+        remove_folder(path);
+        close(lock);
+    }
+    if (d) closedir(d);
+}
+
 /* The start of the program is a link in the folder, so that its path is always the same. */
 static bg_status make_folder(bg_callgrind *c, bg_error *err)
 {
@@ -57,12 +99,14 @@ static bg_status make_folder(bg_callgrind *c, bg_error *err)
     char self[PATH_MAX], link[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     if (!parent || parent[0] != '/') parent = "/tmp";
-    join(c->dir, parent, "bitgauge-count-XXXXXX");
+    remove_stale(parent);
+    join(c->dir, parent, FOLDER "XXXXXX");
     if (!mkdtemp(c->dir)) {
         c->dir[0] = 0;
         return bg_fail(err, BG_ERR_IO, parent, "cannot make a temporary folder (%s): set TMPDIR to "
                        "one that can be written", strerror(errno));
     }
+    c->lock = lock_folder(c->dir);
     if (n > 0) self[n] = 0;
     join(link, c->dir, PROGRAM);
     if (n > 0 && symlink(self, link) == 0) return BG_OK;
@@ -99,6 +143,7 @@ bg_status bg_callgrind_open(bg_callgrind **out, bg_error *err)
     bg_status status;
     *out = NULL;
     if (!c) return bg_fail_nomem(err, "counters", sizeof *c);
+    c->lock = -1;
     status = find_valgrind(c, err);
     if (status == BG_OK) status = make_folder(c, err);
     if (status == BG_OK) *out = c;
@@ -106,24 +151,12 @@ bg_status bg_callgrind_open(bg_callgrind **out, bg_error *err)
     return status;
 }
 
-static void remove_file(const bg_callgrind *c, const char *name)
-{
-    char path[PATH_MAX];
-    join(path, c->dir, name);
-    unlink(path);
-}
-
 void bg_callgrind_close(bg_callgrind **callgrind)
 {
     bg_callgrind *c = *callgrind;
     if (!c) return;
-    if (c->dir[0]) {
-        remove_file(c, PROGRAM);
-        remove_file(c, MODEL);
-        remove_file(c, COUNTS);
-        remove_file(c, DUMP);
-        rmdir(c->dir);
-    }
+    if (c->dir[0]) remove_folder(c->dir);
+    if (c->lock >= 0) close(c->lock);
     bg_free(c);
     *callgrind = NULL;
 }
@@ -159,12 +192,11 @@ bg_status bg_callgrind_model(bg_callgrind *c, const char *path, const bg_scheme 
     return bg_fail(err, BG_ERR_IO, path, "cannot be linked from %s (%s)", c->dir, strerror(errno));
 }
 
-static bg_status read_dump(const bg_callgrind *c, double counts[BG_SIM_COUNT], bg_error *err)
+static bg_status read_dump(const char *path, double counts[BG_SIM_COUNT], bg_error *err)
 {
-    char path[PATH_MAX], *text;
+    char *text;
     size_t n;
     bg_status status;
-    join(path, c->dir, DUMP);
     BG_TRY(bg_file_read(&text, &n, path, DUMP_LIMIT, err));
     status = bg_callgrind_parse(text, DUMP, counts, err);
     bg_free(text);
@@ -174,7 +206,7 @@ static bg_status read_dump(const bg_callgrind *c, double counts[BG_SIM_COUNT], b
 bg_status bg_callgrind_count(bg_callgrind *c, const bg_sim_test *t, bg_sim_alive *alive,
                              void *user, double per_token[BG_SIM_COUNT], bg_error *err)
 {
-    char n_prompt[16], n_gen[16], depth[16], i1[48], d1[48], ll[48];
+    char dump[PATH_MAX], n_prompt[16], n_gen[16], depth[16], i1[48], d1[48], ll[48];
     const char *const argv[] = {
         c->valgrind, "--command-line-only=yes", "-q", "--vgdb=no", "--tool=callgrind",
         "--instr-atstart=no", "--cache-sim=yes", "--branch-sim=yes", i1, d1, ll, "--dump-line=no",
@@ -187,12 +219,13 @@ bg_status bg_callgrind_count(bg_callgrind *c, const bg_sim_test *t, bg_sim_alive
     snprintf(i1, sizeof i1, "--I1=%s", L1I);
     snprintf(d1, sizeof d1, "--D1=%s", L1D);
     snprintf(ll, sizeof ll, "--LL=%s", LAST_LEVEL);
-    remove_file(c, DUMP);
+    join(dump, c->dir, DUMP);
+    unlink(dump);
     BG_TRY(bg_spawn_run(&s, err));
     if (s.how[0])
         return bg_fail(err, BG_ERR_UNSUPPORTED, "valgrind", "%s%s%s", s.how, s.last[0] ? ": " : "",
                        s.last);
-    BG_TRY(read_dump(c, per_token, err));
+    BG_TRY(read_dump(dump, per_token, err));
     for (bg_sim i = 0; i < BG_SIM_COUNT; i++) per_token[i] /= t->n_prompt + t->n_gen;
     return BG_OK;
 }

@@ -78,8 +78,8 @@ bg_status bg_callgrind_parse(const char *text, const char *name, double counts[B
     double totals[MAX_EVENTS] = {0}; /* those at the end that are 0 are left out of the file */
     size_t n = 0, n_totals = 0;
     if (!events_line || !totals_line)
-        return bg_fail(err, BG_ERR_INPUT, name, "has no %s line: it is no whole file of callgrind's",
-                       events_line ? "totals:" : "events:");
+        return bg_fail(err, BG_ERR_INPUT, name, "has no %s line: it is no whole file of "
+                       "callgrind's", events_line ? "totals:" : "events:");
     while (n < MAX_EVENTS && next_word(&events_line, &events[n])) n++;
     while (next_word(&totals_line, &w)) {
         if (n_totals == n)

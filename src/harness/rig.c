@@ -353,5 +353,6 @@ static double now(void *user)
 bg_runner bg_rig_runner(bg_rig *rig)
 {
     return (bg_runner){.load = load, .unload = unload, .repeat = repeat, .quality = quality,
-                       .count = count, .describe = describe, .derive = derive, .now = now, .user = rig};
+                       .count = count, .describe = describe, .derive = derive,
+                       .now = now, .user = rig};
 }

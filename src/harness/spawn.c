@@ -33,9 +33,10 @@ static void make_environment(environment *e)
 }
 
 /* In the child: only what may be called after a fork of a program with threads. */
-static _Noreturn void become(const bg_spawn *s, char *const *environ_, int output, pid_t parent)
+static _Noreturn void become(const bg_spawn *s, char *const *variables, int output, pid_t parent)
 {
     static const int ends[] = {SIGINT, SIGTERM, SIGQUIT}; /* of a terminal: it is ours to end it */
+    const struct rlimit none = {0, 0};
     struct rlimit stack;
     int nothing = open("/dev/null", O_RDONLY);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -46,9 +47,10 @@ static _Noreturn void become(const bg_spawn *s, char *const *environ_, int outpu
         stack.rlim_cur = STACK_BYTES;
         setrlimit(RLIMIT_STACK, &stack);
     }
+    setrlimit(RLIMIT_CORE, &none);
     if (dup2(nothing, STDIN_FILENO) >= 0 && dup2(output, STDOUT_FILENO) >= 0 &&
         dup2(output, STDERR_FILENO) >= 0 && chdir(s->dir) == 0)
-        execve(s->argv[0], (char *const *)(uintptr_t)s->argv, environ_);
+        execve(s->argv[0], (char *const *)(uintptr_t)s->argv, variables);
     _exit(NOT_STARTED);
 }
 

@@ -14,7 +14,7 @@ typedef struct bg_spawn {
 } bg_spawn;
 
 /* Runs it to its end: few variables of the environment, no standard input, no random addresses, a
- * stack of the usual size. It dies with this process. BG_ERR_IO: it cannot be started;
+ * stack of the usual size, no core file. It dies with this process. BG_ERR_IO: it cannot be started;
  * BG_ERR_INTERRUPTED. */
 bg_status bg_spawn_run(bg_spawn *s, bg_error *err);
 

@@ -64,9 +64,10 @@ void bg_section_simulated(const report *r, doc *d)
     if (!row) return;
     describe(r->plan, tool, sizeof tool);
     bg_doc_heading(d, 2, "Counts of a simulated processor");
-    bg_doc_text(d, "Per token, with one thread under callgrind (%s; caches in bytes, ways, bytes of a "
-                "line). They are the same in every run of one program, so any difference between two "
-                "programs is real; they say nothing of time.", tool[0] ? tool : "valgrind");
+    bg_doc_text(d, "Per token, with one thread under callgrind (%s; caches in bytes, ways, bytes of "
+                "a line). They are the same in every run of one program; between two programs, "
+                "instructions differ by what the code does, the others also by where it lies. They "
+                "say nothing of time.", tool[0] ? tool : "valgrind");
     bg_doc_table(d, "");
     for (size_t i = 0; i < BG_COUNT(texts); i++)
         bg_doc_column(d, bg_column_get(texts[i])->title, "", true);

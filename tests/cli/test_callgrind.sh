@@ -38,6 +38,8 @@ esac
 
 # A valgrind that is missing, strange, dies, or writes nonsense.
 mkdir fake
+mkdir -p bitgauge-count-killed bitgauge-count-else # what a killed one left; somebody's own
+touch bitgauge-count-killed/model.gguf bitgauge-count-else/mine
 refuses n "apt install valgrind" env PATH=/nowhere "$BITGAUGE" sweep $tiny --schemes F16 --out n
 printf '#!/bin/sh\necho hello\n' >fake/valgrind
 chmod +x fake/valgrind
@@ -55,7 +57,9 @@ for end in 'echo broken; exit 9' 'echo junk >counts.1' 'true'; do
     esac
     [ "$(grep -c ",failed,.*$want" f/results.csv)" = 2 ] || fail "$end: $(cat f/results.csv)"
 done
-! ls -d "$T"/bitgauge-count-* 2>/dev/null || fail "a temporary folder is left"
+[ "$(echo bitgauge-count-*)" = bitgauge-count-else ] && [ -e bitgauge-count-else/mine ] ||
+    fail "temporary folders: $(ls)"
+rm -r bitgauge-count-else
 
 if ! command -v valgrind >/dev/null; then
     echo "skipped: valgrind is not installed"

@@ -64,8 +64,8 @@ static void cut_files(void **state)
     bg_error err;
     size_t n;
     (void)state;
-    n = (size_t)snprintf(text, sizeof text, "version: 1\n%sfn=(1)\n1 2\ntotals: 5 4 3 2 1 1 1 1 1 1\n",
-                         events);
+    n = (size_t)snprintf(text, sizeof text, "version: 1\n%sfn=(1)\n1 2\n"
+                         "totals: 5 4 3 2 1 1 1 1 1 1\n", events);
     for (size_t i = 0; i < n - 30; i++) {
         snprintf(cut, i + 1, "%s", text);
         assert_int_equal(parse(cut, counts, &err), BG_ERR_INPUT);
@@ -86,7 +86,8 @@ static void children_end(void **state)
     bg_error err;
     (void)state;
     setenv("BG_TEST_LEAK", "1", 1);
-    assert_ok(run_shell(&s, "printf 'one\\n\\ntwo\\n' >&2; test -z \"$BG_TEST_LEAK$HOME\"", &err), &err);
+    assert_ok(run_shell(&s, "printf 'one\\n\\ntwo\\n' >&2; test -z \"$BG_TEST_LEAK$HOME\"",
+                        &err), &err);
     assert_string_equal(s.how, "");
     assert_string_equal(s.last, "two");
     assert_ok(run_shell(&s, "pwd; exit 3", &err), &err);
