@@ -34,6 +34,16 @@ static bg_status print_as(const bg_comparison *c, const char *format, bg_error *
     return print(c, BG_COMPARE_ANNOTATIONS, NULL, err);
 }
 
+static bg_status write_junit(const bg_comparison *c, const char *path, bg_error *err)
+{
+    char *text;
+    bg_status status;
+    BG_TRY(bg_comparison_text(c, BG_COMPARE_JUNIT, &text, err));
+    status = bg_file_write(path, text, strlen(text), err);
+    bg_free_text(text);
+    return status;
+}
+
 static int exit_status(const bg_comparison *c)
 {
     if (bg_comparison_regressed(c)) return BG_EXIT_REGRESSION;
@@ -41,7 +51,7 @@ static int exit_status(const bg_comparison *c)
 }
 
 typedef struct request {
-    const char *dirs[2], *format, *model;
+    const char *dirs[2], *format, *junit, *model;
     bool confirm;
     bg_compare_options options;
 } request;
@@ -70,6 +80,7 @@ static int run(const request *q)
     if (status == BG_OK && q->confirm)
         status = confirm(q, (const bg_results *const[]){r[0], r[1]}, &confirmed, &c, &err);
     if (status == BG_OK) status = print_as(c, q->format, &err);
+    if (status == BG_OK && q->junit) status = write_junit(c, q->junit, &err);
     code = status == BG_OK ? exit_status(c) : bg_cli_fail(&err);
     bg_comparison_close(&c);
     bg_results_close(&confirmed);
@@ -94,6 +105,7 @@ int bg_cmd_compare(int argc, char **argv)
          "...", &o->metrics, NULL, 0, 0},
         {BG_OPT_TEXT, "--format", "NAME", "Markdown; every number; for CI; for a job of GitHub "
          "Actions", &q.format, "md|json|junit|github", 0, 0},
+        {BG_OPT_TEXT, "--junit", "FILE", "write JUnit XML there as well", &q.junit, NULL, 0, 0},
         {BG_OPT_FLAG, "--confirm", NULL, "measure again, with this program, the cells of NEW that "
          "are slower or\n                              cannot be judged, and judge by that "
          "(NEW/confirm-1, ...)", &q.confirm, NULL, 0, 0},

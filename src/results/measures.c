@@ -24,6 +24,8 @@ static const struct { bg_column column, low, high, error, n; } measures[] = {
     {BG_COL_COUNTER_INSTRUCTIONS, NONE, NONE, NONE, BG_COL_REPS},
     {BG_COL_COUNTER_L3_MISSES, NONE, NONE, NONE, BG_COL_REPS},
     {BG_COL_COUNTER_BRANCH_MISSES, NONE, NONE, NONE, BG_COL_REPS},
+#define BG_SIM(NAME, name, events, unit, width, title) {BG_COL_##NAME, NONE, NONE, NONE, NONE},
+#include "bitgauge/simulated.def"
 };
 _Static_assert(BG_COUNT(measures) <= BG_MEASURES, "room for all of them");
 
