@@ -241,6 +241,21 @@ static double decode_scratch(const bg_rig *rig, const bg_model *m, const bg_cell
     return bytes;
 }
 
+/* Nothing that was timed is in the row of a simulated cell. */
+static void describe_loading(const bg_rig *rig, const bg_cell *c, bg_row *row)
+{
+    if (c->simulated) {
+        bg_row_set_absent(row, BG_COL_LOAD_S, "not a timed test");
+        bg_row_set_absent(row, BG_COL_QUANTIZE_S, "not a timed test");
+        return;
+    }
+    bg_row_set_number(row, BG_COL_LOAD_S, rig->load_seconds[c->scheme]);
+    if (!rig->shape)
+        bg_row_set_number(row, BG_COL_QUANTIZE_S, rig->quantize_seconds[c->scheme]);
+    else
+        bg_row_set_absent(row, BG_COL_QUANTIZE_S, "random weights are made in the format");
+}
+
 static void describe(void *user, const bg_cell *c, bg_row *row)
 {
     const bg_rig *rig = user;
@@ -257,11 +272,7 @@ static void describe(void *user, const bg_cell *c, bg_row *row)
     bg_row_set_text(row, BG_COL_FORMATS, formats);
     bg_row_set_number(row, BG_COL_BPW, bg_model_bpw(m));
     bg_row_set_number(row, BG_COL_WEIGHT_BYTES, (double)bg_model_weight_bytes(m));
-    bg_row_set_number(row, BG_COL_LOAD_S, rig->load_seconds[c->scheme]);
-    if (!rig->shape)
-        bg_row_set_number(row, BG_COL_QUANTIZE_S, rig->quantize_seconds[c->scheme]);
-    else
-        bg_row_set_absent(row, BG_COL_QUANTIZE_S, "random weights are made in the format");
+    describe_loading(rig, c, row);
     bg_row_set_number(row, BG_COL_LAYERS, bg_model_layers_held(m));
     if (is_predicted(rig, c)) bg_row_set_text(row, BG_COL_SOURCE, "predicted");
     if (c->kind == BG_TEST_QUALITY) return;

@@ -81,6 +81,9 @@ for sim in $sims; do
 done
 grep -q '"LL": "1048576,16,64"' a/plan.json || fail "no geometry: $(cat a/plan.json)"
 grep -q '"tool": "valgrind-' a/plan.json || fail "no version: $(cat a/plan.json)"
+[ -z "$(column a/results.csv load_s | tr -d '\n')" ] || fail "something timed is among the counts"
+"$BITGAUGE" export a -f github-smaller >out 2>err || fail "export: $(cat err)"
+grep -q 'sim-pp16/avx2/t1/sim_instructions' out || fail "export: $(cat out)"
 # Timed rows know nothing of them.
 "$BITGAUGE" sweep -m "$TINY" --schemes F16 -p 8 -n 2 --reps 1 --quality off --no-roof --no-report --out t \
     >out 2>err || fail "timed: $(cat err)"
