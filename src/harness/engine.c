@@ -294,6 +294,18 @@ static bg_status warm_up(engine *e, bg_cell *c, double deadline, bg_error *err)
     return BG_OK;
 }
 
+/* One window a cell, ahead of its repetitions so that a sweep that runs out of time has it. */
+static bg_status meter(engine *e, bg_cell *c, double deadline, bg_error *err)
+{
+    double start = now(e);
+    bg_error why = {0};
+    if (c->done || start >= deadline) return BG_OK;
+    if (e->runner->energy(e->runner->user, c, &c->energy, &why) != BG_OK)
+        return fail_cell(e, c, &why, err);
+    e->spent[WARM] += now(e) - start;
+    return BG_OK;
+}
+
 /* The cells of a group that are open, in an order that the seed and the position fix. */
 static size_t shuffle_open(const engine *e, size_t group, bool first, uint32_t *order)
 {
@@ -314,8 +326,10 @@ static bg_status time_group(engine *e, size_t group, double deadline, uint32_t *
     size_t n = shuffle_open(e, group, true, order);
     bool first = true;
     double seconds;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         BG_TRY(warm_up(e, &e->plan->cells[order[i]], deadline, err));
+        BG_TRY(meter(e, &e->plan->cells[order[i]], deadline, err));
+    }
     while ((n = shuffle_open(e, group, false, order)) > 0) {
         for (size_t i = 0; i < n; i++) {
             bg_cell *c = &e->plan->cells[order[i]];

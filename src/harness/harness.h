@@ -19,6 +19,13 @@ enum { BG_PLAN_MAX_SCHEMES = 64, BG_PLAN_MAX_THREADS = 16, BG_BATCH = 512, BG_WI
 
 typedef enum bg_test_kind { BG_TEST_PP, BG_TEST_TG, BG_TEST_QUALITY } bg_test_kind;
 
+/* A window of an energy meter. */
+typedef struct bg_energy {
+    double joules;            /* NaN: nothing was metered */
+    double seconds, tokens;
+    const char *source;       /* "package", "package+dram", "battery"; constant text or NULL */
+} bg_energy;
+
 typedef struct bg_cell {
     size_t scheme;            /* index in the plan */
     bg_test_kind kind;
@@ -28,6 +35,7 @@ typedef struct bg_cell {
     bool simulated;           /* a prompt or generation, counted in place of timed; 1 thread */
     char test[32];            /* "pp512", "tg64@d1024", "sim-pp16", "quality" */
     uint32_t warm_ups;        /* made so far, by earlier runs too */
+    bg_energy energy;         /* of this run's window; no seconds: there was none */
     bool done;
 } bg_cell;
 
@@ -75,6 +83,8 @@ typedef struct bg_runner {
      * tainted, counters and itl_ms (valid until the next call); the rest is the loop's. */
     bg_status (*repeat)(void *user, const bg_cell *cell, bool timed, bg_sample *sample,
                         bg_error *err);
+    /* A window of the energy meter, when the cell is warm. */
+    bg_status (*energy)(void *user, const bg_cell *cell, bg_energy *out, bg_error *err);
     bg_status (*quality)(void *user, const bg_cell *cell, bg_quality *q, bg_error *err);
     bg_status (*count)(void *user, const bg_cell *cell, double per_token[BG_SIM_COUNT],
                        bg_error *err);

@@ -191,6 +191,24 @@ static bg_status repeat(void *user, const bg_cell *c, bool timed, bg_sample *sam
     return BG_OK;
 }
 
+static bool is_predicted(const bg_rig *rig, const bg_cell *c)
+{
+    const bg_model *m = rig->models[c->scheme];
+    return m && bg_model_layers_held(m) < bg_model_hparams(m)->n_layer;
+}
+
+static bg_status energy(void *user, const bg_cell *c, bg_energy *out, bg_error *err)
+{
+    bg_rig *rig = user;
+    bg_timed t = {.n_prompt = prompt_of(c), .n_gen = c->n - prompt_of(c), .depth = c->depth,
+                  .batch = BG_BATCH, .tokens = &rig->tokens, .logits = rig->logits,
+                  .session = rig->sessions[c->scheme][variant(rig->plan, c)]};
+    *out = (bg_energy){.joules = NAN};
+    if (is_predicted(rig, c)) return BG_OK; /* not all layers run */
+    return bg_energy_test(rig->counters[thread_index(rig->plan, c->threads)], &t, bg_time_test, out,
+                          err);
+}
+
 static bg_status quality(void *user, const bg_cell *c, bg_quality *q, bg_error *err)
 {
     bg_rig *rig = user;
@@ -220,12 +238,6 @@ static bg_status count(void *user, const bg_cell *c, double per_token[BG_SIM_COU
         rig->simulated = c->scheme + 1;
     }
     return bg_callgrind_count(rig->callgrind, &t, still_alive, rig, per_token, err);
-}
-
-static bool is_predicted(const bg_rig *rig, const bg_cell *c)
-{
-    const bg_model *m = rig->models[c->scheme];
-    return m && bg_model_layers_held(m) < bg_model_hparams(m)->n_layer;
 }
 
 /* What decoding alone needs: the session of the sweep also has room for a prompt's batch. */
@@ -293,36 +305,51 @@ static void describe(void *user, const bg_cell *c, bg_row *row)
                       (double)bg_model_weight_bytes(m) + kv + scratch);
 }
 
-static void derive_energy(const bg_counters *counters, bg_row *row)
+static const bg_column energy_columns[] = {BG_COL_J_TOKEN, BG_COL_J_TOKEN_NET, BG_COL_WATTS,
+                                           BG_COL_IDLE_WATTS, BG_COL_ENERGY_S, BG_COL_ENERGY_SRC};
+
+static void set_energy_absent(bg_row *row, const char *reason)
 {
-    static const bg_column columns[] = {BG_COL_J_TOKEN, BG_COL_WATTS, BG_COL_ENERGY_SRC};
+    for (size_t i = 0; i < BG_COUNT(energy_columns); i++) {
+        if (bg_row_has(row, energy_columns[i])) continue;
+        bg_row_set_absent(row, energy_columns[i], reason);
+    }
+}
+
+/* From a window, else from all repetitions together where these are long enough for the meter. */
+static void derive_energy(const bg_rig *rig, const bg_cell *c, bg_row *row)
+{
+    const bg_counters *counters = rig->counters[thread_index(rig->plan, c->threads)];
     double seconds = bg_row_number(row, BG_COL_REPS) *
                      (bg_row_number(row, BG_COL_N_PROMPT) + bg_row_number(row, BG_COL_N_GEN)) /
                      bg_row_number(row, BG_COL_TPS);
     double period = bg_counters_energy_period(counters);
     const char *reason = bg_counters_reason(counters, BG_COUNTER_ENERGY_PACKAGE);
     char text[128];
-    if (bg_row_has(row, BG_COL_J_TOKEN) && !(seconds < 10 * period)) return;
+    if (c->energy.joules > 0) {
+        bg_energy_fill(row, &c->energy, &rig->idle);
+        set_energy_absent(row, "idle power could not be metered");
+        return;
+    }
+    if (bg_row_has(row, BG_COL_J_TOKEN) && !(seconds < 10 * period)) {
+        set_energy_absent(row, "there was no window: the time was over, or the meter is too slow");
+        return;
+    }
     if (bg_row_has(row, BG_COL_J_TOKEN) || !reason) {
         snprintf(text, sizeof text, "the meter moves every %.3g s and the test ran for %.3g s",
                  period, seconds);
         reason = text;
     }
-    for (size_t i = 0; i < BG_COUNT(columns); i++) {
-        bg_row_clear(row, columns[i]);
-        bg_row_set_absent(row, columns[i], reason);
-    }
+    for (size_t i = 0; i < BG_COUNT(energy_columns); i++) bg_row_clear(row, energy_columns[i]);
+    set_energy_absent(row, reason);
 }
 
 /* What was counted while some layers ran is not the whole model's. */
 static void drop_counters(bg_row *row)
 {
-    static const bg_column energy[] = {BG_COL_J_TOKEN, BG_COL_WATTS, BG_COL_ENERGY_SRC};
     static const char reason[] = "speed is predicted: not all layers ran";
-    for (size_t i = 0; i < BG_COUNT(energy); i++) {
-        bg_row_clear(row, energy[i]);
-        bg_row_set_absent(row, energy[i], reason);
-    }
+    for (size_t i = 0; i < BG_COUNT(energy_columns); i++) bg_row_clear(row, energy_columns[i]);
+    set_energy_absent(row, reason);
 #define BG_COUNTER(NAME, name, unit, per, better, width, title) \
     bg_row_clear(row, BG_COL_COUNTER_##NAME);                   \
     bg_row_set_absent(row, BG_COL_COUNTER_##NAME, reason);
@@ -346,7 +373,7 @@ static void derive(void *user, const bg_cell *c, bg_row *row)
         drop_counters(row);
         return;
     }
-    derive_energy(counters, row);
+    derive_energy(rig, c, row);
 #define BG_COUNTER(NAME, name, unit, per, better, width, title)                            \
     if (!bg_row_has(row, BG_COL_COUNTER_##NAME) &&                                         \
         bg_counters_reason(counters, BG_COUNTER_##NAME))                                   \
@@ -363,7 +390,7 @@ static double now(void *user)
 
 bg_runner bg_rig_runner(bg_rig *rig)
 {
-    return (bg_runner){.load = load, .unload = unload, .repeat = repeat, .quality = quality,
-                       .count = count, .describe = describe, .derive = derive,
-                       .now = now, .user = rig};
+    return (bg_runner){.load = load, .unload = unload, .repeat = repeat, .energy = energy,
+                       .quality = quality, .count = count, .describe = describe,
+                       .derive = derive, .now = now, .user = rig};
 }

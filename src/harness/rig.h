@@ -2,6 +2,7 @@
 #ifndef BG_HARNESS_RIG_H
 #define BG_HARNESS_RIG_H
 
+#include "harness/energy.h"
 #include "harness/harness.h"
 #include "harness/taint.h"
 
@@ -35,6 +36,7 @@ typedef struct bg_rig {
     bg_rig_watch watches[BG_PLAN_MAX_THREADS][BG_RIG_WATCHES];
     double *lengths;                   /* seconds of each cell's last repetition */
     float *logits, *latencies;
+    bg_energy idle;                    /* before the sweep */
     double counts[BG_COUNTER_COUNT];
     bg_callgrind *callgrind;           /* NULL: no cell is simulated */
     size_t simulated;                  /* 1 + the scheme whose model it has; 0: none */

@@ -209,6 +209,19 @@ static bg_status new_folder(bg_rig *rig, json_t *identity, bg_results **r, bg_er
     return status == BG_OK ? bg_results_save(*r, err) : status;
 }
 
+/* NULL: it was not metered. */
+static char *idle_json(const bg_energy *idle)
+{
+    json_t *o;
+    char *text;
+    if (!(idle->joules > 0)) return NULL;
+    o = json_pack("{s:f, s:f, s:s}", "watts", idle->joules / idle->seconds, "seconds",
+                  idle->seconds, "source", idle->source);
+    text = o ? json_dumps(o, JSON_REAL_PRECISION(9)) : NULL;
+    json_decref(o);
+    return text;
+}
+
 static bg_status write_machine(bg_rig *rig, bg_error *err)
 {
     bg_machine_notes notes = {0};
@@ -217,6 +230,7 @@ static bg_status write_machine(bg_rig *rig, bg_error *err)
     char *xml = bg_path_join(rig->options->out, "machine.xml");
     bg_status status = json && xml ? BG_OK : bg_fail_nomem(err, "machine.json", 0);
     if (status == BG_OK) status = bg_counters_json(rig->counters[0], &notes.counters, &notes.energy, err);
+    if (status == BG_OK) notes.idle = idle_json(&rig->idle);
     if (status == BG_OK) notes.disturbances = bg_taints_json(rig->taints[0]);
     if (status == BG_OK) status = bg_machine_json(rig->machine, &notes, &text, err);
     if (status == BG_OK) status = bg_file_write(json, text, strlen(text), err);
@@ -248,6 +262,7 @@ static bg_status measure_machine(bg_rig *rig, bg_error *err)
 {
     bg_sweep_progress p = {.what = "measuring the machine", .fraction = 0};
     bg_rig_progress(rig, &p);
+    bg_energy_idle(rig->counters[0], &rig->idle);
     for (size_t i = 0; i < rig->plan->n_threads && !rig->options->no_roofs &&
                        bg_plan_timed(rig->plan); i++)
         BG_TRY(bg_machine_measure(rig->machine, rig->plan->threads[i], err));

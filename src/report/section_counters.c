@@ -68,12 +68,48 @@ static void put_missing(const report *r, doc *d)
     }
 }
 
+/* Gross and net, of what was metered. */
+static void put_energy(const report *r, doc *d)
+{
+    static const bg_column columns[] = {BG_COL_J_TOKEN, BG_COL_J_TOKEN_NET, BG_COL_WATTS,
+                                        BG_COL_IDLE_WATTS};
+    bool begun = false;
+    for (size_t i = 0; i < bg_results_row_count(r->results); i++) {
+        const bg_row *row = bg_results_row(r->results, i);
+        const char *source = bg_row_text(row, BG_COL_ENERGY_SRC);
+        char number[32];
+        if (!bg_row_has(row, BG_COL_J_TOKEN)) continue;
+        if (!begun) {
+            bg_doc_table(d, "Energy: all that the meter counted while the test was repeated, and "
+                            "what is left of it beyond the power of the idle machine.");
+            bg_doc_column(d, "Scheme", "", true);
+            bg_doc_column(d, "Test", "", true);
+            bg_doc_column(d, "Threads", "", false);
+            for (size_t k = 0; k < BG_COUNT(columns); k++)
+                bg_doc_column(d, bg_column_get(columns[k])->title, bg_column_get(columns[k])->unit,
+                              false);
+            bg_doc_column(d, "Meter", "", true);
+            begun = true;
+        }
+        bg_doc_row(d, false);
+        bg_doc_cell(d, "%s", bg_row_text(row, BG_COL_SCHEME));
+        bg_doc_cell(d, "%s", bg_row_text(row, BG_COL_TEST));
+        bg_doc_cell(d, "%.0f", bg_row_number(row, BG_COL_THREADS));
+        for (size_t k = 0; k < BG_COUNT(columns); k++) {
+            bg_report_number(number, sizeof number, bg_row_number(row, columns[k]));
+            bg_doc_cell(d, "%s", number);
+        }
+        bg_doc_cell(d, "%s", source ? source : "");
+    }
+}
+
 void bg_section_counters(const report *r, doc *d)
 {
     bg_doc_heading(d, 2, "Counters and what could not be measured");
     bg_report_figure(r, d, BG_PLOT_COUNTERS,
                      "Bars of hardware counters per decoded token by scheme",
                      "Counters per decoded token, at the fastest setting of each scheme.");
+    put_energy(r, d);
     put_unavailable(r, d, "counters", "Hardware counters");
     put_unavailable(r, d, "energy", "Energy");
     put_missing(r, d);

@@ -13,6 +13,7 @@ typedef struct fake {
     double cold;             /* how much longer the first warm-up takes; half of that the next */
     const bg_plan *plan;
     bg_rng rng;
+    int windows; /* of the energy meter */
     int loads, unloads, repeats, warm_ups, qualities, counts, memory, most_in_memory;
     int load_fails;          /* scheme, or -1 */
     int repeat_fails_at;     /* number of the call, or -1 */
@@ -65,6 +66,16 @@ static bg_status repeat(void *user, const bg_cell *c, bool timed, bg_sample *s, 
         s->itl_ms = f->latencies;
         s->itl_count = 4;
     }
+    return BG_OK;
+}
+
+static bg_status energy(void *user, const bg_cell *c, bg_energy *out, bg_error *err)
+{
+    fake *f = user;
+    (void)c;
+    (void)err;
+    f->windows++;
+    *out = (bg_energy){.joules = 30, .seconds = 1, .tokens = 60, .source = "package"};
     return BG_OK;
 }
 
@@ -176,7 +187,7 @@ static fake make_fake(const bg_plan *p, double noise)
 
 static bg_status run(bg_plan *p, fake *f, bg_results *r, bg_error *err)
 {
-    bg_runner runner = {load, unload, repeat, quality, count, describe, derive, now, f};
+    bg_runner runner = {load, unload, repeat, energy, quality, count, describe, derive, now, f};
     return bg_engine_run(p, &runner, r, progress, f, f->clock, err);
 }
 
@@ -205,6 +216,8 @@ static void everything_is_measured(void **state)
     assert_int_equal(f.unloads, 2);
     assert_int_equal(f.qualities, 2);
     assert_int_equal(f.warm_ups, 2 * 8); /* the second is no faster */
+    assert_int_equal(f.windows, 8);
+    assert_true(p.cells[0].energy.joules == 30);
     assert_int_equal(f.repeats, 8 * 3); /* quiet: the fewest */
     bg_results_close(&r);
     assert_ok(bg_results_open(&r, dir, &err), &err);
