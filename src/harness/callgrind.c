@@ -39,7 +39,7 @@ static void join(char out[PATH_MAX], const char *dir, const char *name)
     if (n < 0 || n >= PATH_MAX) out[0] = 0; /* names nothing */
 }
 
-/* Along $PATH, as a shell would. */
+/* Along $PATH, but for its relative folders: the child runs in another. */
 static bool find_program(const char *name, char out[PATH_MAX])
 {
     const char *path = getenv("PATH");
@@ -47,29 +47,31 @@ static bool find_program(const char *name, char out[PATH_MAX])
         size_t n = strcspn(path, ":");
         char dir[PATH_MAX];
         struct stat st;
-        snprintf(dir, sizeof dir, "%.*s", (int)BG_MIN(n, sizeof dir - 1), n ? path : ".");
+        snprintf(dir, sizeof dir, "%.*s", (int)BG_MIN(n, sizeof dir - 1), path);
         join(out, dir, name);
-        if (access(out, X_OK) == 0 && stat(out, &st) == 0 && S_ISREG(st.st_mode)) return true;
+        if (dir[0] == '/' && access(out, X_OK) == 0 && stat(out, &st) == 0 && S_ISREG(st.st_mode))
+            return true;
         path += n + (path[n] == ':');
     }
     return false;
 }
 
-static void remove_folder(const char *dir)
+/* The folder is open: what has its path now may be another. */
+static void remove_folder(int fd, const char *dir)
 {
     static const char *const names[] = {PROGRAM, MODEL, COUNTS, DUMP};
-    char path[PATH_MAX];
-    for (size_t i = 0; i < BG_COUNT(names); i++) {
-        join(path, dir, names[i]);
-        unlink(path);
-    }
+    for (size_t i = 0; i < BG_COUNT(names); i++) unlinkat(fd, names[i], 0);
     rmdir(dir);
 }
 
+/* Opens a folder of this user's that nobody has locked; -1: it is none. */
 static int lock_folder(const char *dir)
 {
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
+    struct stat st;
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == geteuid() &&
+        flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
     if (fd >= 0) close(fd);
     return -1;
 }
@@ -86,7 +88,7 @@ static void remove_stale(const char *parent)
         join(path, parent, e->d_name);
         lock = lock_folder(path);
         if (lock < 0) continue;
-        remove_folder(path);
+        remove_folder(lock, path);
         close(lock);
     }
     if (d) closedir(d);
@@ -109,7 +111,8 @@ static bg_status make_folder(bg_callgrind *c, bg_error *err)
     c->lock = lock_folder(c->dir);
     if (n > 0) self[n] = 0;
     join(link, c->dir, PROGRAM);
-    if (n > 0 && symlink(self, link) == 0) return BG_OK;
+    if (c->lock >= 0 && n > 0 && symlink(self, link) == 0) return BG_OK;
+    if (c->lock < 0) rmdir(c->dir);
     return bg_fail(err, BG_ERR_IO, link, "cannot be linked to the running program (%s)",
                    strerror(errno));
 }
@@ -155,8 +158,10 @@ void bg_callgrind_close(bg_callgrind **callgrind)
 {
     bg_callgrind *c = *callgrind;
     if (!c) return;
-    if (c->dir[0]) remove_folder(c->dir);
-    if (c->lock >= 0) close(c->lock);
+    if (c->lock >= 0) {
+        remove_folder(c->lock, c->dir);
+        close(c->lock);
+    }
     bg_free(c);
     *callgrind = NULL;
 }
