@@ -9,6 +9,7 @@ static void put_facts(const report *r, doc *d)
     const json_t *cpu = json_object_get(r->machine, "cpu"), *os = json_object_get(r->machine, "os");
     const json_t *memory = json_object_get(r->machine, "memory");
     const json_t *limits = json_object_get(r->machine, "limits"), *one;
+    double threads = bg_report_json_number(limits, "default_threads");
     char total[32], available[32];
     bg_text isas = {0};
     size_t i;
@@ -30,8 +31,9 @@ static void put_facts(const report *r, doc *d)
                     bg_format_size(available, sizeof available,
                                    bg_report_json_number(memory, "available")));
     if (!isnan(bg_report_json_number(limits, "cpu_quota")))
-        bg_doc_item(d, "CPU quota of the control group: %.2f cores",
-                    bg_report_json_number(limits, "cpu_quota"));
+        bg_doc_item(d, "CPU quota of the control group: %.2f cores, so that tests ran on %.0f "
+                       "thread%s where no other number was asked for",
+                    bg_report_json_number(limits, "cpu_quota"), threads, threads == 1 ? "" : "s");
     if (bg_report_json_text(os, "name"))
         bg_doc_item(d, "Operating system: %s %s", bg_report_json_text(os, "name"),
                     bg_report_json_text(os, "release") ? bg_report_json_text(os, "release") : "");
