@@ -36,7 +36,7 @@ BG_INLINE int single_fold(single_format f)
     BG_UNROLL
     for (int g = 0; g < 8; g++)
         raised.largest = BG_MAX(raised.largest, f.super.largest << f.raise(g));
-    return SUMS == 1 ? f.super.sub : BG_MIN(f.super.sub, super_fits(raised));
+    return SUMS == 1 ? f.super.sub : BG_MIN(f.super.sub, super_fits(raised, false));
 }
 BG_INLINE bool single_starts_off(single_format f) { return SUMS == 1 && f.super.zero == BG_OFFSET; }
 

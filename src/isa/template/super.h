@@ -40,21 +40,41 @@ enum {
 
 /* Products of large q do not fit at all where they are added in 16 bits: q is signed then. */
 BG_INLINE bool super_is_signed(super_format f) { return f.largest > LARGEST; }
+/* Where v_dot takes unsigned and signed bytes, many columns of BG_OFFSET have q - 2^shift for the
+ * signed ones and x + 128 for the unsigned ones: what 128 adds is known when q is unpacked, and is
+ * taken off without a look at sums of activations. */
+BG_INLINE bool super_is_biased(super_format f)
+{
+    return (SUMS == 2 || LARGEST == 255) && f.zero == BG_OFFSET && !super_is_signed(f) &&
+           (f.sub == 4 || REGISTERS == 16);
+}
+
 /* Quads whose sums v_scaled takes, a power of two. */
-BG_INLINE int super_fits(super_format f)
+BG_INLINE int super_room(int q, int x)
 {
     int fold = 8;
-    while (fold > 1 && fold * BG_MIN(f.largest, LARGEST) * 127 * (4 / SUMS) > FITS) fold /= 2;
+    while (fold > 1 && fold * q * x * (4 / SUMS) > FITS) fold /= 2;
     return fold;
 }
-/* Where that are too few, whole 32-bit sums are scaled. */
-BG_INLINE bool super_is_wide(super_format f)
+/* 128 is taken off sums (which are to start at what it adds, less) rather than off totals where
+ * more of them fit that way, in numbers that wrap. */
+BG_INLINE bool super_starts(super_format f)
 {
-    return SUMS == 1 && (f.sub == 64 || super_fits(f) < 4);
+    return SUMS == 2 && super_is_biased(f) && super_room(1 << f.shift, 255) < BG_MIN(f.sub, 8);
 }
-BG_INLINE int super_fold(super_format f)
+BG_INLINE int super_fits(super_format f, bool many)
 {
-    return super_is_wide(f) ? BG_MIN(f.sub, 8) : BG_MIN(f.sub, super_fits(f));
+    if (many && super_is_biased(f)) return super_room(1 << f.shift, super_starts(f) ? 127 : 255);
+    return super_room(BG_MIN(f.largest, LARGEST), 127);
+}
+/* Where that are too few, whole 32-bit sums are scaled. */
+BG_INLINE bool super_is_wide(super_format f, bool many)
+{
+    return SUMS == 1 && (f.sub == 64 || super_fits(f, many) < 4);
+}
+BG_INLINE int super_fold(super_format f, bool many)
+{
+    return BG_MIN(f.sub, super_is_wide(f, many) ? 8 : super_fits(f, many));
 }
 
 BG_INLINE vsum super_dot(vsum sums, vint q, vint x, super_format f)
@@ -62,15 +82,15 @@ BG_INLINE vsum super_dot(vsum sums, vint q, vint x, super_format f)
     return super_is_signed(f) ? v_dot_signed(sums, q, x) : v_dot(sums, q, x);
 }
 
-BG_INLINE vint super_factor(const super_bytes *scale, int v, super_format f)
+BG_INLINE vint super_factor(const super_bytes *scale, int v, super_format f, bool many)
 {
     if (f.sub == 64) return v_zero(); /* not looked at */
-    return super_is_wide(f) ? v_bytes(scale, v) : v_factor(scale, v);
+    return super_is_wide(f, many) ? v_bytes(scale, v) : v_factor(scale, v);
 }
-BG_INLINE vint super_scaled(vint total, vsum sums, vint factor, super_format f)
+BG_INLINE vint super_scaled(vint total, vsum sums, vint factor, super_format f, bool many)
 {
     if (f.sub == 64) return v_add32(total, v_sum_32(sums));
-    if (super_is_wide(f)) return v_add32(total, v_mul32(v_sum_32(sums), factor));
+    if (super_is_wide(f, many)) return v_add32(total, v_mul32(v_sum_32(sums), factor));
     return v_scaled(total, sums, factor);
 }
 
@@ -98,7 +118,7 @@ typedef struct super_few {
 BG_INLINE void super_few_groups(super_few *s, const uint8_t *w, const super_bytes *scale, int first,
                                 int side, int cols, super_format f)
 {
-    const int fold = super_fold(f);
+    const int fold = super_fold(f, false);
     vsum t[8][SUPER_FEW][VECTORS];
     BG_UNROLL
     for (int j = 0; j < 8; j++) {
@@ -108,14 +128,14 @@ BG_INLINE void super_few_groups(super_few *s, const uint8_t *w, const super_byte
             BG_UNROLL
             for (int v = 0; v < VECTORS; v++) {
                 vint q = f.quad(w + 4 * LANES * v, g, j), factor = v_zero();
-                if ((j + 1) % fold == 0) factor = super_factor(scale + at / f.sub, v, f);
+                if ((j + 1) % fold == 0) factor = super_factor(scale + at / f.sub, v, f, false);
                 BG_UNROLL
                 for (int c = 0; c < cols; c++) {
                     vsum *sums = &t[i][c][v];
                     *sums = super_dot(j % fold == 0 ? v_none() : *sums, q,
                                       v_spread(s->x[c]->qs + 4 * at), f);
                     if ((j + 1) % fold == 0)
-                        s->total[c][v] = super_scaled(s->total[c][v], *sums, factor, f);
+                        s->total[c][v] = super_scaled(s->total[c][v], *sums, factor, f, false);
                 }
             }
         }
@@ -217,11 +237,31 @@ enum {
     SUPER_MANY = SUPER_FEW == 1 ? 2 : REGISTERS == 16 ? 3 : 16,
 };
 
+/* start: of sums, or (the first) of totals. */
 typedef struct super_panel {
     vint q[64][TILE], factor[16][TILE];
-    vpair min[8][TILE];
+    union { vpair min[8][TILE]; vsum start[16][TILE]; vint total[TILE]; };
     vflt d[TILE], dmin[TILE];
 } super_panel;
+
+/* 128 times the weights, less. */
+BG_INLINE void super_unpack_start(super_panel *p, int t, super_format f)
+{
+    const int fold = super_fold(f, true);
+    vint total = v_zero();
+    BG_UNROLL
+    for (int q = 0; q < 64; q += fold) {
+        vsum sums = v_none();
+        BG_UNROLL
+        for (int j = 0; j < fold; j++)
+            sums = v_dot(sums, v_all8(-128), v_sub8(v_zero(), p->q[q + j][t]));
+        if (super_starts(f))
+            p->start[q / fold][t] = sums;
+        else
+            total = super_scaled(total, sums, p->factor[q / f.sub][t], f, true);
+    }
+    if (!super_starts(f)) p->total[t] = total;
+}
 
 /* Vector v of a packed block becomes vector t of the panel. */
 BG_INLINE void super_unpack_vector(super_panel *p, int t, const uint8_t *w, int v, super_format f)
@@ -231,13 +271,20 @@ BG_INLINE void super_unpack_vector(super_panel *p, int t, const uint8_t *w, int 
     const super_bytes *min = f.zero == BG_MINS ? unpacked.min : scale;
     p->d[t] = v_halves(w, v);
     if (f.zero == BG_MINS) p->dmin[t] = v_halves(w + 2 * BG_PANEL_ROWS, v);
-    for (int i = 0; i < 64 / f.sub; i++) p->factor[i][t] = super_factor(scale + i, v, f);
-    for (int i = 0; i < 32 / f.sub; i++) p->min[i][t] = v_byte_pairs(min + 2 * i, v);
+    for (int i = 0; i < 64 / f.sub; i++) p->factor[i][t] = super_factor(scale + i, v, f, true);
     BG_UNROLL
     for (int g = 0; g < 8; g++) {
         BG_UNROLL
-        for (int j = 0; j < 8; j++) p->q[8 * g + j][t] = f.quad(w + 4 * LANES * v, g, j);
+        for (int j = 0; j < 8; j++) {
+            vint q = f.quad(w + 4 * LANES * v, g, j);
+            p->q[8 * g + j][t] = super_is_biased(f) ? v_sub8(q, v_all8(1 << f.shift)) : q;
+        }
     }
+    if (super_is_biased(f)) {
+        super_unpack_start(p, t, f);
+        return;
+    }
+    for (int i = 0; i < 32 / f.sub; i++) p->min[i][t] = v_byte_pairs(min + 2 * i, v);
 }
 
 BG_INLINE void super_unpack(super_panel *p, const uint8_t *w, size_t panel_bytes, super_format f)
@@ -248,7 +295,7 @@ BG_INLINE void super_unpack(super_panel *p, const uint8_t *w, size_t panel_bytes
 }
 
 /* `fold` quads from number q on, added up and scaled. */
-BG_INLINE void super_tile_fold(const super_panel *p, const bg_block_q8_k *const *x, int q, int fold,
+BG_INLINE void super_tile_fold(const super_panel *p, const uint8_t *const *x, int q, int fold,
                                int cols, vint total[TILE_COLS][TILE], super_format f)
 {
     vsum sums[TILE_COLS][TILE];
@@ -260,10 +307,13 @@ BG_INLINE void super_tile_fold(const super_panel *p, const bg_block_q8_k *const 
         for (int t = 0; t < TILE; t++) w[t] = p->q[q + j][t];
         BG_UNROLL
         for (int c = 0; c < cols; c++) {
-            vint quad = v_spread(x[c]->qs + 4 * (q + j));
+            vint quad = v_spread(x[c] + 4 * (q + j));
             BG_UNROLL
-            for (int t = 0; t < TILE; t++)
-                sums[c][t] = super_dot(j ? sums[c][t] : v_none(), w[t], quad, f);
+            for (int t = 0; t < TILE; t++) {
+                if (j == 0) sums[c][t] = super_starts(f) ? p->start[q / fold][t] : v_none();
+                sums[c][t] = super_is_biased(f) ? v_dot(sums[c][t], quad, w[t])
+                                                : super_dot(sums[c][t], w[t], quad, f);
+            }
         }
     }
     BG_UNROLL
@@ -272,41 +322,59 @@ BG_INLINE void super_tile_fold(const super_panel *p, const bg_block_q8_k *const 
     for (int c = 0; c < cols; c++) {
         BG_UNROLL
         for (int t = 0; t < TILE; t++)
-            total[c][t] = super_scaled(total[c][t], sums[c][t], factor[t], f);
+            total[c][t] = super_scaled(total[c][t], sums[c][t], factor[t], f, true);
     }
+}
+
+/* The activations of a block as super_tile_fold wants them: plus 128, in `room`, or as they are. */
+BG_INLINE const uint8_t *super_quads(const bg_block_q8_k *x, uint8_t room[256], super_format f)
+{
+    if (!super_is_biased(f)) return (const uint8_t *)x->qs;
+    BG_UNROLL
+    for (size_t i = 0; i < 256; i += sizeof(vint))
+        v_store(room + i, v_xor(v_load(x->qs + i), v_all8(-128)));
+    return room;
 }
 
 /* Adds the products of the panel with some columns to y, whose columns are TILE_ROWS apart. */
 BG_INLINE void super_tile(const super_panel *p, const uint8_t *first, size_t x_stride, int cols,
                           float *y, super_format f)
 {
+    _Alignas(64) uint8_t room[TILE_COLS][256];
     const bg_block_q8_k *x[TILE_COLS];
+    const uint8_t *quads[TILE_COLS];
     super_sums sums[TILE_COLS];
     vint total[TILE_COLS][TILE];
-    const int fold = super_fold(f);
+    const bool biased = super_is_biased(f);
+    const int fold = super_fold(f, true);
     BG_UNROLL
     for (int c = 0; c < cols; c++) {
         x[c] = (const bg_block_q8_k *)(first + (size_t)c * x_stride);
-        super_sums_of(x[c], &sums[c], f);
+        quads[c] = super_quads(x[c], room[c], f);
+        if (!biased) super_sums_of(x[c], &sums[c], f);
         BG_UNROLL
-        for (int t = 0; t < TILE; t++) total[c][t] = v_zero();
+        for (int t = 0; t < TILE; t++)
+            total[c][t] = biased && !super_starts(f) ? p->total[t] : v_zero();
     }
     for (int q = 0; q < 64; q += 8) {
         BG_UNROLL
-        for (int i = 0; i < 8; i += fold) super_tile_fold(p, x, q + i, fold, cols, total, f);
+        for (int i = 0; i < 8; i += fold) super_tile_fold(p, quads, q + i, fold, cols, total, f);
     }
     BG_UNROLL
     for (int c = 0; c < cols; c++) {
         vflt dx = v_all(bg_load_f32(x[c]->d));
         BG_UNROLL
         for (int t = 0; t < TILE; t++) {
-            vint low = f.sub == 64 ? v_all32(sums[c].all) : v_zero();
+            vint low = v_zero();
             vflt sum;
-            BG_UNROLL
-            for (int i = 0; i < 32 / f.sub; i++)
-                low = v_dot_pairs(low, p->min[i][t], &sums[c].sum[2 * i]);
-            if (f.zero == BG_OFFSET && !super_is_signed(f))
-                total[c][t] = v_sub32(total[c][t], v_shift_left32(low, f.shift));
+            if (!biased) {
+                if (f.sub == 64) low = v_all32(sums[c].all);
+                BG_UNROLL
+                for (int i = 0; i < 32 / f.sub; i++)
+                    low = v_dot_pairs(low, p->min[i][t], &sums[c].sum[2 * i]);
+                if (f.zero == BG_OFFSET && !super_is_signed(f))
+                    total[c][t] = v_sub32(total[c][t], v_shift_left32(low, f.shift));
+            }
             sum = v_mul(p->d[t], v_float(total[c][t]));
             if (f.zero == BG_MINS) sum = v_fnma(p->dmin[t], v_float(low), sum);
             sum = v_fma(sum, dx, v_load_floats(y + c * TILE_ROWS + t * LANES));
