@@ -307,20 +307,25 @@ static void print_floors(const json_t *root)
         printf("\n");
     }
     one = json_array_get(floors, 0);
-    printf("  Of identical work that is measured twice, 1 comparison in 100 differs by more.\n"
+    printf("  Of identical work that is measured twice, about 1 comparison in 100 differs by more.\n"
            "  From %lld pairs of measurements in %.0f s, %s\n", (long long)integer_of(one, "pairs"),
            real_of(one, "seconds"), string_of(one, "measured", "at an unknown time"));
 }
 
-/* A line a cause that some rule cannot watch for. */
+/* A line a rule that cannot watch, and whether another of its cause does. */
 static void print_unwatched(const json_t *root)
 {
-    const json_t *one;
-    size_t i;
-    json_array_foreach(json_object_get(root, "disturbances"), i, one)
-        if (!json_is_true(json_object_get(one, "watched")))
-            printf("          not watched: %s (%s)\n", string_of(one, "cause", ""),
-                   string_of(one, "reason", ""));
+    const json_t *list = json_object_get(root, "disturbances"), *one, *other;
+    size_t i, k;
+    json_array_foreach(list, i, one) {
+        bool in_part = false;
+        if (json_is_true(json_object_get(one, "watched"))) continue;
+        json_array_foreach(list, k, other)
+            if (json_equal(json_object_get(one, "cause"), json_object_get(other, "cause")))
+                in_part = in_part || json_is_true(json_object_get(other, "watched"));
+        printf("          %s watched: %s (%s)\n", in_part ? "in part" : "not",
+               string_of(one, "cause", ""), string_of(one, "reason", ""));
+    }
 }
 
 static bool same_source(const json_t *a, const json_t *b)

@@ -11,30 +11,31 @@
 #include <string.h>
 #include <time.h>
 
-enum { STRETCHES = 12, FEWEST = 4, LIKE_A_SWEEP = 16, WARM_UPS = 2, PROMPT = 64, GENERATION = 16 };
-static const double LEVEL = 0.99, READING = 0.006;
+enum { STRETCHES = 12, FEWEST = 4, LIKE_A_SWEEP = 16, BEGINS = 60, WARM_UPS = 2, PROMPT = 64,
+       GENERATION = 16 };
+static const double READING = 0.006; /* seconds, of a roof */
 
 double bg_noise_estimate(const double *values, size_t n, uint32_t *pairs)
 {
-    size_t stretches = BG_MIN(n / FEWEST, STRETCHES);
-    double logs[STRETCHES], sum = 0, squares = 0;
+    size_t length = n / BG_MAX(BG_MIN(n / FEWEST, STRETCHES), 1), begins, some;
+    double medians[BEGINS], most = 0;
     *pairs = 0;
     if (n < FEWEST * FEWEST) return NAN;
-    for (size_t k = 0; k < stretches; k++) {
-        size_t from = n * k / stretches, length = n * (k + 1) / stretches - from;
-        size_t some = BG_MIN(length, LIKE_A_SWEEP);
+    begins = BG_MIN(n - length + 1, BEGINS);
+    some = BG_MIN(length, LIKE_A_SWEEP);
+    for (size_t k = 0; k < begins; k++) {
+        size_t from = k * (n - length) / (begins - 1);
         double taken[LIKE_A_SWEEP];
         for (size_t i = 0; i < some; i++) taken[i] = values[from + i * length / some];
-        logs[k] = log(bg_quantile(taken, some, 0.5));
-        sum += logs[k];
+        medians[k] = bg_quantile(taken, some, 0.5);
+        for (size_t other = 0; other < k; other++) {
+            double a = medians[k], b = medians[other];
+            if (other * (n - length) / (begins - 1) + length > from) continue; /* they overlap */
+            most = BG_MAX(most, BG_MAX(a, b) / BG_MIN(a, b) - 1);
+            ++*pairs;
+        }
     }
-    for (size_t k = 0; k < stretches; k++) {
-        double d = logs[k] - sum / (double)stretches;
-        squares += d * d;
-    }
-    *pairs = (uint32_t)(stretches * (stretches - 1) / 2);
-    return expm1(bg_stats_t(LEVEL, (double)(stretches - 1)) *
-                 sqrt(2 * squares / (double)(stretches - 1)));
+    return most;
 }
 
 /* One kind of work on one team: seconds of a repetition, or a reading of a roof. */

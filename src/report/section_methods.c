@@ -87,11 +87,56 @@ static void put_tests(const report *r, doc *d)
                     windows);
 }
 
+static bool some_rule_watches(const json_t *list, const char *cause)
+{
+    const json_t *one;
+    size_t i;
+    json_array_foreach(list, i, one) {
+        const char *name = bg_report_json_text(one, "cause");
+        if (name && strcmp(name, cause) == 0 && json_is_true(json_object_get(one, "watched")))
+            return true;
+    }
+    return false;
+}
+
+/* "preemption (12)", "steal (3)", ... of the repetitions; what cannot be seen is said, too. */
+static void put_disturbances(const report *r, doc *d)
+{
+    const json_t *list = json_object_get(r->machine, "disturbances"), *one;
+    size_t n = bg_results_sample_count(r->results), outliers = 0, i;
+    bg_text seen = {0}, unseen = {0};
+    const char *last = "";
+    for (size_t k = 0; k < n; k++) outliers += bg_results_sample(r->results, k)->outlier[0] != 0;
+    json_array_foreach(list, i, one) {
+        const char *cause = bg_report_json_text(one, "cause");
+        const char *reason = bg_report_json_text(one, "reason");
+        size_t tainted = 0;
+        if (!cause) continue;
+        if (!json_is_true(json_object_get(one, "watched")))
+            bg_text_printf(&unseen, "%s%s%s (%s)", unseen.length ? ", " : "", cause,
+                           some_rule_watches(list, cause) ? " in part" : "",
+                           reason ? reason : "no reason is given");
+        if (strcmp(cause, last) == 0) continue; /* by another rule */
+        last = cause;
+        for (size_t k = 0; k < n; k++)
+            tainted += strstr(bg_results_sample(r->results, k)->tainted, cause) != NULL;
+        if (tainted) bg_text_printf(&seen, "%s%s (%zu)", seen.length ? ", " : "", cause, tainted);
+    }
+    if (n && i)
+        bg_doc_item(d, "Of %zu repetitions %zu lie outside Tukey's fences; disturbances were seen in "
+                       "some: %s. All of them count", n, outliers, seen.data ? seen.data : "none");
+    if (unseen.data) bg_doc_item(d, "What could not be watched here: %s", unseen.data);
+    d->failed |= seen.failed || unseen.failed;
+    bg_text_fini(&seen);
+    bg_text_fini(&unseen);
+}
+
 void bg_section_methods(const report *r, doc *d)
 {
     bg_doc_heading(d, 2, "How it was measured");
     put_model(r, d);
     put_tests(r, d);
+    put_disturbances(r, d);
     bg_doc_item(d,
                 "The balanced pick is the knee of the front of quality against speed: the scheme "
                 "farthest above the chord from a lossless model to one %.0f times as fast that is "
