@@ -26,7 +26,7 @@ typedef struct bg_import_options {
     const char *model;         /* NULL: the name of the model's file, without its scheme */
 } bg_import_options;
 
-/* Adds what the text holds to r (of bg_import_new): llama-bench's json, jsonl or csv, or the entries
+/* Adds what the text holds to the import: llama-bench's json, jsonl or csv, or the entries
  * of github-action-benchmark as the exporters write them; which one is seen from the text. Files of
  * one engine and one machine go into one folder. `name` is the path in errors: "name:12" is line 12.
  *

@@ -58,7 +58,8 @@ typedef struct bg_history_filter {
     const char *scheme, *test, *isa, *machine, *branch;
 } bg_history_filter;
 
-/* One cell and metric on one machine, in time: the newest 500 values. Machines, engines and models are never joined. */
+/* One cell and metric on one machine, in time: the newest 500 values. Machines, engines and models
+ * are never joined. */
 typedef struct bg_history_series {
     const bg_history_row **rows;
     double *values;

@@ -91,7 +91,8 @@ static bg_status show(const request *ask, bg_error *err)
         shown++;
     }
     if (!shown)
-        status = bg_fail(err, BG_ERR_INPUT, ask->dir, "has no run, commit or scheme '%.80s'", ask->what);
+        status = bg_fail(err, BG_ERR_INPUT, ask->dir, "has no run, commit or scheme '%.80s'",
+                         ask->what);
     bg_history_close(&h);
     return status;
 }
@@ -192,10 +193,11 @@ int bg_cmd_history(int argc, char **argv)
     ask.what = words[2];
     ask.filter.branch = ask.branch;
     for (size_t i = 0; i < BG_COUNT(actions); i++) {
-        if (strcmp(words[0], actions[i].name) != 0 || (actions[i].needs_more && !ask.what)) continue;
+        if (strcmp(words[0], actions[i].name) != 0 || (actions[i].needs_more && !ask.what))
+            continue;
         return actions[i].run(&ask, &err) == BG_OK ? BG_EXIT_OK : bg_cli_fail(&err);
     }
-    fprintf(stderr, "bitgauge history: '%s' is no action, or wants more; see `bitgauge history --help`\n",
-            words[0]);
+    fprintf(stderr, "bitgauge history: '%s' is no action, or wants more; see `bitgauge history "
+            "--help`\n", words[0]);
     return BG_EXIT_MISUSE;
 }

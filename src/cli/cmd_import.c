@@ -45,7 +45,8 @@ int bg_cmd_import(int argc, char **argv)
     int parsed = bg_opt_parse(&spec, argc, argv, files, &n);
     if (parsed >= 0) return parsed;
     if (!out) {
-        fprintf(stderr, "bitgauge import: say where to with --out DIR; see `bitgauge import --help`\n");
+        fprintf(stderr, "bitgauge import: say where to with --out DIR; see `bitgauge import "
+                "--help`\n");
         return BG_EXIT_MISUSE;
     }
     status = bg_import_new(&import, out, &o, &err);

@@ -27,14 +27,16 @@ static void ask_git(char *out, size_t size, const char *const *arguments)
     e = posix_spawn_file_actions_init(&actions);
     if (!e) {
         e = posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-        if (!e) e = posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+        if (!e)
+            e = posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
         if (!e) e = posix_spawnp(&pid, "git", &actions, NULL, argv, environ);
         posix_spawn_file_actions_destroy(&actions);
     }
     close(ends[1]);
     for (ssize_t got = 1; !e && got != 0;) {
         char rest[256];
-        got = n + 1 < size ? read(ends[0], out + n, size - n - 1) : read(ends[0], rest, sizeof rest);
+        got = n + 1 < size ? read(ends[0], out + n, size - n - 1)
+                           : read(ends[0], rest, sizeof rest);
         if (got < 0 && errno != EINTR) break;
         if (got > 0 && n + 1 < size) n += (size_t)got;
     }

@@ -1,5 +1,5 @@
-/* github-action-benchmark's custom tools: an array of {name, unit, value, range, extra}. `name` is the
- * cell and the column, "model/Q4_K_M/tg64/avx2/t2/tps"; `extra` holds "key: value" lines. */
+/* github-action-benchmark's custom tools: an array of {name, unit, value, range, extra}. `name` is
+ * the cell and the column, "model/Q4_K_M/tg64/avx2/t2/tps"; `extra` holds "key: value" lines. */
 #include "exchange/exchange.h"
 
 #include <math.h>

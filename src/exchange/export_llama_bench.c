@@ -41,7 +41,8 @@ static void summarise(bg_llama_test *t, const bg_row *row, double *ns, size_t n)
 
 static bool add_extras(json_t *o, const bg_row *row)
 {
-    bool whole = json_object_set_new(o, "source", bg_json_text(bg_row_text(row, BG_COL_SOURCE))) == 0;
+    json_t *source = bg_json_text(bg_row_text(row, BG_COL_SOURCE));
+    bool whole = json_object_set_new(o, "source", source) == 0;
     for (size_t i = 0; i < BG_LLAMA_EXTRAS; i++) {
         const bg_llama_extra *extra = &bg_llama_extras[i];
         bg_column_type type = bg_column_get(extra->column)->type;

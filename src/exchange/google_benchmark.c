@@ -41,7 +41,8 @@ static bool add_entry(json_t *all, const cell *c, const char *aggregate, size_t 
     char name[BG_CELL_NAME + 16];
     json_t *o = json_object();
     bool whole;
-    snprintf(name, sizeof name, "%s%s%s", c->name, aggregate ? "_" : "", aggregate ? aggregate : "");
+    snprintf(name, sizeof name, "%s%s%s", c->name, aggregate ? "_" : "",
+             aggregate ? aggregate : "");
     whole = o && json_object_set_new(o, "name", bg_json_text(name)) == 0 &&
             json_object_set_new(o, "family_index", json_integer(c->family)) == 0 &&
             json_object_set_new(o, "per_family_instance_index", json_integer(c->instance)) == 0 &&
@@ -101,7 +102,8 @@ static bool add_row(json_t *all, const bg_results *r, const bg_row *row, cell *c
     for (size_t i = 0; c->v[0] && i < c->n; i++) {
         const double *counters = samples[i]->counters;
         c->v[REAL_TIME][i] = 1e9 * samples[i]->seconds;
-        c->v[CPU_TIME][i] = 1e9 * (counters[BG_COUNTER_USER_TIME] + counters[BG_COUNTER_SYSTEM_TIME]);
+        c->v[CPU_TIME][i] =
+            1e9 * (counters[BG_COUNTER_USER_TIME] + counters[BG_COUNTER_SYSTEM_TIME]);
         c->v[SPEED][i] = samples[i]->tokens / samples[i]->seconds;
     }
     if (c->v[0]) done = add_cell(all, c);

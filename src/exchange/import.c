@@ -53,7 +53,8 @@ bg_status bg_entry_text(const bg_entry *e, const char *key, size_t max, const ch
     *out = NULL;
     if (!value) return BG_OK;
     if (!json_is_string(value)) return bg_entry_fail(err, e, "has a %s that is no text", key);
-    if (json_string_length(value) > max || strlen(json_string_value(value)) != json_string_length(value))
+    if (json_string_length(value) > max ||
+        strlen(json_string_value(value)) != json_string_length(value))
         return bg_entry_fail(err, e, "has a %s of over %zu bytes, or with a zero byte", key, max);
     *out = json_string_value(value);
     return BG_OK;
@@ -223,7 +224,8 @@ bg_status bg_import_results(bg_import *i, const bg_results **r, bg_error *err)
                              "engine", i->engine ? i->engine : "unknown", "engine_version",
                              i->version, "created", i->created, "settings", "model", "file",
                              i->model_file);
-    json_t *machine = json_pack("{s:s, s:{s:s*}}", "bitgauge", bg_version(), "cpu", "model", i->cpu);
+    json_t *machine = json_pack("{s:s, s:{s:s*}}", "bitgauge", bg_version(), "cpu", "model",
+                                i->cpu);
     char *plan_text = plan ? json_dumps(plan, 0) : NULL;
     char *machine_text = machine ? json_dumps(machine, JSON_INDENT(2) | JSON_SORT_KEYS) : NULL;
     bg_status status = plan_text && machine_text

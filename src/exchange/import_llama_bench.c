@@ -39,7 +39,7 @@ static bg_status read_fields(test *t, const bg_entry *e, bg_error *err)
     return BG_OK;
 }
 
-/* The last word of a type like "llama 7B MXFP4 MoE", from the third on, where it is none of ours. */
+/* Of a type like "llama 7B MXFP4 MoE" all from the third word on, where it is none of ours. */
 static void name_scheme(test *t)
 {
     const bg_scheme *scheme = t->type ? bg_llama_scheme_find(t->type) : NULL;
@@ -72,14 +72,15 @@ static void name_model(test *t)
 /* The engine is told by what only bitgauge writes. */
 static bg_status keep_origin(bg_import *i, const test *t, const bg_entry *e, bg_error *err)
 {
-    const char *commit, *cpu, *time, *engine = i->options.engine;
+    const char *commit, *cpu, *time, *model, *engine = i->options.engine;
     char version[96];
     double number;
     BG_TRY(bg_entry_text(e, "build_commit", 64, &commit, err));
     BG_TRY(bg_entry_text(e, "cpu_info", 256, &cpu, err));
     BG_TRY(bg_entry_text(e, "test_time", 31, &time, err));
     BG_TRY(bg_entry_count(e, "build_number", 0x1p31, &number, err));
-    snprintf(version, sizeof version, number > 0 ? "%s (%.0f)" : "%s", commit ? commit : "", number);
+    snprintf(version, sizeof version, number > 0 ? "%s (%.0f)" : "%s", commit ? commit : "",
+             number);
     if (!engine) engine = t->isa ? "bitgauge" : "llama.cpp";
     BG_TRY(bg_import_keep(&i->engine, engine, "engine", e, err));
     BG_TRY(bg_import_keep(&i->version, version, "build", e, err));
@@ -90,10 +91,11 @@ static bg_status keep_origin(bg_import *i, const test *t, const bg_entry *e, bg_
         bg_text_clean(i->created);
     }
     if (bg_results_row_count(i->results) == 0 || i->options.model) return BG_OK;
-    if (strcmp(bg_row_text(bg_results_row(i->results, 0), BG_COL_MODEL), t->model) == 0) return BG_OK;
-    return bg_entry_fail(err, e, "is of the model '%.80s' where entries before are of '%.80s': import "
-                         "them into folders of their own, or say with --model that they are one",
-                         t->model, bg_row_text(bg_results_row(i->results, 0), BG_COL_MODEL));
+    model = bg_row_text(bg_results_row(i->results, 0), BG_COL_MODEL);
+    if (model && strcmp(model, t->model) == 0) return BG_OK;
+    return bg_entry_fail(err, e, "is of the model '%.80s' where entries before are of '%.80s': "
+                         "import them into folders of their own, or say with --model that they "
+                         "are one", t->model, model ? model : "");
 }
 
 /* Adds the repetitions; *speeds is freed with bg_free. No samples is fine. */
@@ -132,7 +134,8 @@ static bg_status set_speed(bg_row *row, const test *t, const double *speeds, siz
     static const char reason[] = "the file has no samples, and its mean stands for the median";
     bg_summary s;
     if (n == 0) {
-        if (!(t->speed > 0)) return bg_entry_fail(err, e, "has neither samples_ns nor a positive avg_ts");
+        if (!(t->speed > 0))
+            return bg_entry_fail(err, e, "has neither samples_ns nor a positive avg_ts");
         bg_row_set_number(row, BG_COL_TPS, t->speed);
         if (!bg_row_set_absent(row, BG_COL_TPS_LOW, reason) ||
             !bg_row_set_absent(row, BG_COL_TPS_HIGH, reason))

@@ -154,10 +154,12 @@ static bg_status refuse_twice(const char *dir, const char *id, bg_error *err)
 static bg_status keep_samples(const char *dir, const run *u, bg_error *err)
 {
     static const char *const files[] = {"machine.json", "results.csv", "samples.csv", "plan.json"};
-    char *samples = bg_path_join(dir, "samples"), *to = samples ? bg_path_join(samples, u->id) : NULL;
+    char *samples = bg_path_join(dir, "samples");
+    char *to = samples ? bg_path_join(samples, u->id) : NULL;
     bg_status status = to ? bg_dir_create(to, err) : bg_fail_nomem(err, dir, strlen(dir));
     for (size_t i = 0; i < BG_COUNT(files) && status == BG_OK; i++) {
-        char *source = bg_path_join(bg_results_dir(u->r), files[i]), *path = bg_path_join(to, files[i]);
+        char *source = bg_path_join(bg_results_dir(u->r), files[i]);
+        char *path = bg_path_join(to, files[i]);
         char *text = NULL;
         size_t n;
         if (!source || !path) status = bg_fail_nomem(err, dir, strlen(dir));
@@ -235,18 +237,20 @@ bg_status bg_history_baseline(const bg_history *h, const bg_results *r, const ch
                               char **path, bg_error *err)
 {
     bg_origin o;
-    const char *model = bg_results_row_count(r) ? bg_row_text(bg_results_row(r, 0), BG_COL_MODEL) : NULL;
+    const char *model =
+        bg_results_row_count(r) ? bg_row_text(bg_results_row(r, 0), BG_COL_MODEL) : NULL;
     *path = NULL;
     BG_TRY(bg_results_origin(r, &o, err));
     for (size_t i = h->n; i-- > 0;) {
         const bg_history_row *row = &h->rows[i];
         if (strcmp(row->machine, o.machine) != 0 || strcmp(row->engine, o.engine) != 0 ||
-            strcmp(row->model, or_empty(model)) != 0 || (branch && strcmp(row->branch, branch) != 0))
+            strcmp(row->model, or_empty(model)) != 0 ||
+            (branch && strcmp(row->branch, branch) != 0))
             continue;
         *path = samples_of(h, row);
         if (*path) return BG_OK;
     }
-    return bg_fail(err, BG_ERR_INFEASIBLE, h->dir, "has no run of this machine (%s), engine and model%s%s "
-                   "with its samples: add one with --samples", o.cpu[0] ? o.cpu : "unknown",
+    return bg_fail(err, BG_ERR_INFEASIBLE, h->dir, "has no run of this machine (%s), engine and "
+                   "model%s%s with its samples: add one with --samples", o.cpu[0] ? o.cpu : "unknown",
                    branch ? " on " : "", branch ? branch : "");
 }

@@ -7,7 +7,10 @@
 static const double ALPHA = 0.01, FLOOR = 0.02;
 enum { SEED = 1, COURSE = 40, LONGEST = 500 };
 
-static bool passes(const char *wanted, const char *has) { return !wanted || strcmp(wanted, has) == 0; }
+static bool passes(const char *wanted, const char *has)
+{
+    return !wanted || strcmp(wanted, has) == 0;
+}
 
 static bool selected(const bg_history_row *r, const bg_history_filter *f)
 {
@@ -68,7 +71,8 @@ static size_t order_items(item *items, size_t n, const bg_history_row *base)
 }
 
 /* The newest values: what was long ago changed long ago. */
-static bool fill_series(bg_history_series *s, const item *items, size_t n, double alpha, double floor)
+static bool fill_series(bg_history_series *s, const item *items, size_t n, double alpha,
+                        double floor)
 {
     double known = NAN;
     if (n > LONGEST) {
@@ -113,8 +117,8 @@ bg_status bg_history_follow(bg_history_trend **out, const bg_history *h, const b
     }
     if (n == 0) {
         bg_history_trend_close(&t);
-        return bg_fail(err, BG_ERR_INPUT, h->dir, "has no such number: see `bitgauge history list` and "
-                       "`show`");
+        return bg_fail(err, BG_ERR_INPUT, h->dir, "has no such number: see `bitgauge history list` "
+                       "and `show`");
     }
     *out = t;
     return BG_OK;
@@ -163,7 +167,8 @@ static void put_series(const bg_history_series *s, bg_text *t)
         const bg_change *c = &s->changes[i];
         const bg_history_row *at = s->rows[c->at];
         double change = 100 * (c->after / c->before - 1);
-        const char *what = r->better * change > 0 ? "better" : r->better * change < 0 ? "WORSE" : "";
+        double gain = r->better * change;
+        const char *what = gain > 0 ? "better" : gain < 0 ? "WORSE" : "";
         bg_text_printf(t, "  %10s %+.1f %% %s from %.12s on (%.10s, p %.2g)\n", "", change, what,
                        *at->commit ? at->commit : at->run, at->date, c->p);
     }
@@ -177,8 +182,8 @@ bg_status bg_history_trend_text(const bg_history_trend *trend, char **text, bg_e
         const bg_history_series *s = &trend->series[i];
         const bg_history_row *r = s->rows[0];
         if (i == 0 || !bg_history_neighbours(&trend->series[i - 1], s))
-            bg_text_printf(&t, "%s%s %s of %s, %s%s%s threads, %s on %s (%.8s)\n", i ? "\n" : "", r->test,
-                           r->metric, r->model, r->isa, *r->isa ? ", " : "",
+            bg_text_printf(&t, "%s%s %s of %s, %s%s%s threads, %s on %s (%.8s)\n",
+                           i ? "\n" : "", r->test, r->metric, r->model, r->isa, *r->isa ? ", " : "",
                            *r->threads ? r->threads : "?", r->engine, *r->cpu ? r->cpu : "?",
                            r->machine);
         put_series(s, &t);

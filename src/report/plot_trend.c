@@ -83,8 +83,9 @@ static void write_title(FILE *f, const bg_history_row *r)
 /* Files that could not be written are seen by bg_gnuplot_check. */
 static void write_data(bg_gnuplot *g, const bg_history_series *s, size_t n)
 {
-    static const struct { const char *name; void (*write)(FILE *, size_t, const bg_history_series *); }
-        files[] = {{"levels.dat", write_levels}, {"changes.dat", write_changes}};
+    typedef void write_fn(FILE *f, size_t panel, const bg_history_series *s);
+    static const struct { const char *name; write_fn *write; } files[] = {
+        {"levels.dat", write_levels}, {"changes.dat", write_changes}};
     FILE *f = bg_gnuplot_data(g, "title.dat");
     if (f) write_title(f, s[0].rows[0]);
     bg_gnuplot_end(g, f);

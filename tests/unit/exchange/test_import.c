@@ -207,6 +207,8 @@ static void refusals(void **state)
     assert_refused(LLAMA("a.gguf", "x", ", \"model_size\": 1e300"), "f:1", "no count");
     assert_refused(LLAMA("a.gguf", "x", ", \"isa\": 3"), "f:1", "no text");
     assert_refused(LLAMA("a.gguf", "x", ", \"n_gen\": 3"), "f:1", "duplicate");
+    assert_refused("{\"name\": \"-/s/tg8/-/t1/tps\", \"unit\": \"tokens/s\", \"value\": 1}\n"
+                   LLAMA("b.gguf", "llama 7B Q8_0", ""), "f:2", "--model");
     assert_refused("a,b\n1,2\n", "f:2", "n_prompt");
     assert_refused("n_prompt,n_gen\n1,2,3\n", "f: row 2", "llama-bench");
     assert_refused("n_prompt,n_gen\n1,x\n", "f:2", "no number");
