@@ -33,9 +33,9 @@ typedef struct small_format { /* all constants */
 
 enum {
     SMALL_FEW = REGISTERS == 32 ? 12 / VECTORS : 3, /* columns of the widest tile */
-    SMALL_STRIP = 16,      /* blocks of a panel that are unpacked at a time */
-    SMALL_CHUNK = 48,      /* columns that are prepared at a time... */
-    SMALL_ROOM = 48 * 64,  /* ...times blocks of each */
+    SMALL_STRIP = 16,                        /* blocks of a panel that are unpacked at a time */
+    SMALL_CHUNK = REGISTERS == 32 ? 48 : 96, /* columns that are prepared at a time... */
+    SMALL_ROOM = 48 * 64,                    /* ...times blocks of each */
 };
 
 BG_INLINE int small_planes(small_format f) { return SUMS == 2 && f.bits == 8 ? 2 : 1; }
@@ -75,55 +75,9 @@ BG_INLINE void small_prepare_block(const bg_block_q8_0 *from, small_x *x, small_
     }
 }
 
-/* Blocks of a panel, unpacked: 8 quads (of each plane) a block. */
-typedef struct small_panel {
-    vint q[SMALL_STRIP][8][2][VECTORS];
-    float d[SMALL_STRIP][BG_PANEL_ROWS], m[SMALL_STRIP][BG_PANEL_ROWS];
-} small_panel;
-
-BG_INLINE void small_unpack(const uint8_t *w, size_t n, small_panel *p, small_format f)
-{
-    for (size_t b = 0; b < n; b++, w += f.bytes) {
-        BG_UNROLL
-        for (int v = 0; v < VECTORS; v++) {
-            v_store_floats(p->d[b] + v * LANES, v_halves(w, v));
-            if (f.has_min)
-                v_store_floats(p->m[b] + v * LANES, v_halves(w + 2 * BG_PANEL_ROWS, v));
-            BG_UNROLL
-            for (int j = 0; j < 4; j++) {
-                vint q[4];
-                f.quads(w + 4 * LANES * v, j, q);
-                BG_UNROLL
-                for (int i = 0; i < 2 * small_planes(f); i++) p->q[b][j + i % 2 * 4][i / 2][v] = q[i];
-            }
-        }
-    }
-}
-
-/* Where a tile's weights come from: the packed blocks, or (if p is not NULL) an unpacked panel. */
-typedef struct small_weights {
-    const uint8_t *w;
-    const small_panel *p;
-} small_weights;
-
 typedef vint small_sums[SMALL_FEW][VECTORS][2]; /* of each plane */
 
-BG_INLINE void small_quads(const small_weights *s, size_t b, int j, vint q[VECTORS][4],
-                           small_format f)
-{
-    BG_UNROLL
-    for (int v = 0; v < VECTORS; v++) {
-        if (!s->p) {
-            f.quads(s->w + 4 * LANES * v, j, q[v]);
-            continue;
-        }
-        BG_UNROLL
-        for (int i = 0; i < 2 * small_planes(f); i++) q[v][i] = s->p->q[b][j + i % 2 * 4][i / 2][v];
-    }
-}
-
-BG_INLINE void small_dots(const small_weights *s, size_t b, const small_x *x, int cols,
-                          small_sums t, small_format f)
+BG_INLINE void small_start(const small_x *x, int cols, small_sums t, small_format f)
 {
     BG_UNROLL
     for (int c = 0; c < cols; c++) {
@@ -132,10 +86,35 @@ BG_INLINE void small_dots(const small_weights *s, size_t b, const small_x *x, in
             t[c][i % VECTORS][i / VECTORS] =
                 SUMS == 2 && !small_bias(f) ? v_zero() : v_spread(&x[c].start);
     }
+}
+
+/* Vector v of every column of a tile, once its sums are whole. magic: d times it, less. */
+BG_INLINE void small_add(vflt y[SMALL_FEW][VECTORS], small_sums t, int v, const small_x *x, int cols,
+                         vflt d, vflt magic, vflt m, small_format f)
+{
+    BG_UNROLL
+    for (int c = 0; c < cols; c++) {
+        vint sum = t[c][v][0];
+        if (SUMS == 2) sum = v_add32(v_sum_32(sum), v_spread(&x[c].fix));
+        if (small_planes(f) == 2) sum = v_dot_16(sum, t[c][v][1], v_all16(16));
+        y[c][v] = v_fma(v_fma(d, v_bits(sum), magic), v_all(x[c].d), y[c][v]);
+        if (f.has_min) y[c][v] = v_fma(m, v_all(x[c].sum), y[c][v]);
+    }
+}
+
+/* ---- few columns, or many registers: straight from the packed block -------------------------- */
+
+/* One block of every column of a tile. */
+BG_INLINE void small_block(const uint8_t *w, const small_x *x, int cols,
+                           vflt y[SMALL_FEW][VECTORS], small_format f)
+{
+    small_sums t;
+    small_start(x, cols, t, f);
     BG_UNROLL
     for (int j = 0; j < 4; j++) {
         vint q[VECTORS][4];
-        small_quads(s, b, j, q, f);
+        BG_UNROLL
+        for (int v = 0; v < VECTORS; v++) f.quads(w + 4 * LANES * v, j, q[v]);
         BG_UNROLL
         for (int half = 0; half < 2; half++) {
             BG_UNROLL
@@ -149,34 +128,16 @@ BG_INLINE void small_dots(const small_weights *s, size_t b, const small_x *x, in
             }
         }
     }
-}
-
-/* Block b of every column of a tile. */
-BG_INLINE void small_block(const small_weights *s, size_t b, const small_x *x, int cols,
-                           vflt y[SMALL_FEW][VECTORS], small_format f)
-{
-    small_sums t;
-    small_dots(s, b, x, cols, t, f);
     BG_UNROLL
     for (int v = 0; v < VECTORS; v++) {
-        vflt m = v_all(0), d = s->p ? v_load_floats(s->p->d[b] + v * LANES) : v_halves(s->w, v);
-        vflt magic = v_mul(d, v_all(-SMALL_MAGIC));
-        if (f.has_min)
-            m = s->p ? v_load_floats(s->p->m[b] + v * LANES)
-                     : v_halves(s->w + 2 * BG_PANEL_ROWS, v);
-        BG_UNROLL
-        for (int c = 0; c < cols; c++) {
-            vint sum = t[c][v][0];
-            if (SUMS == 2) sum = v_add32(v_sum_32(sum), v_spread(&x[c].fix));
-            if (small_planes(f) == 2) sum = v_dot_16(sum, t[c][v][1], v_all16(16));
-            y[c][v] = v_fma(v_fma(d, v_bits(sum), magic), v_all(x[c].d), y[c][v]);
-            if (f.has_min) y[c][v] = v_fma(m, v_all(x[c].sum), y[c][v]);
-        }
+        vflt d = v_halves(w, v), m = v_all(0);
+        if (f.has_min) m = v_halves(w + 2 * BG_PANEL_ROWS, v);
+        small_add(y, t, v, x, cols, d, v_mul(d, v_all(-SMALL_MAGIC)), m, f);
     }
 }
 
 /* n blocks of a panel with `cols` prepared columns. */
-BG_INLINE void small_tile(small_weights s, const small_x *x, size_t n, int cols, const bg_matmul *a,
+BG_INLINE void small_tile(const uint8_t *w, const small_x *x, size_t n, int cols, const bg_matmul *a,
                           float *to, size_t rows, bool add, small_format f)
 {
     vflt y[SMALL_FEW][VECTORS];
@@ -185,20 +146,102 @@ BG_INLINE void small_tile(small_weights s, const small_x *x, size_t n, int cols,
         BG_UNROLL
         for (int v = 0; v < VECTORS; v++) y[c][v] = v_all(0);
     }
-    for (size_t b = 0; b < n; b++, x += cols) {
-        if (!s.p) {
-            const bg_ahead *ahead = bg_ahead_here;
-            BG_UNROLL
-            for (size_t i = 0; i < f.bytes; i += 64) v_prefetch(s.w + ahead->small_near + i);
-            for (size_t i = 0; ahead->small_far && i < f.bytes; i += 64)
-                v_prefetch_far(s.w + ahead->small_far + i);
-        }
-        small_block(&s, b, x, cols, y, f);
-        s.w += f.bytes;
+    for (size_t b = 0; b < n; b++, x += cols, w += f.bytes) {
+        const bg_ahead *ahead = bg_ahead_here;
+        BG_UNROLL
+        for (size_t i = 0; i < f.bytes; i += 64) v_prefetch(w + ahead->small_near + i);
+        for (size_t i = 0; ahead->small_far && i < f.bytes; i += 64)
+            v_prefetch_far(w + ahead->small_far + i);
+        small_block(w, x, cols, y, f);
     }
     BG_UNROLL
     for (int c = 0; c < cols; c++, to += a->y_stride) panel_store(to, y[c], rows, add);
 }
+
+/* ---- many columns: blocks of a panel are unpacked for all of them ----------------------------- */
+
+/* The 8 quads (of each plane) of a block after another. magic: d times it, less. */
+typedef struct small_panel {
+    vint q[SMALL_STRIP * 16][VECTORS];
+    vflt d[SMALL_STRIP][VECTORS], magic[SMALL_STRIP][VECTORS], m[SMALL_STRIP][VECTORS];
+} small_panel;
+
+BG_INLINE void small_unpack(const uint8_t *w, size_t n, small_panel *p, small_format f)
+{
+    const int planes = small_planes(f);
+    vint (*to)[VECTORS] = p->q;
+    for (size_t b = 0; b < n; b++, w += f.bytes, to += 8 * planes) {
+        BG_UNROLL
+        for (int v = 0; v < VECTORS; v++) {
+            p->d[b][v] = v_halves(w, v);
+            p->magic[b][v] = v_mul(p->d[b][v], v_all(-SMALL_MAGIC));
+            if (f.has_min) p->m[b][v] = v_halves(w + 2 * BG_PANEL_ROWS, v);
+            BG_UNROLL
+            for (int j = 0; j < 4; j++) {
+                vint q[4];
+                f.quads(w + 4 * LANES * v, j, q);
+                BG_UNROLL
+                for (int i = 0; i < 2 * planes; i++) to[(j + i % 2 * 4) * planes + i / 2][v] = q[i];
+            }
+        }
+    }
+}
+
+/* Quad j of a block, whose planes are at w. The longer loop is the outer one: of what the inner one
+ * goes through, all is in registers. */
+BG_INLINE void small_panel_quad(vint (*w)[VECTORS], int j, const small_x *x, int cols, small_sums t,
+                                small_format f)
+{
+    const int vectors = VECTORS * small_planes(f), outer = BG_MAX(cols, vectors);
+    vint inner[SMALL_FEW + 2 * VECTORS];
+    BG_UNROLL
+    for (int i = 0; i < cols + vectors - outer; i++)
+        inner[i] = cols < vectors ? v_spread(x[i].q + 4 * j) : w[i / VECTORS][i % VECTORS];
+    BG_UNROLL
+    for (int o = 0; o < outer; o++) {
+        vint a = cols < vectors ? w[o / VECTORS][o % VECTORS] : v_spread(x[o].q + 4 * j);
+        BG_UNROLL
+        for (int i = 0; i < cols + vectors - outer; i++) {
+            int c = cols < vectors ? i : o, at = cols < vectors ? o : i;
+            vint *sums = &t[c][at % VECTORS][at / VECTORS];
+            *sums = cols < vectors ? v_dot(*sums, a, inner[i]) : v_dot(*sums, inner[i], a);
+        }
+    }
+}
+
+/* small_tile for n unpacked blocks. */
+BG_INLINE void small_panel_tile(small_panel *p, const small_x *x, size_t n, int cols,
+                                const bg_matmul *a, float *to, size_t rows, bool add, small_format f)
+{
+    vflt y[SMALL_FEW][VECTORS];
+    vint (*w)[VECTORS] = p->q;
+    BG_UNROLL
+    for (int c = 0; c < cols; c++) {
+        BG_UNROLL
+        for (int v = 0; v < VECTORS; v++) y[c][v] = v_all(0);
+    }
+    for (size_t b = 0; b < n; b++, x += cols) {
+        small_sums t;
+        small_start(x, cols, t, f);
+        BG_UNROLL
+        for (int j = 0; j < 8; j++, w += small_planes(f)) small_panel_quad(w, j, x, cols, t, f);
+        BG_UNROLL
+        for (int v = 0; v < VECTORS; v++)
+            small_add(y, t, v, x, cols, p->d[b][v], p->magic[b][v], p->m[b][v], f);
+    }
+    BG_UNROLL
+    for (int c = 0; c < cols; c++, to += a->y_stride) panel_store(to, y[c], rows, add);
+}
+
+/* ---- the loops around them -------------------------------------------------------------------- */
+
+/* What is compiled for panels of a format, tile[i] for i + 1 columns: functions of their own, for in
+ * a large one compilers run out of registers. */
+typedef struct small_code {
+    void (*unpack)(const uint8_t *w, size_t n, small_panel *p);
+    void (*tile[3])(small_panel *p, const small_x *x, size_t n, const bg_matmul *a, float *to,
+                    size_t rows, bool add);
+} small_code;
 
 /* Columns of the largest tile that `cols` columns fill. */
 BG_INLINE size_t small_width(size_t cols, small_format f)
@@ -210,14 +253,14 @@ BG_INLINE size_t small_width(size_t cols, small_format f)
 }
 
 /* One panel with prepared columns. most: of columns, a constant. */
-BG_INLINE void small_columns(small_weights s, const small_x *x, size_t n, size_t cols, int most,
+BG_INLINE void small_columns(const uint8_t *w, const small_x *x, size_t n, size_t cols, int most,
                              const bg_matmul *a, float *y, size_t rows, bool add, small_format f)
 {
     for (size_t c = 0, width; c < cols; c += width, x += n * width, y += width * a->y_stride) {
         width = small_width(cols - c, f);
 #define SMALL_TILE(count)                                                               \
         if (count <= small_few(f) && count <= most && width == count)                    \
-            small_tile(s, x, n, count, a, y, rows, add, f);
+            small_tile(w, x, n, count, a, y, rows, add, f);
         SMALL_TILE(12)
         SMALL_TILE(8)
         SMALL_TILE(4)
@@ -225,6 +268,19 @@ BG_INLINE void small_columns(small_weights s, const small_x *x, size_t n, size_t
         SMALL_TILE(2)
         SMALL_TILE(1)
 #undef SMALL_TILE
+    }
+}
+
+/* The same by way of an unpacked one. */
+static inline void small_panel_columns(const uint8_t *w, const small_x *x, size_t n, size_t cols,
+                                       const bg_matmul *a, float *y, size_t rows, bool add,
+                                       small_format f, const small_code *code)
+{
+    small_panel p;
+    code->unpack(w, n, &p);
+    for (size_t c = 0, width; c < cols; c += width, x += n * width, y += width * a->y_stride) {
+        width = small_width(cols - c, f);
+        code->tile[width - 1](&p, x, n, a, y, rows, add);
     }
 }
 
@@ -243,7 +299,7 @@ BG_INLINE void small_prepare(const bg_matmul *a, size_t column, size_t cols, siz
 }
 
 /* All of it, by strips of blocks of some columns, which all panels use while they are in cache. */
-BG_INLINE void small_matmul(const bg_matmul *a, int most, small_format f)
+BG_INLINE void small_matmul(const bg_matmul *a, int most, small_format f, const small_code *code)
 {
     small_x x[SMALL_ROOM];
     size_t blocks = a->k / 32, all = most == 1 ? 1 : a->cols;
@@ -253,16 +309,14 @@ BG_INLINE void small_matmul(const bg_matmul *a, int most, small_format f)
         if (unpack) strip = SMALL_STRIP;
         for (size_t b = 0; b < blocks; b += strip) {
             size_t n = BG_MIN(blocks - b, strip);
-            small_weights s = {(const uint8_t *)a->w + b * f.bytes, NULL};
+            const uint8_t *w = (const uint8_t *)a->w + b * f.bytes;
             small_prepare(a, c, cols, b, n, x, f);
-            for (size_t r = 0; r < a->rows; r += BG_PANEL_ROWS, s.w += a->panel_bytes) {
+            for (size_t r = 0; r < a->rows; r += BG_PANEL_ROWS, w += a->panel_bytes) {
                 float *y = a->y + c * a->y_stride + r;
-                small_panel panel;
-                if (unpack) {
-                    small_unpack(s.w, n, &panel, f);
-                    s.p = &panel;
-                }
-                small_columns(s, x, n, cols, most, a, y, a->rows - r, b > 0, f);
+                if (unpack)
+                    small_panel_columns(w, x, n, cols, a, y, a->rows - r, b > 0, f, code);
+                else
+                    small_columns(w, x, n, cols, most, a, y, a->rows - r, b > 0, f);
             }
         }
     }

@@ -75,7 +75,7 @@ BG_INLINE void iq4_nl_quads(const uint8_t *block, int j, vint q[4])
 /* Built with BG_SLOWDOWN=percent, Q4_0 does that share of its panels again, for tests of what notices a
  * slowdown. The rest of a panel waits for the next call. */
 #ifdef BG_SLOWDOWN
-BG_INLINE void small_again(const bg_matmul *a, int most, small_format f)
+BG_INLINE void small_again(const bg_matmul *a, int most, small_format f, const small_code *code)
 {
     static _Thread_local size_t hundredths;
     bg_matmul again = *a;
@@ -83,24 +83,40 @@ BG_INLINE void small_again(const bg_matmul *a, int most, small_format f)
     hundredths += (a->rows + BG_PANEL_ROWS - 1) / BG_PANEL_ROWS * BG_SLOWDOWN;
     again.rows = BG_MIN(hundredths / 100 * BG_PANEL_ROWS, a->rows);
     hundredths %= 100;
-    if (again.rows) small_matmul(&again, most, f);
+    if (again.rows) small_matmul(&again, most, f, code);
 }
 #else
-#define small_again(a, most, f) ((void)0)
+#define small_again(a, most, f, code) ((void)0)
 #endif
 
 #ifndef SMALL_KERNELS /* an including file may make its own of them */
+#define SMALL_PANEL_TILE(name, cols)                                                    \
+    static void name##_tile_##cols(small_panel *p, const small_x *x, size_t n,          \
+                                   const bg_matmul *a, float *to, size_t rows, bool add) \
+    {                                                                                   \
+        if (cols <= small_few(name))                                                    \
+            small_panel_tile(p, x, n, cols, a, to, rows, add, name);                    \
+    }
 #define SMALL_KERNELS(name, bytes, offset, bits, has_min)                               \
     static const small_format name = {bytes * BG_PANEL_ROWS, name##_quads, offset, bits, has_min}; \
+    static void name##_unpack(const uint8_t *w, size_t n, small_panel *p)               \
+    {                                                                                   \
+        small_unpack(w, n, p, name);                                                    \
+    }                                                                                   \
+    SMALL_PANEL_TILE(name, 1)                                                           \
+    SMALL_PANEL_TILE(name, 2)                                                           \
+    SMALL_PANEL_TILE(name, 3)                                                           \
+    static const small_code name##_code = {                                             \
+        name##_unpack, {name##_tile_1, name##_tile_2, name##_tile_3}};                  \
     void BG_SET(gemv, name)(const bg_matmul *a)                                         \
     {                                                                                   \
-        small_matmul(a, 1, name);                                                       \
-        small_again(a, 1, name);                                                        \
+        small_matmul(a, 1, name, &name##_code);                                         \
+        small_again(a, 1, name, &name##_code);                                          \
     }                                                                                   \
     void BG_SET(gemm, name)(const bg_matmul *a)                                         \
     {                                                                                   \
-        small_matmul(a, SMALL_FEW, name);                                               \
-        small_again(a, SMALL_FEW, name);                                                \
+        small_matmul(a, SMALL_FEW, name, &name##_code);                                 \
+        small_again(a, SMALL_FEW, name, &name##_code);                                  \
     }
 #endif
 SMALL_FORMATS(SMALL_KERNELS)
