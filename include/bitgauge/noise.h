@@ -24,7 +24,8 @@ typedef struct bg_calibration {
 /* Repeats, interleaved at random, tests of the embedded model in Q4_K_M ("pp", "tg": 64 tokens of a
  * prompt, 16 of generation), and where the roofs were measured reading from memory ("read") and
  * arithmetic ("arithmetic"), each at 1 thread and at all; sets the machine's floors of these kinds. One
- * that is too slow to be repeated 16 times has none. What was set stays when this fails. */
+ * that is too slow to be repeated 16 times in four times as long has none, and a warning says so. What
+ * was set stays when this fails. */
 bg_status bg_noise_calibrate(bg_machine *m, const bg_calibration *c, bg_error *err);
 
 /* The floor from repetitions in the order taken, of any unit. A stretch of a twelfth of them (of at

@@ -14,6 +14,7 @@
 enum { STRETCHES = 12, FEWEST = 4, LIKE_A_SWEEP = 16, BEGINS = 60, WARM_UPS = 2, PROMPT = 64,
        GENERATION = 16 };
 static const double READING = 0.006; /* seconds, of a roof */
+static const double MOST = 4;        /* times the time that was asked for, to have a floor at all */
 
 double bg_noise_estimate(const double *values, size_t n, uint32_t *pairs)
 {
@@ -167,8 +168,10 @@ static bg_status repeat(calibration *c, double begin, bg_error *err)
     bg_rng rng;
     bg_rng_seed(&rng, 1);
     for (uint32_t i = 0; i < c->n_works; i++) order[i] = i;
-    while ((passed = now() - begin) < seconds) {
-        if (o->progress && !o->progress(o->user, (uint64_t)(TOTAL * passed / seconds), TOTAL))
+    for (size_t round = 0; (passed = now() - begin) < seconds ||
+                           (round < FEWEST * FEWEST && passed < MOST * seconds); round++) {
+        double share = BG_MIN(passed / seconds, 1);
+        if (o->progress && !o->progress(o->user, (uint64_t)(TOTAL * share), TOTAL))
             return bg_fail(err, BG_ERR_INTERRUPTED, NULL, "stopped");
         bg_rng_shuffle(&rng, order, c->n_works);
         for (size_t i = 0; i < c->n_works; i++)
@@ -190,6 +193,9 @@ static void keep_floors(const calibration *c, double seconds)
         memcpy(floor.measured, measured, sizeof floor.measured);
         floor.floor = bg_noise_estimate(w->values, w->n, &floor.pairs);
         if (floor.floor > 0) bg_machine_set_floor(c->machine, &floor);
+        else
+            bg_log(BG_LOG_WARN, "there is no noise floor of %s at %d threads: it was repeated %zu times "
+                   "in %.0f s, and 16 are needed", w->kind, w->threads, w->n, seconds);
     }
 }
 
