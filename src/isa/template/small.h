@@ -59,6 +59,8 @@ typedef struct small_x {
     int32_t fix;
 } small_x;
 
+typedef uint64_t small_words __attribute__((vector_size(32)));
+
 BG_INLINE void small_prepare_block(const bg_block_q8_0 *from, small_x *x, small_format f)
 {
     int sum = v_sum_s8(from->qs);
@@ -68,8 +70,11 @@ BG_INLINE void small_prepare_block(const bg_block_q8_0 *from, small_x *x, small_
     x->fix = SMALL_MAGIC_BITS + (small_bias(f) - small_offset(f)) * sum;
     x->start.whole = x->fix;
     if (small_bias(f)) { /* the sums of v_dot are those of the even and of the odd pairs */
-        int even = 0;
-        for (int i = 0; i < 32; i += 4) even += x->q[i] + x->q[i + 1];
+        small_words pairs; /* at once: pieces of a store are slow to come by */
+        int even;
+        memcpy(&pairs, from->qs, sizeof pairs);
+        pairs &= 0x0000ffff0000ffff;
+        even = v_sum_s8(&pairs);
         x->start.half[0] = (int16_t)(-small_bias(f) * even);
         x->start.half[1] = (int16_t)(-small_bias(f) * (sum - even));
     }
