@@ -1,5 +1,6 @@
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -99,6 +100,8 @@ bg_status bg_file_read(char **text, size_t *size, const char *path, size_t limit
     return BG_OK;
 }
 
+static const char temporary_mark[] = ".tmp.";
+
 struct bg_outfile {
     FILE *stream;
     char *path, *temporary;
@@ -124,7 +127,7 @@ bg_status bg_outfile_open(bg_outfile **out, const char *path, bg_error *err)
         bg_outfile_discard(&f);
         return bg_fail_nomem(err, path, n);
     }
-    snprintf(f->temporary, n, "%s.tmp.XXXXXX", path);
+    snprintf(f->temporary, n, "%s%sXXXXXX", path, temporary_mark);
     fd = mkstemp(f->temporary);
     if (fd < 0) {
         bg_status s = fail_errno(err, path, "create");
@@ -239,6 +242,19 @@ bg_status bg_dir_create(const char *path, bg_error *err)
         return bg_fail(err, BG_ERR_IO, path, "is a file: choose another name for the folder");
     if (access(path, W_OK) != 0) return fail_errno(err, path, "write to the folder");
     return BG_OK;
+}
+
+void bg_dir_clean(const char *path)
+{
+    enum { RANDOM = 6 }; /* characters of mkstemp */
+    DIR *d = opendir(path);
+    struct dirent *e;
+    while (d && (e = readdir(d)) != NULL) {
+        size_t n = strlen(e->d_name), mark = sizeof temporary_mark - 1 + RANDOM;
+        if (n > mark && strncmp(e->d_name + n - mark, temporary_mark, mark - RANDOM) == 0)
+            unlinkat(dirfd(d), e->d_name, 0);
+    }
+    if (d) closedir(d);
 }
 
 bool bg_file_exists(const char *path) { return access(path, F_OK) == 0; }

@@ -29,6 +29,8 @@ bg_status bg_file_write(const char *path, const void *data, size_t n, bg_error *
 
 /* Creates a folder and its parents; fine when it exists; fails when it cannot be written. */
 bg_status bg_dir_create(const char *path, bg_error *err);
+/* Removes the temporary files that outputs of a killed program left in a folder. */
+void bg_dir_clean(const char *path);
 bool bg_file_exists(const char *path);
 /* "a" + "b" -> "a/b"; free with bg_free; NULL when out of memory. */
 char *bg_path_join(const char *dir, const char *name);

@@ -76,12 +76,28 @@ static char *find_text(const bg_rig *rig)
     return text ? bg_strdup(text) : bg_quality_text(rig->source);
 }
 
+/* A run that was killed while it wrote its first files leaves a heading and no plan: nothing that
+ * could be lost. */
+static bool holds_rows(const char *path)
+{
+    char *text;
+    const char *first = bg_column_get((bg_column)0)->name, *end;
+    bool heading;
+    bg_error why;
+    if (!bg_file_exists(path)) return false;
+    if (bg_file_read(&text, NULL, path, 1 << 16, &why) != BG_OK) return true;
+    end = strchr(text, '\n');
+    heading = end && end[1] == 0 && strncmp(text, first, strlen(first)) == 0;
+    bg_free(text);
+    return !heading;
+}
+
 /* Takes up a folder of an earlier run: *r stays NULL when there is none. */
 static bg_status resume(bg_rig *rig, const json_t *identity, bg_results **r, bg_error *err)
 {
     const char *dir = rig->options->out;
     char *plan_path = bg_path_join(dir, "plan.json"), *rows = bg_path_join(dir, "results.csv");
-    bool has_plan = plan_path && bg_file_exists(plan_path), has_rows = rows && bg_file_exists(rows);
+    bool has_plan = plan_path && bg_file_exists(plan_path), has_rows = rows && holds_rows(rows);
     json_t *plan, *windows, *groups, *name;
     size_t g, i;
     bg_free(plan_path);
@@ -90,8 +106,12 @@ static bg_status resume(bg_rig *rig, const json_t *identity, bg_results **r, bg_
     if (!has_plan && has_rows)
         return bg_fail(err, BG_ERR_INPUT, dir, "holds a results.csv without its plan.json: choose "
                        "another --out");
-    if (!has_plan) return BG_OK;
+    if (!has_plan) {
+        bg_dir_clean(dir);
+        return BG_OK;
+    }
     BG_TRY(bg_results_open(r, dir, err));
+    bg_dir_clean(dir);
     plan = json_loads(bg_results_plan(*r), 0, NULL);
     if (!json_equal(json_object_get(plan, "settings"), identity)) {
         json_decref(plan);

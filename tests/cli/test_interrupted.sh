@@ -11,7 +11,7 @@ trap cleanup EXIT
 cd "$T"
 fail() { echo "$*" >&2; exit 1; }
 TINY="$SOURCE/tests/fuzz/corpus/gguf/ok-model-runs"
-REPS=60
+REPS=30
 CELLS=4
 tiny="-m $TINY --schemes Q8_0,F16 -p 16 -n 4 --reps $REPS --quality off --time-limit 0 --no-report --no-roof"
 
@@ -48,15 +48,16 @@ complete whole
 kills=0
 folder=0
 partial=
-for moment in $(awk -v ms=$took 'BEGIN { srand(20260131); for (i = 0; i < 40; i++)
-        printf "%.3f\n", 0.02 + rand() * 0.9 * ms / 1000 }'); do
+for share in $(awk 'BEGIN { srand(20260131); for (i = 0; i < 40; i++) printf "%.3f\n", rand() }'); do
     [ $kills -lt 10 ] || break
+    moment=$(awk "BEGIN { print 0.02 + 0.9 * $share * $took / 1000 }")
     [ -e k$folder/samples.csv ] && samples k$folder >before || : >before
     if kill_after $moment k$folder; then
         kills=$((kills + 1))
     else
         complete k$folder
         folder=$((folder + 1))
+        took=$((took * 2 / 3)) # this machine was slower before
         continue
     fi
     [ -e k$folder/samples.csv ] || continue
@@ -75,6 +76,14 @@ done
 samples k$folder >after
 [ -z "$(comm -23 before after)" ] || fail "lost: $(comm -23 before after)"
 complete k$folder
+
+# Killed while it wrote its first files, which is hard to hit.
+mkdir begun
+head -1 whole/results.csv >begun/results.csv
+head -1 whole/samples.csv >begun/samples.csv
+cp begun/samples.csv begun/plan.json.tmp.a1B2c3
+"$BITGAUGE" sweep $tiny --out begun >out 2>err || fail "killed at once: $(cat err)"
+complete begun
 
 # Each of these must say what is wrong and leave the folder as it was.
 if [ ! -d partial ]; then # no kill came between two savings
@@ -99,6 +108,7 @@ refuses() {
 
 # A limit on the size of files, which is there for everybody.
 cp -r partial limited
+trap '' XFSZ
 ( ulimit -f 1; refuses limited "a size limit" 'cannot .*File too large' )
 unchanged limited "a size limit"
 ( ulimit -f 1; refuses new "a size limit, new" 'cannot .*File too large' )
