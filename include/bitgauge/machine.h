@@ -108,11 +108,12 @@ double bg_thread_waited_ns(const bg_machine *m);
 double bg_noise_steal(const bg_noise *before, const bg_noise *after);
 
 /* How far two measurements of identical work differ on this machine. machine.json keeps them as the
- * array "noise_floors": [{"kind", "threads", "floor", "pairs", "seconds", "measured", "estimated"}]. */
+ * array "noise_floors": [{"kind", "threads", "floor", "pairs", "seconds", "measured",
+ * "estimated"}]. */
 typedef struct bg_noise_floor {
     char kind[16];             /* of test, its name up to the first digit: "pp", "tg", "read", ... */
     int threads;
-    double floor;              /* 99 % quantile of |median A / median B - 1|, estimated; 0.03 is 3 % */
+    double floor;              /* 99 % quantile of |median A / median B - 1|, estimated; 0.03: 3 % */
     uint32_t pairs;            /* of halves that it comes from */
     double seconds;            /* from the first half's begin to the last one's end */
     char measured[32];         /* when: UTC, "2026-01-31T12:00:00Z" */
@@ -123,8 +124,8 @@ const bg_noise_floor *bg_machine_floor(const bg_machine *m, size_t i);    /* NUL
 /* Sets those of a machine.json. BG_ERR_INPUT: it has none, or they are of another CPU. */
 bg_status bg_machine_read_floors(bg_machine *m, const char *path, bg_error *err);
 /* Where the last calibration of a machine like this one is kept for sweeps:
- * $XDG_CACHE_HOME/bitgauge/noise-<hash of CPU model, architecture, cores, default threads>.json, else
- * below ~/.cache. NULL: there is no such place. Free with bg_free_text. */
+ * $XDG_CACHE_HOME/bitgauge/noise-<hash of CPU model, architecture, cores, default threads>.json,
+ * else below ~/.cache. NULL: there is no such place. Free with bg_free_text. */
 char *bg_machine_floors_path(const bg_machine *m);
 
 #ifdef __cplusplus

@@ -21,18 +21,18 @@ typedef struct bg_calibration {
     void *user;
 } bg_calibration;
 
-/* Repeats, interleaved at random, tests of the embedded model in Q4_K_M ("pp", "tg": 64 tokens of a
- * prompt, 16 of generation), and where the roofs were measured reading from memory ("read") and
- * arithmetic ("arithmetic"), each at 1 thread and at all; sets the machine's floors of these kinds. One
- * that is too slow to be repeated 16 times in four times as long has none, and a warning says so. What
- * was set stays when this fails. */
+/* Repeats, interleaved at random, tests of the embedded model in Q4_K_M ("pp", "tg": 64 tokens of
+ * a prompt, 16 of generation), and where the roofs were measured reading from memory ("read") and
+ * arithmetic ("arithmetic"), each at 1 thread and at all; sets the machine's floors of these
+ * kinds. One that is too slow to be repeated 16 times in four times as long has none, and a
+ * warning says so. What was set stays when this fails. */
 bg_status bg_noise_calibrate(bg_machine *m, const bg_calibration *c, bg_error *err);
 
-/* The floor from repetitions in the order taken, of any unit. A stretch of a twelfth of them (of at
- * least 4) is one measurement of identical work: its median, of 16 in it at most, as few as a sweep
- * takes. Of all pairs of stretches that do not overlap, 60 beginning at even distances, the floor is
- * the largest difference: the pairs depend on each other, and the 99 % quantile of so few independent
- * ones would be too small. NaN for under 16 values. Values are positive. */
+/* The floor from repetitions in the order taken, of any unit. A stretch of a twelfth of them (of
+ * at least 4) is one measurement of identical work: its median, of 16 in it at most, as few as a
+ * sweep takes. Of all pairs of stretches that do not overlap, 60 beginning at even distances, the
+ * floor is the largest difference: the pairs depend on each other, and the 99 % quantile of so few
+ * independent ones would be too small. NaN for under 16 values. Values are positive. */
 double bg_noise_estimate(const double *values, size_t n, uint32_t *pairs);
 
 /* JSON array of what disturbs a repetition and whether that can be seen here, for bg_machine_json.

@@ -72,8 +72,8 @@ bg_status bg_energy_test(bg_counters *c, const bg_timed *test, bg_timed_fn *run,
                          bg_error *err)
 {
     double window = bg_energy_window(c), seconds, length = 0;
-    /* The context before a test is not a part of it; without one, all that is evaluated is, and of a
-     * generation that is the token before it, too. */
+    /* The context before a test is not a part of it; without one, all that is evaluated is, and of
+     * a generation that is the token before it, too. */
     bool whole = test->depth == 0;
     uint32_t tokens = test->n_prompt + test->n_gen + (whole && !test->n_prompt);
     meter m = {.counters = c};

@@ -103,8 +103,8 @@ static double pace_change(const evidence *e)
 
 static double faults(const evidence *e) { return e->counters[BG_COUNTER_MAJOR_FAULTS]; }
 
-/* One line a rule; a cause may have several. It taints a sample when the quantity is above the limit.
- * `counter` says why it cannot be read, where it is one, else `unread` does. */
+/* One line a rule; a cause may have several. It taints a sample when the quantity is above the
+ * limit. `counter` says why it cannot be read, where it is one, else `unread` does. */
 enum { NO_COUNTER = BG_COUNTER_COUNT };
 static const struct cause {
     const char *name, *rule;
@@ -117,8 +117,8 @@ static const struct cause {
      NO_COUNTER, "/proc/stat shows no stolen time"},
     {"steal", "guests of this machine took over 2 % of the CPU time (/proc/stat)", guests, 0.02,
      NO_COUNTER, "/proc/stat shows no time of guests"},
-    {"preemption", "a thread waited for its CPU for over 2 % of the time (schedstat)", waiting, 0.02,
-     NO_COUNTER, "/proc/thread-self/schedstat cannot be read"},
+    {"preemption", "a thread waited for its CPU for over 2 % of the time (schedstat)", waiting,
+     0.02, NO_COUNTER, "/proc/thread-self/schedstat cannot be read"},
     {"preemption", "over 2 involuntary context switches and 100 a second (getrusage)", preemptions,
      1, BG_COUNTER_SWITCH_INVOL, NULL},
     {"migration", "the kernel or PAPI counted a move to another CPU", moves, 0,

@@ -92,7 +92,8 @@ bg_status bg_machine_read_floors(bg_machine *m, const char *path, bg_error *err)
         bg_noise_floor f;
         if (s != BG_OK) break;
         if (read_floor(&f, one)) bg_machine_set_floor(m, &f);
-        else s = bg_fail(err, BG_ERR_INPUT, path, "entry %zu of noise_floors cannot be read", i + 1);
+        else
+            s = bg_fail(err, BG_ERR_INPUT, path, "entry %zu of noise_floors cannot be read", i + 1);
     }
     json_decref(root);
     return s;

@@ -65,8 +65,8 @@ void bg_machine_noise(const bg_machine *m, bg_noise *now)
 double bg_machine_clock_hz(const bg_machine *m, int cpu)
 {
     uint64_t khz;
-    if (cpu < 0 || !bg_sysfs_u64(&khz, m->sysfs, "devices/system/cpu/cpu%d/cpufreq/scaling_cur_freq",
-                                 cpu))
+    static const char format[] = "devices/system/cpu/cpu%d/cpufreq/scaling_cur_freq";
+    if (cpu < 0 || !bg_sysfs_u64(&khz, m->sysfs, format, cpu))
         return NAN;
     return 1e3 * (double)khz;
 }
