@@ -6,6 +6,11 @@
  * interval of the ratio lies within the threshold and the noise floor does too. Else it is
  * inconclusive, and says why. What does not vary (bytes, quality, simulated counts) is compared as
  * it is.
+ *
+ * Most of what disturbs a sweep disturbs all of its cells alike, because they are interleaved. So a
+ * change is split in two: what the cells did together, judged as above by the noise floor of the
+ * machine, and the own part of each cell, which is what it did beside the others, under a noise floor
+ * of its own that is far lower. A cell that cannot be judged as it is, is judged by its own part.
  */
 #ifndef BITGAUGE_COMPARE_H
 #define BITGAUGE_COMPARE_H
@@ -27,6 +32,18 @@ typedef enum bg_floor_source {
     BG_FLOOR_SAMPLES,          /* estimated: how far neighbouring quarters of the samples differ */
 } bg_floor_source;
 
+/* What a cell did beside the others of its metric, kind of test ("pp", "tg") and threads. A repetition is divided by how far
+ * those measured around it, of other cells, are from their medians, and the ratio by the median ratio
+ * of the other cells. */
+typedef struct bg_own {
+    size_t others;                   /* 0: there is no own part, and no more than NaN in the rest */
+    bg_ratio ratio;                  /* relative to the others */
+    double p, q;
+    double floor, spread;            /* spread: the floor that comes from how the others scatter */
+    bg_floor_source floor_source;
+    bg_verdict verdict;
+} bg_own;
+
 /* One cell and metric that both folders have. Names are the folders'. */
 typedef struct bg_compared {
     const bg_row *base_row, *new_row;
@@ -38,9 +55,19 @@ typedef struct bg_compared {
     double p, q;                     /* q: p after correction for many cells */
     double floor;                    /* relative; NaN when unknown */
     bg_floor_source floor_source;
+    bg_own own;
+    bool by_own;                     /* the verdict is that of the own part */
+    bool confirmed;                  /* the new side was measured again */
     bg_verdict verdict;
     char reason[200];                /* of an inconclusive verdict, else "" */
 } bg_compared;
+
+/* What cells did together: the median of their ratios. Repetitions are rounds, each the median of
+ * its cells relative to what they are in the middle; the floor is the highest of theirs. */
+typedef struct bg_together {
+    size_t cells;
+    bg_compared all;                 /* the rows are those of one of the cells; value is relative */
+} bg_together;
 
 /* A cell without a partner. */
 typedef struct bg_unpaired {
@@ -52,6 +79,9 @@ typedef struct bg_unpaired {
 typedef struct bg_comparison {
     bg_compared *cells;
     bg_unpaired *unpaired;
+    bg_together *together;           /* for each metric, kind of test and number of threads
+                                        that has four cells or more */
+    size_t n_together;
     size_t n_cells, n_unpaired, counts[BG_VERDICTS];
     double threshold, alpha;
     bool cross_machine;
@@ -81,7 +111,7 @@ void bg_comparison_close(bg_comparison **c);
 
 /* "faster", "slower", "same", "inconclusive"; "better" and "worse" where it is not about time. */
 const char *bg_compared_verdict(const bg_compared *c);
-/* A cell that got worse, or that base measured and new failed on. */
+/* A cell that got worse, or all together, or one that base measured and new failed on. */
 bool bg_comparison_regressed(const bg_comparison *c);
 
 typedef enum bg_compare_format {

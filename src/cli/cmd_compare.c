@@ -44,15 +44,17 @@ static bg_status write_junit(const bg_comparison *c, const char *path, bg_error 
     return status;
 }
 
-static int exit_status(const bg_comparison *c)
+static int exit_status(const bg_comparison *c, bool strict)
 {
     if (bg_comparison_regressed(c)) return BG_EXIT_REGRESSION;
+    for (size_t i = 0; i < c->n_together && strict; i++)
+        if (c->together[i].all.verdict == BG_VERDICT_INCONCLUSIVE) return BG_EXIT_INCONCLUSIVE;
     return c->counts[BG_VERDICT_INCONCLUSIVE] ? BG_EXIT_INCONCLUSIVE : BG_EXIT_OK;
 }
 
 typedef struct request {
     const char *dirs[2], *format, *junit, *model;
-    bool confirm;
+    bool confirm, strict;
     bg_compare_options options;
 } request;
 
@@ -81,7 +83,7 @@ static int run(const request *q)
         status = confirm(q, (const bg_results *const[]){r[0], r[1]}, &confirmed, &c, &err);
     if (status == BG_OK) status = print_as(c, q->format, &err);
     if (status == BG_OK && q->junit) status = write_junit(c, q->junit, &err);
-    code = status == BG_OK ? exit_status(c) : bg_cli_fail(&err);
+    code = status == BG_OK ? exit_status(c, q->strict) : bg_cli_fail(&err);
     bg_comparison_close(&c);
     bg_results_close(&confirmed);
     bg_results_close(&r[0]);
@@ -111,6 +113,8 @@ int bg_cmd_compare(int argc, char **argv)
          "(NEW/confirm-1, ...)", &q.confirm, NULL, 0, 0},
         {BG_OPT_TEXT, "-m --model", "FILE", "model of NEW, for --confirm; default: the embedded one",
          &q.model, NULL, 0, 0},
+        {BG_OPT_FLAG, "--strict", NULL, "status 4 also when only what all cells did together cannot "
+         "be judged", &q.strict, NULL, 0, 0},
         {BG_OPT_FLAG, "--cross-machine", NULL, "accept other machines and engines, and compare "
          "shares of the roof", &o->cross_machine, NULL, 0, 0},
     };
@@ -127,9 +131,13 @@ int bg_cmd_compare(int argc, char **argv)
             "It is the same when the 95 % interval\nof the ratio is within the threshold, and the "
             "noise floor below it. All else is inconclusive,\nwith the reason. Bytes, quality and "
             "simulated counts do not vary: a change of half a percent\nis one.\n\n"
-            "Exit status: 0 no regression; 3 regression, or a cell that ran before fails; 4 no "
-            "regression,\nbut a cell cannot be judged; 2 misuse, or folders that cannot be "
-            "compared.",
+            "Where four cells or more have the kind of test and threads, what they did together is "
+            "judged as\nsuch, and a cell that is inconclusive by what it did beside the others "
+            "(\"own\"), each repetition\ncompared with those measured around it: less than what "
+            "disturbs all of them is seen.\n\n"
+            "Exit status: 0 no regression; 3 regression of a cell or of all together, or a cell "
+            "that ran\nbefore fails; 4 no regression, but a cell cannot be judged; 2 misuse, or "
+            "folders that cannot\nbe compared.",
         .examples = "  bitgauge compare results/main results/branch\n"
                     "  bitgauge compare results/main results/branch --threshold 3% --format github\n"
                     "  bitgauge compare old new --metric tps,rss_bytes,ppl --format junit >junit.xml\n"

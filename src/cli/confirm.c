@@ -16,12 +16,26 @@ static bool flagged(const bg_compared *c)
            (c->verdict == BG_VERDICT_WORSE || c->verdict == BG_VERDICT_INCONCLUSIVE);
 }
 
+/* Flagged, or one of those that a flagged cell is judged beside. */
+static bool needed(const bg_comparison *c, const bg_compared *cell)
+{
+    const bg_row *row = cell->new_row;
+    for (size_t i = 0; i < c->n_cells && cell->own.others; i++) {
+        const bg_compared *other = &c->cells[i];
+        if (flagged(other) && other->own.others &&
+            same(bg_row_text(row, BG_COL_TEST), bg_row_text(other->new_row, BG_COL_TEST)) &&
+            bg_row_number(row, BG_COL_THREADS) == bg_row_number(other->new_row, BG_COL_THREADS))
+            return true;
+    }
+    return flagged(cell);
+}
+
 static bool wants(void *user, const char *scheme, const char *test, const char *isa, int threads)
 {
     const bg_comparison *c = user;
     for (size_t i = 0; i < c->n_cells; i++) {
         const bg_row *row = c->cells[i].new_row;
-        if (flagged(&c->cells[i]) && same(bg_row_text(row, BG_COL_SCHEME), scheme) &&
+        if (needed(c, &c->cells[i]) && same(bg_row_text(row, BG_COL_SCHEME), scheme) &&
             same(bg_row_text(row, BG_COL_TEST), test) && same(bg_row_text(row, BG_COL_ISA), isa) &&
             bg_row_number(row, BG_COL_THREADS) == threads)
             return true;

@@ -6,8 +6,9 @@
 
 #include "bitgauge/compare.h"
 
-/* Sweeps the cells of `c` that are worse or inconclusive for want of certainty, as `r` (the new
- * folder) says it was swept, into a folder confirm-N inside it, with twice as many repetitions. model
+/* Sweeps the cells of `c` that are worse or inconclusive for want of certainty, and those that they are
+ * judged beside, as `r` (the new folder) says it was swept, into a folder confirm-N inside it, with
+ * twice as many repetitions. model
  * NULL: the embedded one. *confirmed stays NULL when there is nothing to measure again. */
 bg_status bg_cli_confirm(bg_results **confirmed, const bg_comparison *c, const bg_results *r,
                          const char *model, bg_error *err);

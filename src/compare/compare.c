@@ -13,6 +13,7 @@ typedef struct state {
     bg_origin origin[SOURCES];
     bg_comparison *c;
     bg_floors *floors;
+    bg_series (*series)[SIDES];            /* of each cell of c */
     bg_metric metrics[MAX_METRICS];
     size_t n_metrics, n_notes, capacity, unpaired_capacity;
     uint64_t seed;
@@ -213,7 +214,7 @@ static bg_status measure(state *s, bg_compared *cell, const bg_series x[SIDES], 
         cell->tainted[i] = x[i].tainted;
         cell->outliers[i] = count_outliers(&x[i]);
         cell->value[i] = bg_quantile(x[i].values, x[i].n, 0.5);
-        BG_TRY(bg_floors_add(s->floors, cell, &x[i], err));
+        BG_TRY(bg_floors_add(s->floors, BG_FLOOR_OF_ALL, cell, x[i].values, x[i].n, err));
     }
     if (!bg_stats_ratio(x[BASE].values, x[BASE].n, x[NEW].values, x[NEW].n, LEVEL, s->seed,
                         s->resamples, &cell->ratio))
@@ -223,35 +224,47 @@ static bg_status measure(state *s, bg_compared *cell, const bg_series x[SIDES], 
     return BG_OK;
 }
 
+static bg_status grow_cells(state *s, bg_error *err)
+{
+    bg_comparison *c = s->c;
+    size_t capacity = BG_MAX(64, 2 * c->n_cells);
+    bg_compared *cells;
+    bg_series (*series)[SIDES];
+    if (c->n_cells < s->capacity) return BG_OK;
+    cells = bg_grow(c->cells, capacity, sizeof *cells);
+    if (cells) c->cells = cells;
+    series = bg_grow(s->series, capacity, sizeof *series);
+    if (series) s->series = series;
+    if (!cells || !series) return bg_fail_nomem(err, "the comparison", capacity * sizeof *cells);
+    s->capacity = capacity;
+    return BG_OK;
+}
+
 /* `source` is where the second row and its samples are. */
 static bg_status add_cell(state *s, const bg_row *const rows[SIDES], int source,
                           const bg_metric *m, bg_error *err)
 {
-    bg_comparison *c = s->c;
-    bg_compared cell = {.base_row = rows[BASE], .new_row = rows[NEW], .metric = m->column,
-                        .exact = m->exact, .p = NAN, .q = NAN, .floor = NAN};
-    bg_series x[SIDES] = {{0}, {0}};
-    bg_status status = BG_OK;
-    for (int i = 0; i < SIDES; i++)
-        cell.value[i] = bg_row_number(rows[i], m->column) * scale_of(s, rows[i], m);
-    cell.ratio = (bg_ratio){.ratio = cell.value[NEW] / cell.value[BASE], .low = NAN, .high = NAN,
-                            .tau = NAN};
-    if (cell.value[BASE] == cell.value[NEW]) cell.ratio.ratio = 1; /* also 0 and 0 */
-    for (int i = 0; i < SIDES && status == BG_OK && !m->exact; i++)
-        status = bg_series_take(&x[i], s->results[i == BASE ? BASE : source], rows[i], m,
-                                scale_of(s, rows[i], m), err);
-    if (status == BG_OK) status = measure(s, &cell, x, err);
-    bg_series_fini(&x[BASE]);
-    bg_series_fini(&x[NEW]);
-    if (status == BG_OK && c->n_cells == s->capacity) {
-        size_t capacity = BG_MAX(64, 2 * c->n_cells);
-        bg_compared *grown = bg_grow(c->cells, capacity, sizeof *grown);
-        if (!grown) return bg_fail_nomem(err, "the comparison", capacity * sizeof *grown);
-        c->cells = grown;
-        s->capacity = capacity;
+    bg_compared *cell;
+    bg_series *x;
+    BG_TRY(grow_cells(s, err));
+    x = s->series[s->c->n_cells];
+    cell = &s->c->cells[s->c->n_cells++];
+    *cell = (bg_compared){.base_row = rows[BASE], .new_row = rows[NEW], .metric = m->column,
+                          .exact = m->exact, .p = NAN, .q = NAN, .floor = NAN,
+                          .confirmed = source == CONFIRMED};
+    cell->own = (bg_own){.ratio = {NAN, NAN, NAN, NAN, NAN, NAN, NAN}, .p = NAN, .q = NAN,
+                         .floor = NAN, .spread = NAN, .verdict = BG_VERDICT_INCONCLUSIVE};
+    for (int i = 0; i < SIDES; i++) {
+        x[i] = (bg_series){0};
+        cell->value[i] = bg_row_number(rows[i], m->column) * scale_of(s, rows[i], m);
     }
-    if (status == BG_OK) c->cells[c->n_cells++] = cell;
-    return status;
+    cell->ratio = (bg_ratio){.ratio = cell->value[NEW] / cell->value[BASE], .low = NAN, .high = NAN,
+                             .tau = NAN};
+    if (cell->value[BASE] == cell->value[NEW]) cell->ratio.ratio = 1; /* also 0 and 0 */
+    for (int i = 0; i < SIDES && !m->exact; i++)
+        BG_TRY(bg_series_take(&x[i], s->results[i == BASE ? BASE : source], rows[i], m,
+                              scale_of(s, rows[i], m), err));
+    return measure(s, cell, x, err);
 }
 
 static bg_status pair_rows(state *s, bg_error *err)
@@ -284,28 +297,89 @@ static bg_status pair_rows(state *s, bg_error *err)
 
 /* Verdicts. */
 
+/* Where a p of a kind is, and its q. */
+typedef enum family { WHOLE, OWN, TOGETHER, FAMILIES } family;
+
+static double *p_of(bg_comparison *c, family f, size_t i, double **q)
+{
+    bg_compared *cell = f == TOGETHER ? &c->together[i].all : &c->cells[i];
+    *q = f == OWN ? &cell->own.q : &cell->q;
+    return f == OWN ? &cell->own.p : &cell->p;
+}
+
+static bg_status adjust_all(bg_comparison *c, bg_error *err)
+{
+    double *p = bg_alloc(BG_MAX(c->n_cells, 1), 2 * sizeof *p), *q = p + c->n_cells, *to;
+    bool done = p != NULL;
+    for (int f = 0; f < FAMILIES && done; f++) {
+        size_t n = f == TOGETHER ? c->n_together : c->n_cells;
+        for (size_t i = 0; i < n; i++) p[i] = *p_of(c, (family)f, i, &to);
+        done = bg_stats_adjust(p, n, q);
+        for (size_t i = 0; i < n && done; i++) {
+            p_of(c, (family)f, i, &to);
+            *to = q[i];
+        }
+    }
+    bg_free(p);
+    return done ? BG_OK : bg_fail_nomem(err, "the comparison", c->n_cells * sizeof *p);
+}
+
+/* How the others scatter shows how far identical work differs in these very folders; only without
+ * that, parts of the samples are asked. A calibrated machine may know of more. */
+static void take_floors(state *s, bg_compared *cell)
+{
+    bg_own *own = &cell->own;
+    if (cell->exact) return;
+    cell->floor = bg_floors_get(s->floors, BG_FLOOR_OF_ALL, cell, &cell->floor_source);
+    if (own->others == 0) return;
+    own->floor = bg_floors_get(s->floors, BG_FLOOR_OF_OWN, cell, &own->floor_source);
+    if (isnan(own->spread) || (own->floor_source == BG_FLOOR_MACHINE && own->floor > own->spread))
+        return;
+    own->floor = own->spread;
+    own->floor_source = BG_FLOOR_SAMPLES;
+}
+
+/* What the cells that go with it did together; NULL: it has no such part. */
+static bg_together *together_of(bg_comparison *c, const bg_compared *cell)
+{
+    for (size_t i = 0; i < c->n_together && cell->own.others; i++)
+        if (bg_compared_same_group(&c->together[i].all, cell)) return &c->together[i];
+    return NULL;
+}
+
+/* Under the highest floor of the cells. */
+static void judge_together(state *s)
+{
+    bg_comparison *c = s->c;
+    for (size_t i = 0; i < c->n_cells; i++) {
+        bg_together *t = together_of(c, &c->cells[i]);
+        if (!t || c->cells[i].floor <= t->all.floor) continue;
+        t->all.floor = c->cells[i].floor;
+        t->all.floor_source = c->cells[i].floor_source;
+    }
+    for (size_t i = 0; i < c->n_together; i++)
+        bg_judge(&c->together[i].all, c->threshold, c->alpha, 0);
+}
+
 static bg_status judge_all(state *s, bg_error *err)
 {
     bg_comparison *c = s->c;
-    double *p = bg_alloc(BG_MAX(c->n_cells, 1), 2 * sizeof *p), *q = p + c->n_cells;
     bool estimated = false;
-    if (!p) return bg_fail_nomem(err, "the comparison", c->n_cells * sizeof *p);
-    for (size_t i = 0; i < c->n_cells; i++) p[i] = c->cells[i].p;
-    if (!bg_stats_adjust(p, c->n_cells, q)) {
-        bg_free(p);
-        return bg_fail_nomem(err, "the comparison", c->n_cells * sizeof *p);
-    }
+    if (!c->cross_machine)
+        BG_TRY(bg_compare_split(c, s->series, s->floors, s->seed, s->resamples, err));
+    BG_TRY(adjust_all(c, err));
+    for (size_t i = 0; i < c->n_cells; i++) take_floors(s, &c->cells[i]);
+    judge_together(s);
     for (size_t i = 0; i < c->n_cells; i++) {
         bg_compared *cell = &c->cells[i];
+        const bg_together *t = together_of(c, cell);
         bg_metric m;
         bg_metric_find(cell->metric, &m);
-        cell->q = q[i];
-        if (!cell->exact) bg_floors_apply(s->floors, cell);
         estimated = estimated || cell->floor_source == BG_FLOOR_SAMPLES;
         bg_judge(cell, c->threshold, c->alpha, m.least);
+        bg_judge_own(cell, c->threshold, c->alpha, t && t->all.verdict == BG_VERDICT_WORSE);
         c->counts[cell->verdict]++;
     }
-    bg_free(p);
     if (estimated)
         note(s, "Noise floors are estimated from the samples, which do not show how runs far "
              "apart differ: calibrate the machine with `bitgauge probe --noise`.");
@@ -359,6 +433,9 @@ bg_status bg_compare(bg_comparison **out, const bg_results *base, const bg_resul
     } else {
         status = bg_fail_nomem(err, "the comparison", sizeof *s.c);
     }
+    for (size_t i = 0; s.c && i < s.c->n_cells && s.series; i++)
+        for (int k = 0; k < SIDES; k++) bg_series_fini(&s.series[i][k]);
+    bg_free(s.series);
     bg_floors_free(&s.floors);
     if (status == BG_OK) *out = s.c;
     else bg_comparison_close(&s.c);
@@ -370,6 +447,7 @@ void bg_comparison_close(bg_comparison **c)
     if (!c || !*c) return;
     bg_free((*c)->cells);
     bg_free((*c)->unpaired);
+    bg_free((*c)->together);
     bg_free(*c);
     *c = NULL;
 }
@@ -390,6 +468,8 @@ const char *bg_compared_verdict(const bg_compared *c)
 bool bg_comparison_regressed(const bg_comparison *c)
 {
     bool regressed = c->counts[BG_VERDICT_WORSE] > 0;
+    for (size_t i = 0; i < c->n_together; i++)
+        regressed = regressed || c->together[i].all.verdict == BG_VERDICT_WORSE;
     for (size_t i = 0; i < c->n_unpaired; i++)
         regressed = regressed || (c->unpaired[i].side == BASE && c->unpaired[i].failed);
     return regressed;

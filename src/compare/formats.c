@@ -33,24 +33,58 @@ static json_t *side_json(const bg_compared *c, int side)
                                 : json_null());
 }
 
+static const char *const sources[] = {
+    [BG_FLOOR_NONE] = NULL, [BG_FLOOR_MACHINE] = "machine", [BG_FLOOR_SAMPLES] = "samples"};
+
+static json_t *own_json(const bg_compared *c)
+{
+    bg_compared own = bg_compared_own(c);
+    if (c->own.others == 0) return json_null();
+    own.verdict = c->own.verdict;
+    return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}", "others",
+                     (json_int_t)c->own.others, "ratio", number(own.ratio.ratio), "ratio_low",
+                     number(own.ratio.low), "ratio_high", number(own.ratio.high),
+                     "autocorrelation_time", number(own.ratio.tau), "p", number(own.p), "q",
+                     number(own.q), "noise_floor", number(own.floor), "noise_floor_source",
+                     text_or_null(sources[own.floor_source]), "verdict", bg_compared_verdict(&own));
+}
+
 static json_t *compared_json(const bg_compared *c)
 {
-    static const char *const sources[] = {
-        [BG_FLOOR_NONE] = NULL, [BG_FLOOR_MACHINE] = "machine", [BG_FLOOR_SAMPLES] = "samples"};
     json_t *o = cell_name(c->base_row);
     const bg_column_info *info = bg_column_get(c->metric);
     json_t *rest = json_pack(
-        "{s:s, s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o}",
+        "{s:s, s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:s, s:o}",
         "metric", info->name, "unit", info->unit, "better", info->better > 0 ? "more" : "less",
         "exact", c->exact, "base", side_json(c, 0), "new", side_json(c, 1), "ratio",
         number(c->ratio.ratio), "ratio_low", number(c->ratio.low), "ratio_high",
         number(c->ratio.high), "autocorrelation_time", number(c->ratio.tau), "p", number(c->p), "q",
         number(c->q), "noise_floor", number(c->floor), "noise_floor_source",
-        text_or_null(sources[c->floor_source]), "verdict", bg_compared_verdict(c), "reason",
+        text_or_null(sources[c->floor_source]), "own", own_json(c), "judged_by_own", c->by_own, "verdict", bg_compared_verdict(c), "reason",
         *c->reason ? json_string(c->reason) : json_null());
     if (rest) json_object_update(o, rest);
     json_decref(rest);
     return o;
+}
+
+static json_t *together_json(const bg_comparison *c)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < c->n_together; i++) {
+        const bg_compared *all = &c->together[i].all;
+        double threads = bg_row_number(all->base_row, BG_COL_THREADS);
+        json_array_append_new(array, json_pack(
+            "{s:o, s:I, s:s, s:[I, I], s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o}", "threads",
+            isnan(threads) ? json_null() : json_integer((json_int_t)threads), "cells",
+            (json_int_t)c->together[i].cells, "metric", bg_column_get(all->metric)->name, "rounds",
+            (json_int_t)all->n[0], (json_int_t)all->n[1], "ratio", number(all->ratio.ratio),
+            "ratio_low", number(all->ratio.low), "ratio_high", number(all->ratio.high),
+            "autocorrelation_time", number(all->ratio.tau), "p", number(all->p), "q",
+            number(all->q), "noise_floor", number(all->floor), "noise_floor_source",
+            text_or_null(sources[all->floor_source]), "verdict", bg_compared_verdict(all), "reason",
+            *all->reason ? json_string(all->reason) : json_null()));
+    }
+    return array;
 }
 
 static json_t *unpaired_json(const bg_comparison *c)
@@ -75,7 +109,7 @@ void bg_compare_json(const bg_comparison *c, bg_text *out)
         json_array_append_new(notes, json_string(c->notes[i]));
     bg_compare_conclusion(c, conclusion, sizeof conclusion);
     root = json_pack("{s:s, s:o, s:o, s:f, s:f, s:b, s:b, s:{s:I, s:I, s:I, s:I}, s:s, s:o, s:o, "
-                     "s:o}", "bitgauge", bg_version(), "base",
+                     "s:o, s:o}", "bitgauge", bg_version(), "base",
                      path_or_null(c->dir[0]), "new", path_or_null(c->dir[1]),
                      "threshold", c->threshold, "alpha", c->alpha, "cross_machine",
                      c->cross_machine, "regression", bg_comparison_regressed(c), "counts",
@@ -83,7 +117,7 @@ void bg_compare_json(const bg_comparison *c, bg_text *out)
                      (json_int_t)c->counts[BG_VERDICT_BETTER], "same",
                      (json_int_t)c->counts[BG_VERDICT_SAME], "inconclusive",
                      (json_int_t)c->counts[BG_VERDICT_INCONCLUSIVE], "conclusion", conclusion,
-                     "cells", cells, "unpaired", unpaired_json(c), "notes", notes);
+                     "cells", cells, "together", together_json(c), "unpaired", unpaired_json(c), "notes", notes);
     dump = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     if (dump) bg_text_printf(out, "%s\n", dump);
     else out->failed = true;
@@ -104,13 +138,10 @@ static void put_xml(bg_text *out, const char *s)
     }
 }
 
-static void open_case(bg_text *out, const bg_row *row, const char *metric)
+static void open_case(bg_text *out, const char *of, const char *name, const char *metric)
 {
-    char name[128];
-    const char *scheme = bg_row_text(row, BG_COL_SCHEME);
-    bg_compare_name(row, name, sizeof name);
     bg_text_puts(out, "    <testcase classname=\"bitgauge.");
-    put_xml(out, scheme);
+    put_xml(out, of);
     bg_text_puts(out, "\" name=\"");
     put_xml(out, name);
     bg_text_printf(out, ": %s\" time=\"0\">\n", metric);
@@ -126,11 +157,11 @@ static void put_result(bg_text *out, const char *tag, const char *type, const ch
     bg_text_puts(out, "\"/>\n");
 }
 
-static void put_case(const bg_compared *c, bg_text *out)
+static void put_case(const bg_compared *c, const char *of, const char *name, bg_text *out)
 {
     char finding[256];
     bg_compare_finding(c, finding, sizeof finding);
-    open_case(out, c->base_row, bg_column_get(c->metric)->name);
+    open_case(out, of, name, bg_column_get(c->metric)->name);
     if (c->verdict == BG_VERDICT_WORSE)
         put_result(out, "failure", "regression", finding);
     if (c->verdict == BG_VERDICT_INCONCLUSIVE) put_result(out, "skipped", NULL, c->reason);
@@ -141,18 +172,43 @@ static void put_case(const bg_compared *c, bg_text *out)
     bg_text_puts(out, "</system-out>\n    </testcase>\n");
 }
 
+static void put_cases(const bg_comparison *c, bg_text *out)
+{
+    char name[128];
+    for (size_t i = 0; i < c->n_cells; i++) {
+        const bg_row *row = c->cells[i].base_row;
+        bg_compare_name(row, name, sizeof name);
+        put_case(&c->cells[i], bg_row_text(row, BG_COL_SCHEME), name, out);
+    }
+    for (size_t i = 0; i < c->n_together; i++) {
+        bg_compare_together_name(&c->together[i], name, sizeof name);
+        put_case(&c->together[i].all, "together", name, out);
+    }
+    for (size_t i = 0; i < c->n_unpaired; i++) {
+        const bg_row *row = c->unpaired[i].row;
+        if (!c->unpaired[i].failed || c->unpaired[i].side != 0) continue;
+        bg_compare_name(row, name, sizeof name);
+        open_case(out, bg_row_text(row, BG_COL_SCHEME), name, "status");
+        put_result(out, "error", "failed", "failed, and was measured before");
+        bg_text_puts(out, "    </testcase>\n");
+    }
+}
+
 /* The schema that CI systems read: https://github.com/testmoapp/junitxml. A regression is a failure,
  * what could not be judged is skipped, a cell that no longer runs is an error. */
 void bg_compare_junit(const bg_comparison *c, bg_text *out)
 {
-    size_t errors = 0;
+    size_t errors = 0, worse = c->counts[BG_VERDICT_WORSE], open = c->counts[BG_VERDICT_INCONCLUSIVE];
     char counts[160];
     for (size_t i = 0; i < c->n_unpaired; i++)
         errors += c->unpaired[i].failed && c->unpaired[i].side == 0;
+    for (size_t i = 0; i < c->n_together; i++) {
+        worse += c->together[i].all.verdict == BG_VERDICT_WORSE;
+        open += c->together[i].all.verdict == BG_VERDICT_INCONCLUSIVE;
+    }
     snprintf(counts, sizeof counts,
              "tests=\"%zu\" failures=\"%zu\" errors=\"%zu\" skipped=\"%zu\" time=\"0\"",
-             c->n_cells + errors, c->counts[BG_VERDICT_WORSE], errors,
-             c->counts[BG_VERDICT_INCONCLUSIVE]);
+             c->n_cells + c->n_together + errors, worse, errors, open);
     bg_text_printf(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
                         "<testsuites name=\"bitgauge compare\" %s>\n"
                         "  <testsuite name=\"", counts);
@@ -160,13 +216,7 @@ void bg_compare_junit(const bg_comparison *c, bg_text *out)
     bg_text_puts(out, " against ");
     put_xml(out, c->dir[0]);
     bg_text_printf(out, "\" %s>\n", counts);
-    for (size_t i = 0; i < c->n_cells; i++) put_case(&c->cells[i], out);
-    for (size_t i = 0; i < c->n_unpaired; i++) {
-        if (!c->unpaired[i].failed || c->unpaired[i].side != 0) continue;
-        open_case(out, c->unpaired[i].row, "status");
-        put_result(out, "error", "failed", "failed, and was measured before");
-        bg_text_puts(out, "    </testcase>\n");
-    }
+    put_cases(c, out);
     bg_text_puts(out, "  </testsuite>\n</testsuites>\n");
 }
 

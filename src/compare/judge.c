@@ -14,7 +14,7 @@ static const double FLOOR_LEVEL = 0.99;
 
 /* Parts of a cell's samples that are compared with their neighbours. All cells of an interleaved
  * sweep feel the same disturbances, so the differences of two folders count once, not per cell. */
-enum { PARTS = 4, FEWEST = 2 * PARTS, FREEDOM = 2 * (PARTS - 1) };
+enum { PARTS = 4, FEWEST = BG_COMPARE_FEWEST, FREEDOM = 2 * (PARTS - 1) };
 
 typedef struct part { bg_noise_floor key; bg_column metric; double square; } part;
 
@@ -35,13 +35,14 @@ void bg_floors_free(bg_floors **f)
     *f = NULL;
 }
 
-/* "pp512" -> "pp". */
-static bg_noise_floor key_of(const bg_row *row)
+/* "pp512" -> "pp", or "pp/own". */
+static bg_noise_floor key_of(const bg_row *row, bg_floor_of of)
 {
     double threads = bg_row_number(row, BG_COL_THREADS);
     bg_noise_floor key = {.threads = isnan(threads) ? 0 : (int)threads};
     const char *test = bg_row_text(row, BG_COL_TEST);
-    snprintf(key.kind, sizeof key.kind, "%.*s", (int)strcspn(test, "0123456789"), test);
+    snprintf(key.kind, sizeof key.kind, "%.*s%s", (int)BG_MIN(strcspn(test, "0123456789"), 8), test,
+             of == BG_FLOOR_OF_OWN ? "/own" : "");
     return key;
 }
 
@@ -71,46 +72,50 @@ bg_status bg_floors_read(bg_floors *f, const json_t *machine, bg_error *err)
     return BG_OK;
 }
 
-static double part_median(const bg_series *s, size_t k)
+static double part_median(const double *values, size_t n, size_t k)
 {
-    size_t from = s->n * k / PARTS, to = s->n * (k + 1) / PARTS;
-    return bg_quantile(s->values + from, to - from, 0.5);
+    size_t from = n * k / PARTS, to = n * (k + 1) / PARTS;
+    return bg_quantile(values + from, to - from, 0.5);
 }
 
-bg_status bg_floors_add(bg_floors *f, const bg_compared *c, const bg_series *s, bg_error *err)
+bg_status bg_floors_add(bg_floors *f, bg_floor_of of, const bg_compared *c, const double *values,
+                        size_t n, bg_error *err)
 {
     part *grown;
-    if (s->n < FEWEST) return BG_OK;
+    if (n < FEWEST) return BG_OK;
     grown = bg_grow(f->parts, f->n_parts + PARTS - 1, sizeof *grown);
     if (!grown) return bg_fail_nomem(err, "noise floors", (PARTS - 1) * sizeof *grown);
     f->parts = grown;
     for (size_t k = 1; k < PARTS; k++) {
-        double difference = log(part_median(s, k) / part_median(s, k - 1));
-        grown[f->n_parts++] = (part){key_of(c->base_row), c->metric, difference * difference};
+        double difference = log(part_median(values, n, k) / part_median(values, n, k - 1));
+        grown[f->n_parts++] = (part){key_of(c->base_row, of), c->metric, difference * difference};
     }
     return BG_OK;
 }
 
-void bg_floors_apply(const bg_floors *f, bg_compared *c)
+double bg_floors_get(const bg_floors *f, bg_floor_of of, const bg_compared *c,
+                     bg_floor_source *source)
 {
-    bg_noise_floor key = key_of(c->base_row);
-    double squares = 0;
+    bg_noise_floor key = key_of(c->base_row, of);
+    double squares = 0, floor = NAN, freedom;
     size_t n = 0;
-    c->floor = NAN;
+    *source = BG_FLOOR_NONE;
     for (size_t i = 0; i < f->n_known && c->metric == BG_COL_TPS; i++)
         if (same_key(&f->known[i], &key)) {
-            c->floor = isnan(c->floor) ? f->known[i].floor : BG_MAX(c->floor, f->known[i].floor);
-            c->floor_source = BG_FLOOR_MACHINE;
+            floor = isnan(floor) ? f->known[i].floor : BG_MAX(floor, f->known[i].floor);
+            *source = BG_FLOOR_MACHINE;
         }
-    if (c->floor_source != BG_FLOOR_NONE) return;
+    if (*source != BG_FLOOR_NONE) return floor;
     for (size_t i = 0; i < f->n_parts; i++)
         if (f->parts[i].metric == c->metric && same_key(&f->parts[i].key, &key)) {
             squares += f->parts[i].square;
             n++;
         }
-    if (n == 0) return;
-    c->floor = expm1(bg_stats_t(FLOOR_LEVEL, FREEDOM) * sqrt(squares / (double)n));
-    c->floor_source = BG_FLOOR_SAMPLES;
+    if (n == 0) return NAN;
+    *source = BG_FLOOR_SAMPLES;
+    /* Own parts do not move together; neighbouring differences share a part. */
+    freedom = of == BG_FLOOR_OF_OWN ? BG_MAX((double)n / 2, FREEDOM) : FREEDOM;
+    return expm1(bg_stats_t(FLOOR_LEVEL, freedom) * sqrt(squares / (double)n));
 }
 
 const char *bg_percent(char *out, size_t size, double change)
@@ -162,4 +167,30 @@ void bg_judge(bg_compared *c, double threshold, double alpha, double least)
         c->verdict = BG_VERDICT_SAME;
     else
         undecided(c, threshold, alpha);
+}
+
+bg_compared bg_compared_own(const bg_compared *c)
+{
+    bg_compared own = *c;
+    own.ratio = c->own.ratio;
+    own.p = c->own.p;
+    own.q = c->own.q;
+    own.floor = c->own.floor;
+    own.floor_source = c->own.floor_source;
+    return own;
+}
+
+void bg_judge_own(bg_compared *c, double threshold, double alpha, bool worse_together)
+{
+    bg_compared own;
+    if (c->own.others == 0) return;
+    own = bg_compared_own(c);
+    own.reason[0] = 0;
+    bg_judge(&own, threshold, alpha, 0);
+    c->own.verdict = own.verdict;
+    if (c->verdict != BG_VERDICT_INCONCLUSIVE) return;
+    if (own.verdict == BG_VERDICT_SAME && worse_together) return;
+    c->by_own = true;
+    c->verdict = own.verdict;
+    memcpy(c->reason, own.reason, sizeof c->reason);
 }

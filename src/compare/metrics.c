@@ -110,8 +110,9 @@ bg_status bg_series_take(bg_series *out, const bg_results *r, const bg_row *row,
 {
     size_t most = bg_results_sample_count(r);
     placed *list = bg_alloc(BG_MAX(most, 1), sizeof *list);
-    *out = (bg_series){.values = bg_alloc(BG_MAX(most, 1), sizeof *out->values)};
-    if (!list || !out->values) {
+    *out = (bg_series){.values = bg_alloc(BG_MAX(most, 1), sizeof *out->values),
+                       .positions = bg_alloc(BG_MAX(most, 1), sizeof *out->positions)};
+    if (!list || !out->values || !out->positions) {
         bg_free(list);
         bg_series_fini(out);
         return bg_fail_nomem(err, "samples", most * sizeof *list);
@@ -126,7 +127,10 @@ bg_status bg_series_take(bg_series *out, const bg_results *r, const bg_row *row,
         out->tainted += s->tainted[0] != 0;
     }
     qsort(list, out->n, sizeof *list, by_position);
-    for (size_t i = 0; i < out->n; i++) out->values[i] = list[i].value;
+    for (size_t i = 0; i < out->n; i++) {
+        out->values[i] = list[i].value;
+        out->positions[i] = list[i].position;
+    }
     bg_free(list);
     return BG_OK;
 }
@@ -134,5 +138,6 @@ bg_status bg_series_take(bg_series *out, const bg_results *r, const bg_row *row,
 void bg_series_fini(bg_series *s)
 {
     bg_free(s->values);
+    bg_free(s->positions);
     *s = (bg_series){0};
 }

@@ -20,9 +20,22 @@ void bg_compare_name(const bg_row *row, char *out, size_t size)
         snprintf(out + n, size - (size_t)n, ", %.0f thread%s", threads, threads == 1 ? "" : "s");
 }
 
-void bg_compare_finding(const bg_compared *c, char *out, size_t size)
+void bg_compare_together_name(const bg_together *t, char *out, size_t size)
 {
+    double threads = bg_row_number(t->all.base_row, BG_COL_THREADS);
+    const char *test = text_of(t->all.base_row, BG_COL_TEST);
+    int n = snprintf(out, size, "all %zu cells of %.*s together%s", t->cells,
+                     (int)strcspn(test, "0123456789"), test,
+                     t->all.confirmed ? ", measured again" : "");
+    if (!isnan(threads) && n >= 0 && (size_t)n < size)
+        snprintf(out + n, size - (size_t)n, ", %.0f thread%s", threads, threads == 1 ? "" : "s");
+}
+
+void bg_compare_finding(const bg_compared *cell, char *out, size_t size)
+{
+    const bg_compared own = bg_compared_own(cell), *c = cell->by_own ? &own : cell;
     const char *metric = bg_column_get(c->metric)->name;
+    const char *beside = cell->by_own ? " beside the other cells" : "";
     char change[32], low[32], high[32], noise[48] = "";
     bg_percent(change, sizeof change, c->ratio.ratio - 1);
     bg_percent(low, sizeof low, c->ratio.low - 1);
@@ -32,8 +45,14 @@ void bg_compare_finding(const bg_compared *c, char *out, size_t size)
         return;
     }
     if (!isnan(c->floor)) snprintf(noise, sizeof noise, ", noise floor %.1f %%", 100 * c->floor);
-    snprintf(out, size, "%s %s (95 %% interval %s to %s, q = %.2g%s)", metric, change, low, high,
-             c->q, noise);
+    snprintf(out, size, "%s %s%s (95 %% interval %s to %s, q = %.2g%s)", metric, change, beside, low,
+             high, c->q, noise);
+}
+
+/* By how much it changed: as it was judged. */
+static double judged_ratio(const bg_compared *c)
+{
+    return c->by_own ? c->own.ratio.ratio : c->ratio.ratio;
 }
 
 /* The cell that changed most for the worse; NULL: none did. */
@@ -43,15 +62,24 @@ static const bg_compared *worst(const bg_comparison *c)
     for (size_t i = 0; i < c->n_cells; i++) {
         const bg_compared *cell = &c->cells[i];
         if (cell->verdict == BG_VERDICT_WORSE &&
-            (!found || fabs(log(cell->ratio.ratio)) > fabs(log(found->ratio.ratio))))
+            (!found || fabs(log(judged_ratio(cell))) > fabs(log(judged_ratio(found)))))
             found = cell;
     }
     return found;
 }
 
+/* What all cells did together, if that is worse; NULL. */
+static const bg_together *worse_together(const bg_comparison *c)
+{
+    for (size_t i = 0; i < c->n_together; i++)
+        if (c->together[i].all.verdict == BG_VERDICT_WORSE) return &c->together[i];
+    return NULL;
+}
+
 void bg_compare_conclusion(const bg_comparison *c, char *out, size_t size)
 {
     const bg_compared *w = worst(c);
+    const bg_together *t = worse_together(c);
     size_t failed = 0, inconclusive = c->counts[BG_VERDICT_INCONCLUSIVE];
     char name[128], change[32], counts[160];
     for (size_t i = 0; i < c->n_unpaired; i++)
@@ -61,9 +89,14 @@ void bg_compare_conclusion(const bg_comparison *c, char *out, size_t size)
              c->counts[BG_VERDICT_SAME], inconclusive);
     if (w) {
         bg_compare_name(w->base_row, name, sizeof name);
-        bg_percent(change, sizeof change, w->ratio.ratio - 1);
-        snprintf(out, size, "Regression: %s; the largest is %s: %s %s.", counts, name,
-                 bg_column_get(w->metric)->name, change);
+        bg_percent(change, sizeof change, judged_ratio(w) - 1);
+        snprintf(out, size, "Regression: %s; the largest is %s: %s %s%s.", counts, name,
+                 bg_column_get(w->metric)->name, change,
+                 w->by_own ? " beside the other cells" : "");
+    } else if (t) {
+        bg_compare_together_name(t, name, sizeof name);
+        snprintf(out, size, "Regression: %s: %s %s; %s.", name, bg_column_get(t->all.metric)->name,
+                 bg_percent(change, sizeof change, t->all.ratio.ratio - 1), counts);
     } else if (failed) {
         snprintf(out, size, "Regression: %zu cell%s that %s measured failed; %s.", failed,
                  failed == 1 ? "" : "s", c->dir[0], counts);
@@ -76,13 +109,13 @@ void bg_compare_conclusion(const bg_comparison *c, char *out, size_t size)
 
 /* The table. */
 
-enum { SCHEME, TEST, ISA, THREADS, METRIC, OLD, NEWER, CHANGE, INTERVAL, Q, FLOOR, VERDICT, REMARK,
+enum { SCHEME, TEST, ISA, THREADS, METRIC, OLD, NEWER, CHANGE, OWN, INTERVAL, Q, FLOOR, VERDICT, REMARK,
        COLUMNS, CELL = 256 };
 static const struct { const char *title; bool text; } columns[COLUMNS] = {
     {"Scheme", true}, {"Test", true},      {"Set", true}, {"Threads", false},
     {"Metric", true}, {"Base", false},     {"New", false}, {"Change", false},
-    {"95 % interval", true}, {"q", false}, {"Noise floor", false}, {"Verdict", true},
-    {"Remark", true},
+    {"Own", false},   {"95 % interval", true}, {"q", false}, {"Noise floor", false},
+    {"Verdict", true}, {"Remark", true},
 };
 
 typedef char cell_text[CELL];
@@ -96,10 +129,23 @@ static void fill_remark(const bg_compared *c, char *out)
                  *out ? "; " : "", tainted, n);
 }
 
+/* How sure the change is: of the own part, where there is one. */
+static void fill_certainty(const bg_compared *c, cell_text *line)
+{
+    char low[32], high[32];
+    if (!isnan(c->ratio.low))
+        snprintf(line[INTERVAL], CELL, "%s to %s", bg_percent(low, sizeof low, c->ratio.low - 1),
+                 bg_percent(high, sizeof high, c->ratio.high - 1));
+    if (!isnan(c->q)) snprintf(line[Q], CELL, "%.2g", c->q);
+    if (!isnan(c->floor))
+        snprintf(line[FLOOR], CELL, "%.*f %%%s", c->floor < 0.0995 ? 1 : 0, 100 * c->floor,
+                 c->floor_source == BG_FLOOR_SAMPLES ? " (est.)" : "");
+}
+
 static void fill_line(const bg_compared *c, cell_text *line)
 {
     static const int digits = 5;
-    char low[32], high[32];
+    const bg_compared own = bg_compared_own(c);
     for (int i = 0; i < COLUMNS; i++) line[i][0] = 0;
     snprintf(line[SCHEME], CELL, "%s", text_of(c->base_row, BG_COL_SCHEME));
     snprintf(line[TEST], CELL, "%s", text_of(c->base_row, BG_COL_TEST));
@@ -110,13 +156,8 @@ static void fill_line(const bg_compared *c, cell_text *line)
     snprintf(line[OLD], CELL, "%.*g", digits, c->value[0]);
     snprintf(line[NEWER], CELL, "%.*g", digits, c->value[1]);
     bg_percent(line[CHANGE], CELL, c->ratio.ratio - 1);
-    if (!isnan(c->ratio.low))
-        snprintf(line[INTERVAL], CELL, "%s to %s", bg_percent(low, sizeof low, c->ratio.low - 1),
-                 bg_percent(high, sizeof high, c->ratio.high - 1));
-    if (!isnan(c->q)) snprintf(line[Q], CELL, "%.2g", c->q);
-    if (!isnan(c->floor))
-        snprintf(line[FLOOR], CELL, "%.*f %%%s", c->floor < 0.0995 ? 1 : 0, 100 * c->floor,
-                 c->floor_source == BG_FLOOR_SAMPLES ? " (est.)" : "");
+    bg_percent(line[OWN], CELL, c->own.ratio.ratio - 1);
+    fill_certainty(c->own.others ? &own : c, line);
     if (c->verdict == BG_VERDICT_WORSE || c->verdict == BG_VERDICT_BETTER)
         snprintf(line[VERDICT], CELL, "**%s**", bg_compared_verdict(c));
     else snprintf(line[VERDICT], CELL, "%s", bg_compared_verdict(c));
@@ -149,21 +190,33 @@ static void put_cell(bg_text *out, const char *s, size_t width, bool left)
     bg_text_printf(out, "%*s", left ? pad : 0, "");
 }
 
+static void put_line(bg_text *out, cell_text *line, const size_t *widths)
+{
+    for (int k = 0; k < COLUMNS; k++)
+        if (widths[k]) {
+            bg_text_puts(out, "| ");
+            put_cell(out, line[k], widths[k], columns[k].text);
+            bg_text_puts(out, " ");
+        }
+    bg_text_puts(out, "|\n");
+}
+
 static void put_table(const bg_comparison *c, bg_text *out)
 {
     size_t widths[COLUMNS];
     cell_text line[COLUMNS];
-    for (int k = 0; k < COLUMNS; k++) widths[k] = strlen(columns[k].title);
+    for (int k = 0; k < COLUMNS; k++) {
+        snprintf(line[k], CELL, "%s", columns[k].title);
+        widths[k] = k == OWN && c->n_together == 0 ? 0 : strlen(columns[k].title);
+    }
     for (size_t i = 0; i < c->n_cells; i++) {
-        fill_line(&c->cells[i], line);
-        for (int k = 0; k < COLUMNS; k++) widths[k] = BG_MAX(widths[k], escaped_length(line[k]));
+        cell_text other[COLUMNS];
+        fill_line(&c->cells[i], other);
+        for (int k = 0; k < COLUMNS; k++) widths[k] = BG_MAX(widths[k], escaped_length(other[k]));
     }
+    put_line(out, line, widths);
     for (int k = 0; k < COLUMNS; k++) {
-        bg_text_puts(out, "| ");
-        put_cell(out, columns[k].title, widths[k], columns[k].text);
-        bg_text_puts(out, k + 1 == COLUMNS ? " |\n" : " ");
-    }
-    for (int k = 0; k < COLUMNS; k++) {
+        if (widths[k] == 0) continue;
         bg_text_puts(out, columns[k].text ? "|:" : "|-");
         for (size_t i = 0; i < widths[k]; i++) bg_text_puts(out, "-");
         bg_text_puts(out, columns[k].text ? "-" : ":");
@@ -171,12 +224,29 @@ static void put_table(const bg_comparison *c, bg_text *out)
     bg_text_puts(out, "|\n");
     for (size_t i = 0; i < c->n_cells; i++) {
         fill_line(&c->cells[i], line);
-        for (int k = 0; k < COLUMNS; k++) {
-            bg_text_puts(out, "| ");
-            put_cell(out, line[k], widths[k], columns[k].text);
-            bg_text_puts(out, k + 1 == COLUMNS ? " |\n" : " ");
-        }
+        put_line(out, line, widths);
     }
+}
+
+static const char legend[] =
+    "\nOwn is what a cell did beside the others of its kind and threads, each repetition beside those "
+    "measured around it; interval, q and noise floor are of that where it is given. A cell that cannot be "
+    "judged by its change is judged by its own part: the same, slower or faster than it was relative "
+    "to the others, whatever all did together.\n";
+
+static void put_together(const bg_comparison *c, bg_text *out)
+{
+    char name[128], finding[256];
+    for (size_t i = 0; i < c->n_together; i++) {
+        const bg_compared *all = &c->together[i].all;
+        bg_compare_together_name(&c->together[i], name, sizeof name);
+        bg_compare_finding(all, finding, sizeof finding);
+        bg_text_printf(out, "\n%s%c%s: %s: **%s**%s%s\n",
+                       all->verdict == BG_VERDICT_INCONCLUSIVE ? "Warning: " : "",
+                       all->verdict == BG_VERDICT_INCONCLUSIVE ? 'a' : 'A', name + 1, finding,
+                       bg_compared_verdict(all), *all->reason ? ", " : "", all->reason);
+    }
+    if (c->n_together) bg_text_puts(out, legend);
 }
 
 static void put_unpaired(const bg_comparison *c, bg_text *out)
@@ -207,6 +277,7 @@ void bg_compare_markdown(const bg_comparison *c, bg_text *out)
     put_escaped(out, c->dir[0]);
     bg_text_puts(out, "\n\n");
     if (c->n_cells) put_table(c, out);
+    put_together(c, out);
     put_unpaired(c, out);
     for (size_t i = 0; i < BG_COUNT(c->notes) && c->notes[i][0]; i++) {
         bg_text_puts(out, "\n");
@@ -234,12 +305,27 @@ static void put_command(bg_text *out, const char *level, const char *title, cons
     }
 }
 
+static void annotate_together(const bg_comparison *c, bg_text *out)
+{
+    char name[128], finding[256], text[512];
+    for (size_t i = 0; i < c->n_together; i++) {
+        const bg_compared *all = &c->together[i].all;
+        bool worse = all->verdict == BG_VERDICT_WORSE;
+        if (!worse && all->verdict != BG_VERDICT_INCONCLUSIVE) continue;
+        bg_compare_together_name(&c->together[i], name, sizeof name);
+        bg_compare_finding(all, finding, sizeof finding);
+        snprintf(text, sizeof text, "%s%s%s", finding, worse ? "" : ": ", all->reason);
+        put_command(out, worse ? "error" : "warning", name, text);
+    }
+}
+
 void bg_compare_annotations(const bg_comparison *c, bg_text *out)
 {
-    enum { MOST = 9 }; /* of a level; ten of a step are shown, and one tells of the others */
+    enum { MOST = 8 }; /* of a level; ten of a step are shown: one tells of the others, one of all */
     static const struct { bg_verdict verdict; const char *level; } levels[] = {
         {BG_VERDICT_WORSE, "error"}, {BG_VERDICT_INCONCLUSIVE, "warning"}};
     char name[128], text[400];
+    annotate_together(c, out);
     for (size_t k = 0; k < BG_COUNT(levels); k++) {
         size_t shown = 0, all = c->counts[levels[k].verdict];
         for (size_t i = 0; i < c->n_cells && shown < MOST; i++) {

@@ -47,7 +47,7 @@ exits 0 base again
 says 'No regression: of 8 comparisons 0 worse, 0 better, 8 the same, 0 inconclusive'
 exits 3 base slow
 says '**slower**'
-[ "$(grep -c 'slower' out)" = 2 ] || fail "cells that are slower: $(cat out)"
+[ "$(grep -c '\*\*slower' out)" = 2 ] || fail "cells that are slower: $(cat out)"
 tail -n 1 out | grep -q '^Regression: of 8 comparisons 2 worse.* Q8_0 ' || fail "conclusion: $(tail -n 1 out)"
 [ "$(grep '^|' out | awk '{ print length }' | sort -u | wc -l)" = 1 ] || fail "not aligned: $(cat out)"
 exits 0 base fast
@@ -71,8 +71,39 @@ for d in base.loud loud; do
         $d/machine.json
 done
 exits 3 base.loud loud
+[ "$(grep -c '\*\*slower\*\*' out)" = 2 ] || fail "the own part of pp: $(cat out)"
+says 'Warning: all 4 cells of pp together, 2 threads: tps'
+says 'All 4 cells of tg together, 2 threads: tps'
+exits 3 base.loud loud --format json
+if command -v python3 >/dev/null; then
+    python3 - <<'EOF' || fail "JSON: $(cat out)"
+import json
+c = json.load(open("out"))
+for cell in c["cells"]:
+    assert cell["own"]["others"] == 3 and abs(cell["own"]["ratio_high"] - 1) < 0.12
+    assert cell["judged_by_own"] == (cell["test"] == "pp512"), cell
+assert [(t["cells"], t["verdict"]) for t in c["together"]] == [(4, "inconclusive"), (4, "same")]
+EOF
+fi
+
+# Three cells of a kind have nothing to be compared with. All together, it is a regression, or open.
+for d in base.loud loud; do
+    cp -r $d $d.few
+    sed -i '/^F16,.*pp512/d' $d.few/results.csv
+done
+exits 3 base.loud.few loud.few
 [ "$(grep -c '\*\*slower\*\*' out)" = 1 ] || fail "the floor of pp: $(cat out)"
 says 'below the noise floor'
+folder all 1.1 none
+awk -F, -v OFS=, 'NR > 1 { $7 *= 1.1 } { print }' base/samples.csv >all/samples.csv
+exits 3 base all
+says 'All 4 cells of pp together, 2 threads: tps -9'
+cp all/samples.csv loud/samples.csv
+cp base/samples.csv base.loud/samples.csv
+sed -i 's/"threads": 2, "floor": 0.01/"threads": 2, "floor": 0.3/' base.loud/machine.json
+exits 0 base.loud loud
+says 'below the noise floor'
+exits 4 base.loud loud --strict
 
 # A cell that no longer runs is a regression; others are listed.
 cp -r base broken
@@ -108,7 +139,7 @@ for suite in root:
     cases = suite.findall("testcase")
     assert suite.tag == "testsuite" and suite.get("name") and len(cases) == len(list(suite))
     for node in (root, suite):
-        assert int(node.get("tests")) == len(cases) == 8
+        assert int(node.get("tests")) == len(cases) == 10
         for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
             assert int(node.get(attribute)) == len(suite.findall("testcase/" + tag))
         float(node.get("time"))
