@@ -42,3 +42,14 @@ level_name(l) = l eq "16" ? "16 bit" : "Q" . l
 # A round step, 1, 2 or 5 times a power of ten, not above x.
 decade(x) = 10**floor(log10(x))
 step(x) = x > 0 ? decade(x) * (x/decade(x) >= 5 ? 5 : x/decade(x) >= 2 ? 2 : 1) : 1
+
+# Folders side by side: names, colours and markers.
+if (exists("SIDES")) {
+    array SIDE_NAMES[SIDES]
+    stats "sides.dat" using (SIDE_NAMES[int(column(0)) + 1] = strcol(1), 0) nooutput
+    array SIDE_COLOURS[8] = [0x0072b2, 0xd55e00, 0x009e73, 0xcc79a7, 0xe69f00, 0x56b4e9, 0x000000, 0x888888]
+    array SIDE_SHAPES[8] = [7, 5, 9, 13, 11, 15, 6, 4]
+    side_colour(s) = SIDE_COLOURS[int(s) + 1]
+    tint(v) = int(255 - 0.35*(255 - v))
+    pale(c) = 65536*tint((c >> 16) & 255) + 256*tint((c >> 8) & 255) + tint(c & 255)
+}

@@ -26,8 +26,7 @@ typedef struct scatter {
     bool x_log;
 } scatter;
 
-/* Names reach gnuplot inside quotes: nothing but name characters may. */
-static void clean_name(char *out, size_t n, const char *name)
+void bg_report_plain(char *out, size_t n, const char *name)
 {
     size_t k = 0;
     for (; *name && k + 1 < n; name++) {
@@ -48,7 +47,7 @@ static void add_point(scatter *s, const bg_candidate *c, double x)
     p->x = x;
     p->loss = c->loss;
     p->y = BG_MAX(c->loss, lossless);
-    clean_name(p->name, 32, c->scheme);
+    bg_report_plain(p->name, 32, c->scheme);
     if (c->loss < lossless) {
         size_t used = strlen(p->name);
         bg_report_number(number, sizeof number, c->loss);
