@@ -48,7 +48,8 @@ static void put_number(bg_text *t, double ratio, bool percent, int digits)
 static void put_factor(bg_text *t, double ratio, double low, double high, const char *before)
 {
     bool percent = ratio < AS_FACTOR;
-    int digits = log(high / low) / 2 < (percent ? 0.005 : 0.02) ? 3 : 2;
+    double half = log(high / low) / 2;
+    int digits = half < (percent ? 0.005 : 0.02) ? half < 0.002 ? 4 : 3 : 2;
     bg_text_puts(t, percent ? "" : "a factor of ");
     put_number(t, ratio, percent, digits);
     bg_text_printf(t, "%s (%s ", percent ? " %" : "", before);
@@ -504,7 +505,11 @@ static bool above_roof(const cmp *c, size_t s) { return any_row(c, s, is_above);
 
 static bool without_floor(const cmp *c, size_t s)
 {
-    return c->n_pairs && !json_array_size(json_object_get(c->sides[s].machine, "noise_floors"));
+    const json_t *one;
+    size_t i;
+    json_array_foreach(json_object_get(c->sides[s].machine, "noise_floors"), i, one)
+        if (bg_report_json_number(one, "floor") > 0) return false;
+    return c->n_pairs > 0;
 }
 
 void bg_cmp_conclude(const cmp *c, doc *d)

@@ -278,12 +278,32 @@ static double pixel_y(const fronts *f, double y)
     return (HEIGHT - f->top - BOTTOM) * log(y / f->y_low) / log(f->y_high / f->y_low);
 }
 
+/* Dots along the fronts' lines, a few pixels apart; points are by side and x. */
+static size_t trace_fronts(const fronts *f, bg_obstacle *dots, size_t max)
+{
+    const point *last = NULL;
+    size_t n = 0;
+    for (size_t i = 0; i < f->n; i++) {
+        const point *p = &f->points[i];
+        if (!p->front) continue;
+        if (last && last->side == p->side) {
+            double x = pixel_x(f, last->x), y = pixel_y(f, last->y);
+            double dx = pixel_x(f, p->x) - x, dy = pixel_y(f, p->y) - y, length = hypot(dx, dy);
+            for (double t = 4; t < length && n < max; t += 5, n++)
+                dots[n] = (bg_obstacle){x + dx * t / length, y + dy * t / length};
+        }
+        last = p;
+    }
+    return n;
+}
+
 /* Names stand at the points of the fronts. Those of the others are in the tables, and here only
  * to be kept clear of. */
 static void place_names(fronts *f)
 {
-    bg_obstacle others[MOST_POINTS];
-    size_t n = 0, obstacles = 0;
+    enum { DOTS = 2048 };
+    bg_obstacle others[DOTS];
+    size_t n = 0, obstacles = trace_fronts(f, others, DOTS - MOST_POINTS);
     for (size_t i = 0; i < f->n; i++) {
         const point *p = &f->points[i];
         double x = pixel_x(f, p->x), y = pixel_y(f, p->y);
