@@ -6,7 +6,6 @@ stats "panels.dat" using (i = int(column(0)), TITLES[i+1] = strcol(1), RANGES[4*
 stats "title.dat" using (SCHEME = strcol(1), 0) nooutput
 set multiplot
 set label 1 "Speed of " . SCHEME . " over threads" at screen 0.5, 1 - 20.0/HEIGHT center font ",15"
-set label 2 "tokens/s" at screen 16.0/WIDTH, 0.46 center rotate by 90
 set lmargin at screen 0.02
 set rmargin at screen 0.98
 unset border
@@ -16,7 +15,6 @@ set xrange [0:1]
 set yrange [0:1]
 plot NaN notitle, for [s=0:SIDES-1] keyentry with linespoints pointtype SIDE_SHAPES[s+1] linewidth 1.8 linecolor rgb side_colour(s) title SIDE_NAMES[s+1]
 unset label 1
-unset label 2
 set border 3
 set key off
 set tmargin at screen 1 - (68.0 + LEGEND)/HEIGHT
@@ -26,7 +24,7 @@ set xlabel "threads" offset 0,0.3
 do for [p=0:PANELS-1] {
     set lmargin at screen (p + 0.16)/PANELS*0.98
     set rmargin at screen (p + 0.97)/PANELS*0.99
-    set title TITLES[p+1] offset 0,-0.5
+    set title TITLES[p+1] . " (tokens/s)" offset 0,-0.5
     set xrange [RANGES[4*p+1]:RANGES[4*p+2]] noextend
     set yrange [RANGES[4*p+3]:RANGES[4*p+4]] noextend
     unset xtics

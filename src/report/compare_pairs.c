@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double LEVEL = 0.95, ALPHA = 0.01;
+static const double LEVEL = 0.95, ALPHA = 0.05;
 enum { FEWEST = 3, SEED = 1, LARGE = 10000 };
 
 bool bg_cmp_same(const char *a, const char *b) { return a && b && strcmp(a, b) == 0; }
@@ -156,8 +156,9 @@ static bool take_samples(const bg_results *r, const bg_row *row, double **out, s
 /* How likely chance alone would reach as far from 0, by Student's law. */
 static double p_of(double x, double error, double freedom)
 {
-    static const double LEAST = 1e-15;
-    return bg_stats_deflate(BG_MAX(erfc(fabs(x) / error / sqrt(2)), LEAST), 1, freedom);
+    double one = erfc(1 / sqrt(2)); /* p of 1 standard error, which tau widens to t of them */
+    double t = fabs(x) / error;
+    return t > 0 ? bg_stats_deflate(one, 1 / (t * t), freedom) : 1;
 }
 
 /* The interval of the ratio from those of the rows, and a p from its width. */

@@ -197,82 +197,139 @@ void bg_cmp_put_roofs(const cmp *c, doc *d)
 
 /* Speeds. */
 
-static void begin_speeds(const cmp *c, doc *d, const char *caption, bool sets)
+/* What a table's columns are made for: a test, and one count of threads or the fastest. */
+typedef struct speeds {
+    const char *test;
+    int threads;              /* 0: the fastest of each */
+    bool sets;                /* a row an instruction set, not a scheme */
+    bool with[BG_REPORT_SIDES], roof[BG_REPORT_SIDES];  /* columns that a side needs */
+    bool begun;
+} speeds;
+
+/* "avx512vnni, 16 threads", without places to break it. */
+static void put_setting(char *out, size_t size, const bg_row *row)
 {
-    bg_doc_table(d, caption);
-    bg_doc_column(d, "Scheme", "", true);
-    if (sets) bg_doc_column(d, "Set", "", true);
+    const char *isa = bg_row_text(row, BG_COL_ISA);
+    double threads = bg_row_number(row, BG_COL_THREADS);
+    int n = snprintf(out, size, "%s", isa ? isa : "");
+    if (isnan(threads) || n < 0 || (size_t)n >= size) return;
+    snprintf(out + n, size - (size_t)n, "%s%.0f\u00a0thread%s", isa ? ",\u00a0" : "", threads,
+             threads == 1 ? "" : "s");
+}
+
+static size_t find_rows(const cmp *c, const speeds *t, const char *scheme, const char *isa,
+                        const bg_row *rows[BG_REPORT_SIDES])
+{
+    size_t has = 0;
     for (size_t s = 0; s < c->n; s++) {
-        bg_doc_column(d, c->sides[s].name, "tokens/s", false);
-        if (!sets) bg_doc_column(d, "with", "", true);
-        bg_doc_column(d, "of roof", "%", false);
-        if (s > 0) bg_doc_column(d, "ratio", "95 % interval", false);
+        rows[s] = bg_cmp_fastest(&c->sides[s], scheme, t->test, isa, t->threads);
+        has += rows[s] != NULL;
+    }
+    return has;
+}
+
+/* Which columns are needed: settings that are the same in all rows are said above the table. */
+static void plan_columns(const cmp *c, speeds *t, bg_text *caption)
+{
+    for (size_t s = 0; s < c->n; s++) {
+        const bg_row *rows[BG_REPORT_SIDES];
+        char first[64] = "", one[64];
+        for (size_t k = 0; k < c->schemes.n; k++) {
+            if (find_rows(c, t, c->schemes.list[k], NULL, rows) < 2 || !rows[s]) continue;
+            put_setting(one, sizeof one, rows[s]);
+            if (!first[0]) snprintf(first, sizeof first, "%s", one);
+            t->with[s] |= strcmp(first, one) != 0;
+            t->roof[s] |= bg_row_has(rows[s], BG_COL_ROOF_PCT);
+        }
+        if (t->sets) t->with[s] = false;
+        else if (!t->with[s] && first[0])
+            bg_text_printf(caption, " %s: %s.", c->sides[s].name, first);
     }
 }
 
-static void put_speed(doc *d, const bg_row *row, bool sets)
+static void begin_speeds(const cmp *c, doc *d, speeds *t)
 {
-    const char *isa = row ? bg_row_text(row, BG_COL_ISA) : NULL;
-    double threads = row ? bg_row_number(row, BG_COL_THREADS) : NAN;
-    char number[32];
-    bg_doc_cell(d, "%s", bg_report_number(number, sizeof number,
-                                          row ? bg_row_number(row, BG_COL_TPS) : NAN));
-    if (!sets && !isnan(threads))
-        bg_doc_cell(d, "%s%s%.0f\u00a0thread%s", isa ? isa : "", isa ? ", " : "", threads,
-                    threads == 1 ? "" : "s");
-    else if (!sets) bg_doc_cell(d, "%s", isa ? isa : "");
-    bg_doc_cell(d, "%s", bg_report_fixed(number, sizeof number,
-                                         row ? bg_row_number(row, BG_COL_ROOF_PCT) : NAN, 0));
+    bg_text caption = {0};
+    if (t->sets) bg_text_puts(&caption, "By instruction set, the fastest threads of each.");
+    else if (t->threads)
+        bg_text_printf(&caption, "With %d thread%s on each.", t->threads,
+                       t->threads == 1 ? "" : "s");
+    else
+        bg_text_printf(&caption, "The fastest threads and instruction set of each; ratios to %s. A "
+                       "question mark: chance or the noise floor could have made it. No interval: "
+                       "too few repetitions.", c->sides[0].name);
+    plan_columns(c, t, &caption);
+    bg_doc_table(d, caption.data ? caption.data : "");
+    d->failed |= caption.failed;
+    bg_text_fini(&caption);
+    bg_doc_column(d, "Scheme", "", true);
+    if (t->sets) bg_doc_column(d, "Set", "", true);
+    for (size_t s = 0; s < c->n; s++) {
+        bg_doc_column(d, c->sides[s].name, "tokens/s", false);
+        if (t->with[s]) bg_doc_column(d, "with", "", true);
+        if (t->roof[s]) bg_doc_column(d, "of roof", "%", false);
+        if (s > 0) bg_doc_column(d, "ratio", t->threads || t->sets ? "" : "95 % interval", false);
+    }
+    t->begun = true;
 }
 
-/* The ratio of two rows; with its interval where the pair is of just these. */
-static void put_speedup(const cmp *c, doc *d, size_t side, const bg_row *base, const bg_row *row)
+static void put_speed(doc *d, const speeds *t, size_t side, const bg_row *row)
 {
-    const cmp_pair *p = NULL;
-    for (size_t i = 0; i < c->n_pairs && !p; i++)
-        if (c->pairs[i].side == side && c->pairs[i].base == base && c->pairs[i].row == row)
-            p = &c->pairs[i];
+    char text[64] = "";
+    bg_doc_cell(d, "%s", bg_report_number(text, sizeof text,
+                                          row ? bg_row_number(row, BG_COL_TPS) : NAN));
+    text[0] = 0;
+    if (row) put_setting(text, sizeof text, row);
+    if (t->with[side]) bg_doc_cell(d, "%s", text);
+    if (t->roof[side])
+        bg_doc_cell(d, "%s", bg_report_fixed(text, sizeof text,
+                                             row ? bg_row_number(row, BG_COL_ROOF_PCT) : NAN, 0));
+}
+
+/* The ratio of two rows; in the table of the fastest, which the pairs are of, with its interval. */
+static void put_speedup(const cmp *c, doc *d, const speeds *t, size_t side, const char *scheme,
+                        const bg_row *base, const bg_row *row)
+{
+    const cmp_pair *p = t->threads || t->sets ? NULL : bg_cmp_find(c, side, scheme, t->test);
     if (!p || isnan(p->low))
         put_ratio(d, base && row ? bg_row_number(row, BG_COL_TPS) / bg_row_number(base, BG_COL_TPS)
                                  : NAN);
     else bg_doc_cell(d, "%.2f (%.2f–%.2f)%s", p->ratio, p->low, p->high, p->told ? "" : " ?");
 }
 
-/* A row when two sides or more have it (sets: any of them). */
-static bool put_row(const cmp *c, doc *d, const char *scheme, const char *test, const char *isa,
-                    int threads, const char *caption)
+/* A row when two sides or more have it; of a set, when any side has. */
+static void put_row(const cmp *c, doc *d, speeds *t, const char *scheme, const char *isa)
 {
     const bg_row *rows[BG_REPORT_SIDES];
-    size_t has = 0;
-    for (size_t s = 0; s < c->n; s++) {
-        rows[s] = bg_cmp_fastest(&c->sides[s], scheme, test, isa, threads);
-        has += rows[s] != NULL;
-    }
-    if (has < (isa ? 1 : 2)) return false;
-    if (caption) begin_speeds(c, d, caption, isa != NULL);
+    if (find_rows(c, t, scheme, isa, rows) < (isa ? 1 : 2)) return;
+    if (!t->begun) begin_speeds(c, d, t);
     bg_doc_row(d, false);
     bg_doc_cell(d, "%s", scheme);
     if (isa) bg_doc_cell(d, "%s", isa);
     for (size_t s = 0; s < c->n; s++) {
-        put_speed(d, rows[s], isa != NULL);
-        if (s > 0) put_speedup(c, d, s, rows[0], rows[s]);
+        put_speed(d, t, s, rows[s]);
+        if (s > 0) put_speedup(c, d, t, s, scheme, rows[0], rows[s]);
+    }
+}
+
+/* Whether a table of these threads would say what that of the fastest does. */
+static bool is_fastest(const cmp *c, const speeds *t)
+{
+    const speeds any = {.test = t->test};
+    const bg_row *rows[BG_REPORT_SIDES], *fastest[BG_REPORT_SIDES];
+    for (size_t k = 0; k < c->schemes.n; k++) {
+        if (find_rows(c, t, c->schemes.list[k], NULL, rows) < 2) continue;
+        find_rows(c, &any, c->schemes.list[k], NULL, fastest);
+        if (memcmp(rows, fastest, c->n * sizeof *rows) != 0) return false;
     }
     return true;
 }
 
 static void put_table(const cmp *c, doc *d, const char *test, int threads)
 {
-    char caption[256];
-    bool begun = false;
-    if (threads)
-        snprintf(caption, sizeof caption, "With %d thread%s on each.", threads,
-                 threads == 1 ? "" : "s");
-    else
-        snprintf(caption, sizeof caption, "The fastest threads and instruction set of each; ratios "
-                 "to %s. A question mark: chance or the noise floor could have made it. No interval: too few repetitions.",
-                 c->sides[0].name);
-    for (size_t i = 0; i < c->schemes.n; i++)
-        begun |= put_row(c, d, c->schemes.list[i], test, NULL, threads, begun ? NULL : caption);
+    speeds t = {.test = test, .threads = threads};
+    if (threads && is_fastest(c, &t)) return;
+    for (size_t i = 0; i < c->schemes.n; i++) put_row(c, d, &t, c->schemes.list[i], NULL);
 }
 
 /* Whether some scheme of a side ran with several sets. */
@@ -289,31 +346,28 @@ static bool ran_sets(const cmp *c, const char *scheme, const char *test)
 
 static void put_sets(const cmp *c, doc *d, const char *test)
 {
-    bool begun = false;
+    speeds t = {.test = test, .sets = true};
     for (size_t i = 0; i < c->schemes.n; i++) {
         if (!ran_sets(c, c->schemes.list[i], test)) continue;
         for (size_t k = 0; k < c->isas.n; k++)
-            begun |= put_row(c, d, c->schemes.list[i], test, c->isas.list[k], 0,
-                             begun ? NULL : "By instruction set, the fastest threads of each.");
+            put_row(c, d, &t, c->schemes.list[i], c->isas.list[k]);
     }
 }
 
-/* Counts of threads that all sides ran the test with, and not all fastest rows have already. */
+/* Counts of threads that all sides ran the test with. */
 static size_t common_threads(const cmp *c, const char *test, int *out, size_t max)
 {
     size_t n = bg_cmp_threads(&c->sides[0], NULL, test, out, max), kept = 0;
-    bool several = n > 1;
     for (size_t i = 0; i < n; i++) {
         size_t has = 0;
         for (size_t s = 0; s < c->n; s++) {
             int counts[64];
             size_t m = bg_cmp_threads(&c->sides[s], NULL, test, counts, BG_COUNT(counts));
-            several |= m > 1;
             for (size_t k = 0; k < m; k++) has += counts[k] == out[i];
         }
         if (has == c->n) out[kept++] = out[i];
     }
-    return several ? kept : 0;
+    return kept;
 }
 
 void bg_cmp_put_speeds(const cmp *c, doc *d)

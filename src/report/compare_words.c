@@ -283,6 +283,7 @@ static void put_bounds(const cmp *c, doc *d)
     bg_text t = {0};
     for (size_t s = 0; s < c->n; s++) {
         bool begun = false;
+        if (c->n > 2 && t.length) end_text(&t, d, bg_doc_item);
         for (size_t i = 0; i < c->tests.n; i++)
             begun |= put_bound(&t, c, &c->sides[s], c->tests.list[i], begun);
         if (!begun)
@@ -290,7 +291,7 @@ static void put_bounds(const cmp *c, doc *d)
                            t.length ? " " : "", c->sides[s].name);
         bg_text_puts(&t, ".");
     }
-    end_text(&t, d, bg_doc_text);
+    end_text(&t, d, c->n > 2 ? bg_doc_item : bg_doc_text);
 }
 
 /* Which scheme. */
