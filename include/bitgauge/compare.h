@@ -9,8 +9,8 @@
  *
  * Most of what disturbs a sweep disturbs all of its cells alike, because they are interleaved. So a
  * change is split in two: what the cells did together, judged as above by the noise floor of the
- * machine, and the own part of each cell, which is what it did beside the others, under a noise floor
- * of its own that is far lower. A cell that cannot be judged as it is, is judged by its own part.
+ * machine, and the own part of each cell, which is what it did beside the others, under a far lower
+ * noise floor of its own. A cell that cannot be judged as it is, is judged by its own part.
  */
 #ifndef BITGAUGE_COMPARE_H
 #define BITGAUGE_COMPARE_H
@@ -32,9 +32,9 @@ typedef enum bg_floor_source {
     BG_FLOOR_SAMPLES,          /* estimated: how far neighbouring quarters of the samples differ */
 } bg_floor_source;
 
-/* What a cell did beside the others of its metric, kind of test ("pp", "tg") and threads. A repetition is divided by how far
- * those measured around it, of other cells, are from their medians, and the ratio by the median ratio
- * of the other cells. */
+/* What a cell did beside the others of its metric, kind of test ("pp", "tg") and threads. A
+ * repetition is divided by how far those measured around it, of other cells, are from their medians,
+ * and the ratio by the median ratio of the other cells. */
 typedef struct bg_own {
     size_t others;                   /* 0: there is no own part, and no more than NaN in the rest */
     bg_ratio ratio;                  /* relative to the others */

@@ -60,7 +60,8 @@ static json_t *compared_json(const bg_compared *c)
         number(c->ratio.ratio), "ratio_low", number(c->ratio.low), "ratio_high",
         number(c->ratio.high), "autocorrelation_time", number(c->ratio.tau), "p", number(c->p), "q",
         number(c->q), "noise_floor", number(c->floor), "noise_floor_source",
-        text_or_null(sources[c->floor_source]), "own", own_json(c), "judged_by_own", c->by_own, "verdict", bg_compared_verdict(c), "reason",
+        text_or_null(sources[c->floor_source]), "own", own_json(c), "judged_by_own", c->by_own,
+        "verdict", bg_compared_verdict(c), "reason",
         *c->reason ? json_string(c->reason) : json_null());
     if (rest) json_object_update(o, rest);
     json_decref(rest);
@@ -117,7 +118,8 @@ void bg_compare_json(const bg_comparison *c, bg_text *out)
                      (json_int_t)c->counts[BG_VERDICT_BETTER], "same",
                      (json_int_t)c->counts[BG_VERDICT_SAME], "inconclusive",
                      (json_int_t)c->counts[BG_VERDICT_INCONCLUSIVE], "conclusion", conclusion,
-                     "cells", cells, "together", together_json(c), "unpaired", unpaired_json(c), "notes", notes);
+                     "cells", cells, "together", together_json(c), "unpaired",
+                     unpaired_json(c), "notes", notes);
     dump = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     if (dump) bg_text_printf(out, "%s\n", dump);
     else out->failed = true;
@@ -198,7 +200,8 @@ static void put_cases(const bg_comparison *c, bg_text *out)
  * what could not be judged is skipped, a cell that no longer runs is an error. */
 void bg_compare_junit(const bg_comparison *c, bg_text *out)
 {
-    size_t errors = 0, worse = c->counts[BG_VERDICT_WORSE], open = c->counts[BG_VERDICT_INCONCLUSIVE];
+    size_t errors = 0, worse = c->counts[BG_VERDICT_WORSE];
+    size_t open = c->counts[BG_VERDICT_INCONCLUSIVE];
     char counts[160];
     for (size_t i = 0; i < c->n_unpaired; i++)
         errors += c->unpaired[i].failed && c->unpaired[i].side == 0;

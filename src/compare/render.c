@@ -230,8 +230,8 @@ static void put_table(const bg_comparison *c, bg_text *out)
 
 static const char legend[] =
     "\nOwn is what a cell did beside the others of its kind and threads, each repetition beside those "
-    "measured around it; interval, q and noise floor are of that where it is given. A cell that cannot be "
-    "judged by its change is judged by its own part: the same, slower or faster than it was relative "
+    "measured around it; interval, q and noise floor are of that where it is given. A cell that "
+    "cannot be judged by its change is judged by its own part: the same, slower or faster than it was relative "
     "to the others, whatever all did together.\n";
 
 static void put_together(const bg_comparison *c, bg_text *out)

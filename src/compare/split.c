@@ -11,7 +11,7 @@ enum {
     FEWEST_CELLS = 4,
     NEAR = 4,                       /* at least so many repetitions before and after are looked at */
     NEAR_MOST = 32,
-    SPREAD_CELLS = 7,               /* when there are so many others, how they scatter is a floor too */
+    SPREAD_CELLS = 7,               /* of so many others it is known how they scatter */
 };
 static const double LEVEL = 0.95, FLOOR_LEVEL = 0.99;
 static const double MAD_NORMAL = 1.482602218505602;
@@ -178,7 +178,8 @@ static bool same_threads(const bg_compared *a, const bg_compared *b)
  * differently. */
 bool bg_compared_same_group(const bg_compared *a, const bg_compared *b)
 {
-    const char *x = bg_row_text(a->base_row, BG_COL_TEST), *y = bg_row_text(b->base_row, BG_COL_TEST);
+    const char *x = bg_row_text(a->base_row, BG_COL_TEST);
+    const char *y = bg_row_text(b->base_row, BG_COL_TEST);
     size_t n = strcspn(x, "0123456789");
     return same_threads(a, b) && strcspn(y, "0123456789") == n && strncmp(x, y, n) == 0;
 }
@@ -195,7 +196,8 @@ static bool open_group(group *g, bg_comparison *c, bg_series (*series)[2], size_
     g->members = bg_alloc(c->n_cells - first, sizeof *g->members);
     for (size_t i = first; g->members && i < c->n_cells; i++) {
         member *m = &g->members[g->n];
-        if (!takes_part(series[i]) || !bg_compared_same_group(&c->cells[first], &c->cells[i])) continue;
+        if (!takes_part(series[i]) || !bg_compared_same_group(&c->cells[first], &c->cells[i]))
+            continue;
         *m = (member){.cell = &c->cells[i], .x = series[i]};
         g->n++;
         for (int side = 0; side < 2; side++) {
@@ -226,7 +228,8 @@ static void close_group(group *g)
 static bool is_later(const bg_comparison *c, bg_series (*series)[2], size_t i)
 {
     for (size_t k = 0; k < i; k++)
-        if (takes_part(series[k]) && bg_compared_same_group(&c->cells[k], &c->cells[i])) return true;
+        if (takes_part(series[k]) && bg_compared_same_group(&c->cells[k], &c->cells[i]))
+            return true;
     return false;
 }
 

@@ -4,8 +4,9 @@
 #include <string.h>
 
 enum { SWEEP = 130, ROUNDS = 400, RESAMPLES = 100, NOBODY = NOISE_SERIES };
-static const char machine[] = "{\"noise_floors\": [{\"kind\": \"pp\", \"threads\": 2, \"floor\": 1.7}, "
-                              "{\"kind\": \"tg\", \"threads\": 2, \"floor\": 1.8}]}";
+static const char machine[] =
+    "{\"noise_floors\": [{\"kind\": \"pp\", \"threads\": 2, \"floor\": 1.7}, "
+    "{\"kind\": \"tg\", \"threads\": 2, \"floor\": 1.8}]}";
 
 static noise recorded;
 
