@@ -124,7 +124,8 @@ static bool is_of(const bg_sample *s, const bg_row *row)
     const char *isa = bg_row_text(row, BG_COL_ISA);
     return bg_row_number(row, BG_COL_THREADS) == s->threads &&
            bg_cmp_same(bg_row_text(row, BG_COL_SCHEME), s->scheme) &&
-           bg_cmp_same(bg_row_text(row, BG_COL_TEST), s->test) && strcmp(isa ? isa : "", s->isa) == 0;
+           bg_cmp_same(bg_row_text(row, BG_COL_TEST), s->test) &&
+           strcmp(isa ? isa : "", s->isa) == 0;
 }
 
 /* The speeds of a row's repetitions as they were taken; *out is freed by the caller. None when they

@@ -125,7 +125,7 @@ static int most_threads(const cmp_side *s)
 
 static void put_ratio(doc *d, double ratio)
 {
-    if (isfinite(ratio)) bg_doc_cell(d, "%.2f", ratio);
+    if (isfinite(ratio)) bg_doc_cell(d, "%.*f", ratio < 9.995 ? 2 : 1, ratio);
     else bg_doc_cell(d, "%s", "");
 }
 

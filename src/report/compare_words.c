@@ -458,7 +458,8 @@ static void put_alone(const cmp *c, doc *d, bool tests)
         bg_text t = {0};
         if (n == 0) continue;
         bg_text_printf(&t, "Only %s measured %s%s%s: ", c->sides[s].name, tests ? "the test" : "",
-                       tests ? plural(n) : "", tests ? "" : n == 1 ? "this scheme" : "these schemes");
+                       tests ? plural(n) : "",
+                       tests ? "" : n == 1 ? "this scheme" : "these schemes");
         put_list(&t, alone, n);
         bg_text_puts(&t, ".");
         end_text(&t, d, bg_doc_item);

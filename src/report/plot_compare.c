@@ -318,7 +318,8 @@ static void place_names(fronts *f)
 static int by_x(const void *a, const void *b)
 {
     const point *p = a, *q = b;
-    return p->side != q->side ? (p->side > q->side) - (p->side < q->side) : (p->x > q->x) - (p->x < q->x);
+    if (p->side != q->side) return (p->side > q->side) - (p->side < q->side);
+    return (p->x > q->x) - (p->x < q->x);
 }
 
 static void write_points(const cmp *c, const fronts *f, bg_gnuplot *g)
@@ -495,8 +496,8 @@ static const struct {
 } plots[CMP_PLOTS] = {
     {"compare-speedup", "Bars: the speed of each scheme relative to the first folder's",
      "Speed relative to the first folder, on a logarithmic axis, with 95 % intervals of the ratio. "
-     "Grey: the (largest) noise floor around 1. Pale bars: differences that chance or the noise floor could "
-     "have made, or that have no interval. The numbers are in the tables of speeds.", plot_speedup},
+     "Grey: the (largest) noise floor around 1. Pale bars: differences that chance or the noise floor "
+     "could have made, or that have no interval. The numbers are in the tables of speeds.", plot_speedup},
     {"compare-front", "Points: the schemes of each folder, its Pareto front as a line",
      "The Pareto front of each folder: names stand at the schemes that no other one of it beats in "
      "both. Losses below 0.0001 are drawn at 0.0001.", plot_front},

@@ -162,8 +162,8 @@ static void says_what_has_no_interval(void **state)
     add(&w->a, "Q4_0", "pp128", 400, 1);
     add(&w->b, "Q4_0", "pp512", 400, 1);
     compared(w, &text);
-    says(text, "> **Decode (tg64): new was measured at 7.2 times the speed of old at Q4_0, with too few "
-               "repetitions for an interval.**");
+    says(text, "> **Decode (tg64): new was measured at 7.2 times the speed of old at Q4_0, with too "
+               "few repetitions for an interval.**");
     says(text, "- Only old measured the test: pp128.");
     says(text, "- Only new measured the test: pp512.");
     says(text, "- Only new measured this scheme: Q8_0.");
