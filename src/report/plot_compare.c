@@ -196,7 +196,7 @@ static bool plot_speedup(const cmp *c, bg_gnuplot *g)
 enum { HEIGHT = 620, LEFT = 84, RIGHT = 24, BOTTOM = 66 };
 static const double lossless = 1e-4;     /* losses below are drawn there */
 
-typedef struct point { double x, y; size_t side; const char *scheme; bool front; } point;
+typedef struct point { double x, y; size_t side; const char *scheme; bool front, named; } point;
 
 typedef struct fronts {
     point points[MOST_POINTS];
@@ -297,6 +297,20 @@ static size_t trace_fronts(const fronts *f, bg_obstacle *dots, size_t max)
     return n;
 }
 
+/* Whether the same scheme of another folder is named close by. */
+static bool is_named(const fronts *f, size_t i)
+{
+    static const double NEAR = 30;
+    const point *p = &f->points[i];
+    for (size_t k = 0; k < i; k++) {
+        const point *q = &f->points[k];
+        if (q->named && strcmp(q->scheme, p->scheme) == 0 &&
+            hypot(pixel_x(f, q->x) - pixel_x(f, p->x), pixel_y(f, q->y) - pixel_y(f, p->y)) < NEAR)
+            return true;
+    }
+    return false;
+}
+
 /* Names stand at the points of the fronts. Those of the others are in the tables, and here only
  * to be kept clear of. */
 static void place_names(fronts *f)
@@ -305,9 +319,10 @@ static void place_names(fronts *f)
     bg_obstacle others[DOTS];
     size_t n = 0, obstacles = trace_fronts(f, others, DOTS - MOST_POINTS);
     for (size_t i = 0; i < f->n; i++) {
-        const point *p = &f->points[i];
+        point *p = &f->points[i];
         double x = pixel_x(f, p->x), y = pixel_y(f, p->y);
-        if (p->front)
+        p->named = p->front && !is_named(f, i);
+        if (p->named)
             f->labels[n++] = (bg_label){.x = x, .y = y, .radius = 7, .height = 14,
                                         .width = 7.4 * (double)strlen(p->scheme)};
         else others[obstacles++] = (bg_obstacle){x, y};
@@ -347,7 +362,7 @@ static void write_labels(const fronts *f, bg_gnuplot *g)
     for (size_t i = 0, k = 0; to && i < f->n; i++) {
         const point *p = &f->points[i];
         const bg_label *l;
-        if (!p->front) continue;
+        if (!p->named) continue;
         l = &f->labels[k++];
         bg_report_plain(plain, sizeof plain, p->scheme);
         fprintf(to, "%.9g %.9g %.9g %.9g %d \"%s\"\n", p->x, p->y,
