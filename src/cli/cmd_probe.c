@@ -249,20 +249,29 @@ static void print_value(const json_t *roof)
     else printf(" %12.1f", real_of(roof, "value"));
 }
 
+/* Of a table with a column for one thread and one for the most that the list has; returns that. */
+static json_int_t print_heading(const json_t *list, const char *title, const char *unit)
+{
+    json_int_t all = 1;
+    char heading[32];
+    const json_t *one;
+    size_t i;
+    json_array_foreach(list, i, one) all = BG_MAX(all, integer_of(one, "threads"));
+    snprintf(heading, sizeof heading, "%lld threads", (long long)all);
+    printf("\n%-33s %8s %12s %12s\n", title, unit, "1 thread", all > 1 ? heading : "");
+    return all;
+}
+
 static void print_roofs(const json_t *root)
 {
     static const struct { const char *kind, *title; } kinds[] = {
         {"read", "read"}, {"flop", "multiply-add, float"}, {"int8op", "multiply-add, int8"},
     };
     const json_t *roofs = json_object_get(root, "roofs"), *one;
-    json_int_t all = 1;
-    char heading[32];
+    json_int_t all;
     size_t i;
-    json_array_foreach(roofs, i, one) all = BG_MAX(all, integer_of(one, "threads"));
     if (!json_array_size(roofs)) return;
-    snprintf(heading, sizeof heading, "%lld threads", (long long)all);
-    printf("\n%-33s %8s %12s %12s\n", "Roofs (best seen)", "unit", "1 thread",
-           all > 1 ? heading : "");
+    all = print_heading(roofs, "Roofs (best seen)", "unit");
     for (size_t k = 0; k < BG_COUNT(kinds); k++) {
         json_array_foreach(roofs, i, one) {
             if (strcmp(string_of(one, "kind", ""), kinds[k].kind) != 0 ||
@@ -291,14 +300,10 @@ static const json_t *floor_at(const json_t *floors, const json_t *kind, json_int
 static void print_floors(const json_t *root)
 {
     const json_t *floors = json_object_get(root, "noise_floors"), *one, *other;
-    json_int_t all = 1;
-    char heading[32];
+    json_int_t all;
     size_t i;
-    json_array_foreach(floors, i, one) all = BG_MAX(all, integer_of(one, "threads"));
     if (!json_array_size(floors)) return;
-    snprintf(heading, sizeof heading, "%lld threads", (long long)all);
-    printf("\n%-33s %8s %12s %12s\n", "Noise floors (estimates)", "", "1 thread",
-           all > 1 ? heading : "");
+    all = print_heading(floors, "Noise floors (estimates)", "");
     json_array_foreach(floors, i, one) {
         if (integer_of(one, "threads") != 1) continue;
         printf("  %-40s %10.1f %%", string_of(one, "kind", ""), 100 * real_of(one, "floor"));

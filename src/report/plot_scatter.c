@@ -26,15 +26,20 @@ typedef struct scatter {
     bool x_log;
 } scatter;
 
-void bg_report_plain(char *out, size_t n, const char *name)
+void bg_report_letters(char *out, size_t n, const char *text, const char *also, char other)
 {
     size_t k = 0;
-    for (; *name && k + 1 < n; name++) {
-        bool fine = (*name >= 'A' && *name <= 'Z') || (*name >= 'a' && *name <= 'z') ||
-                    (*name >= '0' && *name <= '9') || strchr("_.+-", *name);
-        out[k++] = fine ? *name : '?';
+    for (; *text && k + 1 < n; text++) {
+        bool fine = (*text >= 'A' && *text <= 'Z') || (*text >= 'a' && *text <= 'z') ||
+                    (*text >= '0' && *text <= '9') || strchr(also, *text);
+        out[k++] = fine ? *text : other;
     }
     out[k] = 0;
+}
+
+void bg_report_plain(char *out, size_t n, const char *name)
+{
+    bg_report_letters(out, n, name, "_.+-", '?');
 }
 
 static void add_point(scatter *s, const bg_candidate *c, double x)

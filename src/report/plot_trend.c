@@ -11,13 +11,7 @@ enum { COLUMNS = 2, PANEL_WIDTH = 560, PANEL_HEIGHT = 200, MOST_PANELS = 32, TIC
 /* Letters that gnuplot's strings take. */
 static void put_plain(char *out, size_t size, const char *text)
 {
-    size_t n = 0;
-    for (; *text && n + 1 < size; text++, n++) {
-        bool fine = (*text >= 'A' && *text <= 'Z') || (*text >= 'a' && *text <= 'z') ||
-                    (*text >= '0' && *text <= '9') || strchr("_.+-@/%", *text);
-        out[n] = fine ? *text : '-';
-    }
-    out[n] = 0;
+    bg_report_letters(out, size, text, "_.+-@/%", '-');
 }
 
 /* run value low high "tic": commits name the runs, as many as have room. */
@@ -117,9 +111,7 @@ static void name_drawing(char *name, size_t size, const bg_history_row *r, const
     char all[256], plain[112], file[160];
     snprintf(all, sizeof all, "trend-%.8s-%.40s-%.24s-%.20s-%.12s-t%.4s",
              *r->machine ? r->machine : "unknown", r->model, r->test, r->metric, r->isa, r->threads);
-    put_plain(plain, sizeof plain, all);
-    for (char *p = plain; *p; p++)
-        if (strchr("/%", *p)) *p = '-';
+    bg_report_letters(plain, sizeof plain, all, "_.+-@", '-');
     snprintf(name, size, "%s", plain);
     for (int i = 2; i < 1000; i++) {
         char *path;

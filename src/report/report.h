@@ -52,6 +52,8 @@ const char *bg_report_number(char *buffer, size_t n, double value);   /* three d
 const char *bg_report_fixed(char *buffer, size_t n, double value, int decimals);
 const char *bg_report_size(char *buffer, size_t n, double bytes);
 const char *bg_report_interval(char *buffer, size_t n, double value, double low, double high);
+/* All but letters, digits and those of `also` becomes `other`. */
+void bg_report_letters(char *out, size_t n, const char *text, const char *also, char other);
 /* Names reach gnuplot inside quotes: all but letters, digits and _.+- becomes "?". */
 void bg_report_plain(char *out, size_t n, const char *name);
 const char *bg_report_loss_name(const report *r);                     /* "KL divergence" */
