@@ -1,0 +1,94 @@
+/* bitgauge/search.h: recipes: a format for every tensor of a model and, where it is pruned, the
+ * channels, heads and layers that are kept; and the search for the best one of a size.
+ *
+ * Stages build on each other: a recipe is found (allocation), applied, which gives a whole GGUF
+ * file in memory (bg_image), and what comes later (error feedback, tuning) only replaces blocks in
+ * that image. Every stage is deterministic, so the same request gives the same file.
+ */
+#ifndef BITGAUGE_SEARCH_H
+#define BITGAUGE_SEARCH_H
+
+#include "bitgauge/quality.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- recipes ------------------------------------------------------------------------------ */
+
+/* What is kept of something that a layer has many of: n indices of the source, ascending. `at`
+ * NULL: all n of them. */
+typedef struct bg_kept { uint32_t n, *at; } bg_kept;
+
+typedef struct bg_recipe_layer {
+    bool dropped;            /* the whole layer; later ones move up */
+    bg_kept ff;              /* feed-forward channels: rows of gate and up, columns of down */
+    bg_kept kv_heads;        /* key-value heads, each with the query heads that share it */
+} bg_recipe_layer;
+
+/* Belongs to one file: tensors and layers are counted as there. */
+typedef struct bg_recipe {
+    size_t n_tensors;
+    bg_format *formats;      /* of each tensor; NONE: as in the source */
+    uint32_t n_layer;
+    bg_recipe_layer *layers; /* NULL: nothing is pruned, or the file is none that can be */
+    uint32_t n_ff, n_head, n_head_kv, head_dim; /* of the source; 0 where layers is NULL */
+} bg_recipe;
+
+/* Everything as in the source. The sizes that pruning needs are read from the file's keys; a file
+ * without them, with other sizes in each layer, or with experts, has no layers to prune. */
+bg_status bg_recipe_new(bg_recipe **r, const bg_gguf *g, bg_error *err);
+bg_status bg_recipe_of_scheme(bg_recipe **r, const bg_gguf *g, const bg_scheme *s, bg_error *err);
+bg_status bg_recipe_copy(bg_recipe **r, const bg_recipe *from, bg_error *err);
+void bg_recipe_free(bg_recipe **r);
+bool bg_recipe_pruned(const bg_recipe *r);
+/* Keeps those of n whose flag is set; all set: at is NULL. */
+bg_status bg_kept_set(bg_kept *k, const uint8_t *flags, uint32_t n, bg_error *err);
+
+/* A recipe as text, for people: CSV with the columns tensor, format, kept. A line a tensor; "kept"
+ * lists the rows (or, of ffn_down and attn_output, the columns) that stay as ranges,
+ * "0-511;544-767", and is empty for all. A dropped layer is one line: "blk.3,drop,". Lines that
+ * begin with # are remarks. Reading checks every line against the file: BG_ERR_INPUT names the
+ * line, what is wrong and what to do. A tensor without a line stays as it is. */
+bg_status bg_recipe_read(bg_recipe **r, const bg_gguf *g, const char *path, bg_error *err);
+/* `remark` (may be NULL) comes first. */
+bg_status bg_recipe_write(const bg_recipe *r, const bg_gguf *g, const char *path,
+                          const char *remark, bg_error *err);
+
+/* Tensor i as the recipe makes it: name (in `name`), format, dimensions, bytes; no data. false: it
+ * is not there any more. */
+bool bg_recipe_tensor(const bg_recipe *r, const bg_gguf *g, size_t i, char name[96], bg_tensor *to);
+/* Whether tensor i could be in format f: a matrix that schemes quantize, whose rows fit. */
+bool bg_recipe_fits(const bg_recipe *r, const bg_gguf *g, size_t i, bg_format f);
+
+/* What the file will take, to the byte. BG_ERR_UNSUPPORTED: a source tensor cannot be decoded. */
+bg_status bg_recipe_plan(const bg_recipe *r, const bg_gguf *g, bg_quantize_plan *plan,
+                         bg_error *err);
+
+/* ---- applying ----------------------------------------------------------------------------- */
+
+/* A whole GGUF file in memory. `g` reads it; the data of g's tensors lie in `data` and may be
+ * written, in their formats, by who owns the image. */
+typedef struct bg_image {
+    uint8_t *data;
+    size_t bytes;
+    bg_gguf *g;
+    size_t *source;          /* of each tensor of g: the index in the source */
+} bg_image;
+
+/* Quantizes every tensor as the recipe says. importance may be NULL. */
+bg_status bg_recipe_apply(bg_image **image, const bg_recipe *r, const bg_gguf *g,
+                          const bg_importance *importance, struct bg_team *team,
+                          bool (*progress)(void *user, double fraction), void *user, bg_error *err);
+/* Encodes rows of floats (of the tensor's ne[0] values each) into tensor i of the image. */
+bg_status bg_image_encode(bg_image *image, size_t i, const float *rows,
+                          const bg_importance *importance, struct bg_team *team, bg_error *err);
+/* The model that the image holds, with weights of its own: the image may change or go. */
+bg_status bg_image_model(bg_model **m, const bg_image *image, bg_error *err);
+bg_status bg_image_write(const bg_image *image, const char *path, bg_error *err);
+void bg_image_free(bg_image **image);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
