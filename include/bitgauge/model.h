@@ -97,10 +97,23 @@ bg_status bg_importance_open_memory(bg_importance **i, const void *data, size_t 
 /* n values, or NULL when there are none for the tensor or not so many. */
 const float *bg_importance_find(const bg_importance *i, const char *tensor, size_t n);
 size_t bg_importance_count(const bg_importance *i);            /* tensors */
-const char *bg_importance_path(const bg_importance *i);
+const char *bg_importance_path(const bg_importance *i);        /* "": made in memory */
+const char *bg_importance_dataset(const bg_importance *i);     /* the text; NULL: unknown */
+uint32_t bg_importance_chunks(const bg_importance *i);         /* windows of it; 0: unknown */
 /* BG_ERR_INPUT when it is not of this model: no tensor in common, or other row lengths. */
 bg_status bg_importance_check(const bg_importance *i, const bg_gguf *g, bg_error *err);
 void bg_importance_close(bg_importance **i);
+/* One that is filled in memory: from `chunks` windows of chunk_tokens tokens of a text; then, of a
+ * tensor, n sums of squares over `count` tokens. BG_ERR_INPUT: a sum that is not finite, a tensor
+ * that is there already. */
+bg_status bg_importance_new(bg_importance **i, const char *dataset, uint32_t chunks,
+                            uint32_t chunk_tokens, bg_error *err);
+bg_status bg_importance_add(bg_importance *i, const char *tensor, const double *sums, size_t n,
+                            uint64_t count, bg_error *err);
+/* Writes what bg_importance_new began, as a GGUF or a .dat file; it appears whole or not at all. */
+typedef enum bg_importance_form { BG_IMPORTANCE_GGUF, BG_IMPORTANCE_DAT } bg_importance_form;
+bg_status bg_importance_write(const bg_importance *i, const char *path, bg_importance_form form,
+                              bg_error *err);
 
 /* ---- tokenizer -------------------------------------------------------------------------- */
 
@@ -141,10 +154,22 @@ size_t bg_session_scratch_bytes(const bg_session *s);
  * of those of the same formats that it holds, for each. 0 for a whole model. */
 double bg_session_skipped_seconds(const bg_session *s);
 
+/* Hears what matrices multiply, before it is encoded for their kernels: numbers [first, first + n) of
+ * column `column` of an evaluation (columns are its tokens; from the last attention on, those with
+ * want[] alone), once for each matrix that reads them. Members of the team call at the same time,
+ * with different columns or parts of one. The observer outlives the session or is taken off with
+ * NULL. */
+typedef struct bg_observer {
+    void (*see)(void *user, int member, const bg_tensor *matrix, size_t column, const float *x,
+                size_t first, size_t n);
+    void *user;
+} bg_observer;
+void bg_session_observe(bg_session *s, const bg_observer *o);
+
 /* One forward pass over n <= n_batch tokens. Token i belongs to sequence seq[i] (NULL: 0) and
  * takes that sequence's next position; it attends to all earlier ones of its sequence. Logits of
  * the tokens with want[i] (NULL: only the last) are written one after another, n_vocab floats
- * each. Repeatable: the same batches with the same isa give the same bits, whatever the team's
+ * each; without `logits` all but the last product is done. Repeatable: the same batches with the same isa give the same bits, whatever the team's
  * size. Other batches of the same tokens agree within rounding only: kernels for one column and
  * for several add in different orders. BG_ERR_INPUT, with nothing changed, for a token that is not
  * in the vocabulary, a sequence that the session has not, or a context that is full. */

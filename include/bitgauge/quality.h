@@ -1,4 +1,5 @@
-/* bitgauge/quality.h: what quantization costs: perplexity and KL divergence.
+/* bitgauge/quality.h: what quantization costs (perplexity, KL divergence), and which
+ * weights matter (importance).
  *
  * Conventions of llama-perplexity: the text is tokenized once and cut into windows of n_ctx
  * tokens; the first token of each is replaced by BOS (when the model uses one); the tokens in
@@ -55,9 +56,32 @@ uint64_t bg_reference_windows(const bg_reference *r);
 bg_status bg_quality_measure(const bg_reference *r, const bg_model *model,
                              const bg_quality_options *o, bg_quality *q, bg_error *err);
 
+/* ---- importance ---------------------------------------------------------------------------
+ *
+ * By the conventions of llama-imatrix: windows as above but whole, every position counts, and the
+ * matrices of the layers alone. */
+typedef struct bg_importance_options {
+    uint32_t n_ctx;        /* 0: 512 */
+    uint64_t max_windows;  /* 0: all that fit */
+    bool output;           /* the output matrix too */
+    bg_isa isa;
+    struct bg_team *team;
+    bool (*progress)(void *user, uint64_t done, uint64_t total); /* as above */
+    void *user;
+} bg_importance_options;
+
+/* Runs the model over a text and adds up the squares of what its matrices read. `dataset` names the
+ * text in the file. BG_ERR_INPUT: the text is shorter than one window; an activation is not
+ * finite. */
+bg_status bg_importance_collect(bg_importance **i, const bg_model *m, const int32_t *tokens,
+                                size_t n_tokens, const char *dataset,
+                                const bg_importance_options *o, bg_error *err);
+
 /* The path of the evaluation text that is installed for this model (the embedded one has such), or
  * NULL: then let the model write its own. Free with bg_free_text. */
 char *bg_quality_text(const bg_model *m);
+/* The same of the text to calibrate on; NULL: the user has to give one. */
+char *bg_calibration_text(const bg_model *m);
 
 /* Text that the model writes itself: n_docs documents of doc_tokens tokens, sampled at
  * `temperature` without filters, `parallel` at a time. *tokens (bg_tokens_free) is the

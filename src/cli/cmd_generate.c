@@ -61,6 +61,7 @@ static bg_status open_model(job *j, bg_error *err)
     j->model = j->source;
     if (j->o.scheme) {
         BG_TRY(bg_scheme_parse(j->o.scheme, &scheme, err));
+        BG_TRY(bg_scheme_check_importance(scheme, false, err));
         status = bg_model_quantize(&j->quantized, j->source, scheme, NULL, j->team, show_quantizing,
                                    &progress, err);
         bg_cli_progress_end(&progress);

@@ -60,7 +60,11 @@ static bg_status quantize(run *r, bg_error *err)
                        "'%s' is unknown%s%s%s; see `bitgauge schemes`",
                        r->a->scheme, near ? ": did you mean " : "", near ? near : "",
                        near ? "?" : "");
-    if (r->a->imatrix) BG_TRY(bg_importance_open(&r->importance, r->a->imatrix, err));
+    BG_TRY(bg_scheme_check_importance(scheme, r->a->imatrix != NULL, err));
+    if (r->a->imatrix) {
+        BG_TRY(bg_importance_open(&r->importance, r->a->imatrix, err));
+        BG_TRY(bg_importance_check(r->importance, bg_model_gguf(r->model), err));
+    }
     begin_progress(r, "quantizing");
     return bg_model_quantize(&r->quantized, r->model, scheme, r->importance, r->team,
                              show_quantizing, &r->progress, err);

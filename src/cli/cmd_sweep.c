@@ -201,7 +201,7 @@ int bg_cmd_sweep(int argc, char **argv)
          "quick|full|off", 0, 0},
         {BG_OPT_TEXT, "--text", "FILE", "text for it; self: what the model writes", &o.text, NULL,
          0, 0},
-        {BG_OPT_TEXT, "--imatrix", "FILE", "importance matrix to quantize with", &o.imatrix, NULL,
+        {BG_OPT_TEXT, "--imatrix", "FILE", "importance matrix: each scheme with it is a row of its own", &o.imatrix, NULL,
          0, 0},
         {BG_OPT_TEXT, "--counters", "NAME", "callgrind: also count instructions, cache misses and "
          "mispredicted branches\n                              in a simulated processor, the same "

@@ -233,6 +233,30 @@ static void take_numbers(bg_plan *p, const profile *from, const bg_sweep_options
         while (strcmp(quality_names[p->quality], from->quality) != 0) p->quality++;
 }
 
+/* With an importance matrix every scheme stands beside its variant, unless the list says itself which
+ * are wanted. Speeds do not need the matrix. */
+static bg_status add_variants(bg_plan *p, const bg_sweep_options *o, bg_error *err)
+{
+    const bg_scheme *all[2 * BG_PLAN_MAX_SCHEMES];
+    size_t n = 0;
+    bool listed = false;
+    for (size_t i = 0; i < p->n_schemes; i++) {
+        const bg_scheme *s = p->schemes[i], *with = bg_scheme_with_importance(s);
+        listed |= bg_scheme_wants_importance(s);
+        all[n++] = s;
+        if (with) all[n++] = with;
+        if (p->quality != BG_QUALITY_OFF)
+            BG_TRY(bg_scheme_check_importance(s, o->imatrix != NULL, err));
+    }
+    if (!o->imatrix || listed) return BG_OK;
+    if (n > BG_PLAN_MAX_SCHEMES)
+        return bg_fail(err, BG_ERR_INPUT, "--schemes", "with their variants for the importance "
+                       "matrix these are %zu: name at most %d", n, BG_PLAN_MAX_SCHEMES);
+    memcpy(p->schemes, all, n * sizeof *all);
+    p->n_schemes = n;
+    return BG_OK;
+}
+
 bg_status bg_plan_make(bg_plan *p, const bg_sweep_options *o, int default_threads, bg_error *err)
 {
     profile from = {0};
@@ -253,6 +277,7 @@ bg_status bg_plan_make(bg_plan *p, const bg_sweep_options *o, int default_thread
         status = bg_scheme_parse_list(o->schemes ? o->schemes : from.schemes, p->schemes,
                                       BG_PLAN_MAX_SCHEMES, &p->n_schemes, err);
     }
+    if (status == BG_OK) status = add_variants(p, o, err);
     if (status == BG_OK)
         status = bg_parse_isas(o->isas ? o->isas : from.isa, p->isas, &p->n_isas, err);
     if (status == BG_OK)

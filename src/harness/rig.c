@@ -90,6 +90,12 @@ bg_status bg_rig_session(bg_rig *rig, const bg_model *m, bg_isa isa, size_t inde
     return status;
 }
 
+/* What a scheme is quantized with: the plan has each without an importance matrix, and with it. */
+static const bg_importance *importance_of(const bg_rig *rig, size_t scheme)
+{
+    return bg_scheme_wants_importance(rig->plan->schemes[scheme]) ? rig->importance : NULL;
+}
+
 static bg_status load(void *user, size_t scheme, bg_error *err)
 {
     bg_rig *rig = user;
@@ -105,8 +111,8 @@ static bg_status load(void *user, size_t scheme, bg_error *err)
                        "programs or leave the scheme out",
                        bg_format_size(needs, sizeof needs, (double)bytes),
                        bg_format_size(has, sizeof has, (double)available));
-    BG_TRY(bg_model_quantize(&rig->models[scheme], rig->source, s, rig->importance, team, NULL,
-                             NULL, err));
+    BG_TRY(bg_model_quantize(&rig->models[scheme], rig->source, s, importance_of(rig, scheme), team,
+                             NULL, NULL, err));
     rig->quantize_seconds[scheme] = (double)(bg_clock_ns() - start) * 1e-9;
     BG_TRY(bg_model_pack(rig->models[scheme], team, err));
     rig->load_seconds[scheme] = (double)(bg_clock_ns() - start) * 1e-9;
@@ -233,7 +239,7 @@ static bg_status count(void *user, const bg_cell *c, double per_token[BG_SIM_COU
     if (rig->simulated != c->scheme + 1) {
         rig->simulated = 0;
         BG_TRY(bg_callgrind_model(rig->callgrind, bg_gguf_path(bg_model_gguf(rig->source)),
-                                  rig->plan->schemes[c->scheme], rig->importance,
+                                  rig->plan->schemes[c->scheme], importance_of(rig, c->scheme),
                                   rig->teams[rig->plan->n_threads - 1], still_alive, rig, err));
         rig->simulated = c->scheme + 1;
     }

@@ -327,8 +327,10 @@ static bg_status open_model(bg_rig *rig, char **text, bg_error *err)
                        "--model, or set BITGAUGE_DATA");
     status = bg_model_open(&rig->source, path, err);
     bg_free(path);
-    if (status == BG_OK && o->imatrix) status = bg_importance_open(&rig->importance, o->imatrix,
-                                                                   err);
+    if (status == BG_OK && o->imatrix)
+        status = bg_importance_open(&rig->importance, o->imatrix, err);
+    if (status == BG_OK && o->imatrix)
+        status = bg_importance_check(rig->importance, bg_model_gguf(rig->source), err);
     if (status == BG_OK) *text = find_text(rig);
     return status;
 }

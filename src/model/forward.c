@@ -73,27 +73,49 @@ static void embed(const worker *w)
         embed_row(w, bg_format_get(t->format), (size_t)w->p->tokens[i], w->x + i * t->ne[0]);
 }
 
-/* Encodes numbers [first, first + n) of column i of an input into `act`, for each kernel format of the
- * mask; k is the column's length, first a multiple of every block. */
-static void encode_part(const bg_session *s, uint8_t *const *act, unsigned slots, size_t i,
+/* The matrices of a layer that read an input (none: it is the output's), and the kernel formats that
+ * they read. */
+typedef struct readers {
+    uint32_t layer;
+    const bg_matrix_id *ids;
+    size_t n;
+    unsigned slots;
+} readers;
+
+static void observe(const worker *w, const readers *r, size_t i, const float *in, size_t first,
+                    size_t n)
+{
+    const bg_model *m = w->s->model;
+    const bg_observer *o = w->s->observer;
+    if (w->lone && w->member > 0) return;
+    if (!r->n) o->see(o->user, w->member, m->output, i, in, first, n);
+    for (size_t j = 0; j < r->n; j++)
+        o->see(o->user, w->member, m->layers[m->held[r->layer]].w[r->ids[j]], i, in, first, n);
+}
+
+/* Encodes numbers [first, first + n) of column i of an input into `act`, for each kernel format of its
+ * readers; k is the column's length, first a multiple of every block. */
+static void encode_part(const worker *w, uint8_t *const *act, const readers *r, size_t i,
                         const float *in, size_t first, size_t n, size_t k)
 {
+    const bg_session *s = w->s;
+    if (s->observer) observe(w, r, i, in, first, n);
     for (unsigned slot = 0; slot < s->n_slots; slot++)
-        if (slots >> slot & 1)
+        if (r->slots >> slot & 1)
             bg_activation_encode(s->slots[slot], s->isa, in,
                                  act[slot] + i * bg_activation_bytes(s->slots[slot], k) +
                                      bg_format_row_bytes(bg_format_get((int)s->slots[slot]), first),
                                  n);
 }
 
-static void encode(const worker *w, unsigned slots, size_t i, const float *in, size_t k)
+static void encode(const worker *w, const readers *r, size_t i, const float *in, size_t k)
 {
-    encode_part(w->s, w->act, slots, i, in, 0, k, k);
+    encode_part(w, w->act, r, i, in, 0, k, k);
 }
 
 /* Adds what the block before left in delta (when `add`), normalises, encodes. */
 static void normalise(const worker *w, const columns *c, const float *weight, bool add,
-                      unsigned slots)
+                      const readers *r)
 {
     const bg_session *s = w->s;
     size_t n = s->model->h.n_embd, begin, end;
@@ -103,16 +125,16 @@ static void normalise(const worker *w, const columns *c, const float *weight, bo
         float *x = w->x + token_of(c, i) * n;
         if (add) s->vec->add(x, s->delta + i * s->delta_stride, n);
         s->vec->rmsnorm(x, weight, row, s->model->h.rms_eps, n);
-        encode(w, slots, i, row, n);
+        encode(w, r, i, row, n);
     }
 }
 
 static void encode_columns(const worker *w, const columns *c, const float *in, size_t k,
-                           unsigned slots)
+                           const readers *r)
 {
     size_t begin, end;
     share_columns(w, c->n, &begin, &end);
-    for (size_t i = begin; i < end; i++) encode(w, slots, i, in + token_of(c, i) * k, k);
+    for (size_t i = begin; i < end; i++) encode(w, r, i, in + token_of(c, i) * k, k);
 }
 
 /* Rows [begin, end) of a product with n encoded columns; y is row `begin` of column 0, y_stride from
@@ -223,13 +245,13 @@ static void project(const worker *w, uint32_t layer)
     }
 }
 
-/* Slots that matrices read for an input of `cols` columns. */
-static unsigned slots_of(const bg_session *s, uint32_t layer, const bg_matrix_id *ids, size_t n,
-                         size_t cols)
+/* The readers of an input of `cols` columns. */
+static readers readers_of(const bg_session *s, uint32_t layer, const bg_matrix_id *ids, size_t n,
+                          size_t cols)
 {
-    unsigned mask = 0;
-    for (size_t i = 0; i < n; i++) mask |= 1u << matrix(s, layer, ids[i])->slot[bg_op_for(cols)];
-    return mask;
+    readers r = {.layer = layer, .ids = ids, .n = n};
+    for (size_t i = 0; i < n; i++) r.slots |= 1u << matrix(s, layer, ids[i])->slot[bg_op_for(cols)];
+    return r;
 }
 
 /* A member's rows of gate and up, and the blocks that they touch. */
@@ -244,7 +266,7 @@ static ffn_share share_ffn(const worker *w, const bg_matrix *gate)
 
 /* Gate and up, a block of both at a time: their products stay in the member's cache until they are
  * combined and encoded. A block that is shared with a neighbour is put down for encode_shared. */
-static void gate_and_up(const worker *w, uint32_t layer, size_t n, unsigned slots)
+static void gate_and_up(const worker *w, uint32_t layer, size_t n, const readers *down)
 {
     const bg_session *s = w->s;
     const bg_member_scratch *own = &s->members[w->member];
@@ -260,19 +282,19 @@ static void gate_and_up(const worker *w, uint32_t layer, size_t n, unsigned slot
             bool whole = rows == block;
             float *out = whole ? in : s->ffn + i * f.n_ff + r;
             s->vec->silu_mul(in, own->up + i * BG_FFN_STRIDE, out, rows);
-            if (whole) encode_part(s, w->ffn_act, slots, i, out, r, rows, f.n_ff);
+            if (whole) encode_part(w, w->ffn_act, down, i, out, r, rows, f.n_ff);
         }
     }
 }
 
 /* The blocks that lie in several shares; the member who has a block's first row encodes it. */
-static void encode_shared(const worker *w, uint32_t layer, size_t n, unsigned slots)
+static void encode_shared(const worker *w, uint32_t layer, size_t n, const readers *down)
 {
     const ffn_share f = share_ffn(w, matrix(w->s, layer, BG_W_GATE));
     size_t first = f.end - f.end % BG_FFN_ROWS;
     if (first < f.begin || first == f.end || f.end == f.n_ff) return;
     for (size_t i = 0; i < n; i++)
-        encode_part(w->s, w->ffn_act, slots, i, w->s->ffn + i * f.n_ff + first, first,
+        encode_part(w, w->ffn_act, down, i, w->s->ffn + i * f.n_ff + first, first,
                     BG_MIN(f.n_ff - first, (size_t)BG_FFN_ROWS), f.n_ff);
 }
 
@@ -289,18 +311,18 @@ static void gate_and_up_lone(const worker *w, uint32_t layer)
 }
 
 /* The input of the last product, encoded. */
-static void feed_forward(const worker *w, uint32_t layer, size_t n, unsigned slots)
+static void feed_forward(const worker *w, uint32_t layer, size_t n, const readers *down)
 {
     if (n == 1) {
         size_t n_ff = w->s->model->h.n_ff;
         gate_and_up_lone(w, layer);
         bg_team_barrier(w->s->team);
         if (w->lone || w->member == 0)
-            encode_part(w->s, w->ffn_act, slots, 0, w->s->ffn, 0, n_ff, n_ff);
+            encode_part(w, w->ffn_act, down, 0, w->s->ffn, 0, n_ff, n_ff);
     } else {
-        gate_and_up(w, layer, n, slots);
+        gate_and_up(w, layer, n, down);
         bg_team_barrier(w->s->team);
-        encode_shared(w, layer, n, slots);
+        encode_shared(w, layer, n, down);
     }
     column_barrier(w);
 }
@@ -313,20 +335,24 @@ static void layer_run(const worker *w, uint32_t layer, columns *c)
                               ffn[] = {BG_W_GATE, BG_W_UP}, down[] = {BG_W_DOWN};
     const bg_session *s = w->s;
     const bg_layer *l = &s->model->layers[s->model->held[layer]];
-    normalise(w, c, l->attn_norm_f32, layer > 0, slots_of(s, layer, qkv, 3, c->n));
+    readers r = readers_of(s, layer, qkv, BG_COUNT(qkv), c->n);
+    normalise(w, c, l->attn_norm_f32, layer > 0, &r);
     column_barrier(w);
     project(w, layer);
     bg_team_barrier(s->team);
     bg_attention_run(w->p, layer, w->member);
     bg_team_barrier(s->team);
     if (layer + 1 == s->n_layer) *c = (columns){w->p->n_out, s->out};
-    encode_columns(w, c, s->att, s->q_width, slots_of(s, layer, out, 1, c->n));
+    r = readers_of(s, layer, out, BG_COUNT(out), c->n);
+    encode_columns(w, c, s->att, s->q_width, &r);
     column_barrier(w);
     multiply_share(w, matrix(s, layer, BG_W_OUT), w->act, c->n, s->delta, s->delta_stride);
     bg_team_barrier(s->team);
-    normalise(w, c, l->ffn_norm_f32, true, slots_of(s, layer, ffn, 2, c->n));
+    r = readers_of(s, layer, ffn, BG_COUNT(ffn), c->n);
+    normalise(w, c, l->ffn_norm_f32, true, &r);
     column_barrier(w);
-    feed_forward(w, layer, c->n, slots_of(s, layer, down, 1, c->n));
+    r = readers_of(s, layer, down, BG_COUNT(down), c->n);
+    feed_forward(w, layer, c->n, &r);
     multiply_share(w, matrix(s, layer, BG_W_DOWN), w->ffn_act, c->n, s->delta, s->delta_stride);
     bg_team_barrier(s->team);
 }
@@ -337,14 +363,15 @@ void bg_forward_run(void *user, int member, int size)
     const bg_session *s = p->s;
     worker w = make_worker(p, member, size);
     columns c = {p->n, NULL};
+    readers r = {.ids = NULL};
     embed(&w);
     if (s->layer_end && member == 0) s->layer_end[0] = bg_clock_ns();
     for (uint32_t layer = 0; layer < s->n_layer; layer++) {
         layer_run(&w, layer, &c); /* ends with a barrier */
         if (s->layer_end && member == 0) s->layer_end[layer + 1] = bg_clock_ns();
     }
-    normalise(&w, &c, s->model->output_norm_f32, true,
-              1u << s->output.slot[bg_op_for(c.n)]);
+    r.slots = 1u << s->output.slot[bg_op_for(c.n)];
+    normalise(&w, &c, s->model->output_norm_f32, true, &r);
     column_barrier(&w);
-    multiply_share(&w, &s->output, w.act, c.n, p->logits, s->output.rows);
+    if (p->logits) multiply_share(&w, &s->output, w.act, c.n, p->logits, s->output.rows);
 }

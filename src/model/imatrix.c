@@ -2,29 +2,30 @@
  *
  *   i32 entries | entries of: i32 length | name | i32 calls | i32 values | f32 values[]
  *
- * The values are sums over `calls`. What follows the entries (the data set's name) is not needed.
- */
+ * The values are means times `calls`. Behind the entries are i32 chunks and the name of the text, its
+ * i32 length first; a file may lack both. */
 #include "base/file.h"
-#include "model/model.h"
+#include "model/imatrix.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct entry {
-    char *name;
-    float *values;
-    size_t n;
-} entry;
+typedef bg_importance_entry entry;
 
-struct bg_importance {
-    char *path;
-    entry *entries;          /* sorted by name */
-    size_t n, capacity;
-};
-
-const char *bg_importance_path(const bg_importance *i) { return i->path; }
+const char *bg_importance_path(const bg_importance *i) { return i->path ? i->path : ""; }
+const char *bg_importance_dataset(const bg_importance *i) { return i->dataset; }
+uint32_t bg_importance_chunks(const bg_importance *i) { return i->chunks; }
 size_t bg_importance_count(const bg_importance *i) { return i->n; }
+
+bg_status bg_importance_alloc(bg_importance **out, const char *path, bg_error *err)
+{
+    bg_importance *i = bg_alloc(1, sizeof *i);
+    *out = i;
+    if (i && (!path || (i->path = bg_strdup(path)))) return BG_OK;
+    bg_importance_close(out);
+    return bg_fail_nomem(err, "the importance matrix", sizeof *i);
+}
 
 void bg_importance_close(bg_importance **out)
 {
@@ -33,9 +34,11 @@ void bg_importance_close(bg_importance **out)
     for (size_t e = 0; e < i->n; e++) {
         bg_free(i->entries[e].name);
         bg_free(i->entries[e].values);
+        bg_free(i->entries[e].counts);
     }
     bg_free(i->entries);
     bg_free(i->path);
+    bg_free(i->dataset);
     bg_free(i);
     *out = NULL;
 }
@@ -49,7 +52,7 @@ static int by_name(const void *a, const void *b)
 static const entry *find(const bg_importance *i, const char *name)
 {
     const entry key = {.name = (char *)(uintptr_t)name};
-    return bsearch(&key, i->entries, i->n, sizeof key, by_name);
+    return i->n ? bsearch(&key, i->entries, i->n, sizeof key, by_name) : NULL;
 }
 
 const float *bg_importance_find(const bg_importance *i, const char *tensor, size_t n)
@@ -58,9 +61,8 @@ const float *bg_importance_find(const bg_importance *i, const char *tensor, size
     return e && e->n == n ? e->values : NULL;
 }
 
-/* A new entry of n zeros; names need not end in NUL. */
-static bg_status add(bg_importance *i, const char *name, size_t length, size_t n, entry **out,
-                     bg_error *err)
+bg_status bg_importance_append(bg_importance *i, const char *name, size_t length, size_t n,
+                               size_t matrices, entry **out, bg_error *err)
 {
     entry *e;
     if (i->n == i->capacity) {
@@ -71,17 +73,23 @@ static bg_status add(bg_importance *i, const char *name, size_t length, size_t n
         i->capacity = bigger;
     }
     e = &i->entries[i->n];
-    e->n = n;
-    e->name = bg_alloc(length + 1, 1);
-    e->values = bg_alloc(n, sizeof(float));
-    if (!e->name || !e->values) {
-        bg_free(e->name);
-        bg_free(e->values);
-        return bg_fail_nomem(err, "the importance matrix", n * sizeof(float));
-    }
-    memcpy(e->name, name, length);
+    *e = (entry){.n = n, .matrices = matrices, .name = bg_alloc(length + 1, 1),
+                 .values = bg_alloc(n, sizeof(float)), .counts = bg_alloc(matrices, sizeof(float))};
     i->n++;
+    if (!e->name || !e->values || !e->counts)
+        return bg_fail_nomem(err, "the importance matrix", n * sizeof(float));
+    memcpy(e->name, name, length);
     *out = e;
+    return BG_OK;
+}
+
+bg_status bg_importance_sort(bg_importance *i, bg_error *err)
+{
+    if (i->n) qsort(i->entries, i->n, sizeof *i->entries, by_name);
+    for (size_t e = 1; e < i->n; e++)
+        if (by_name(&i->entries[e - 1], &i->entries[e]) == 0)
+            return bg_fail(err, BG_ERR_INPUT, bg_importance_path(i),
+                           "has '%.120s' twice: make the file again", i->entries[e].name);
     return BG_OK;
 }
 
@@ -115,11 +123,12 @@ static bg_status read_sums(bg_importance *i, const bg_gguf *g, const bg_tensor *
         counts->bytes / sizeof(float) != matrices)
         return bg_fail(err, BG_ERR_INPUT, i->path, "'%.120s' and its counts are not F32 of "
                        "matching shapes: make the file again", sums->name);
-    BG_TRY(add(i, sums->name, length, columns * matrices, &e, err));
+    BG_TRY(bg_importance_append(i, sums->name, length, columns * matrices, matrices, &e, err));
     for (uint64_t m = 0; m < matrices; m++) {
         float count;
         memcpy(&count, (const uint8_t *)counts->data + m * sizeof count, sizeof count);
         BG_TRY(check_value(i, e, count, err));
+        e->counts[m] = count;
         for (uint64_t c = m * columns; c < (m + 1) * columns; c++) {
             float sum;
             memcpy(&sum, (const uint8_t *)sums->data + c * sizeof sum, sizeof sum);
@@ -127,6 +136,21 @@ static bg_status read_sums(bg_importance *i, const bg_gguf *g, const bg_tensor *
             BG_TRY(check_value(i, e, e->values[c], err));
         }
     }
+    return BG_OK;
+}
+
+/* Of the text that it was made of; a file may lack them. */
+static bg_status read_origin(bg_importance *i, const bg_gguf *g, bg_error *err)
+{
+    const bg_gguf_value *names = bg_gguf_find(g, BG_IMATRIX_DATASETS);
+    bg_gguf_string name;
+    uint64_t chunks;
+    size_t offset = 0;
+    if (bg_gguf_get_u64(g, BG_IMATRIX_CHUNKS, &chunks)) i->chunks = (uint32_t)chunks;
+    if (!names || !bg_gguf_next_string(names, &offset, &name)) return BG_OK;
+    i->dataset = bg_alloc(name.length + 1, 1);
+    if (!i->dataset) return bg_fail_nomem(err, "the importance matrix", name.length);
+    memcpy(i->dataset, name.data, name.length);
     return BG_OK;
 }
 
@@ -144,7 +168,8 @@ static bg_status read_gguf(bg_importance *i, const void *data, size_t size, bg_e
     }
     if (s == BG_OK && i->n == 0)
         s = bg_fail(err, BG_ERR_INPUT, i->path, "is a GGUF file but no importance matrix (no "
-                    "tensor named *.in_sum2): give the file that llama-imatrix made");
+                    "tensor named *.in_sum2): give the file that imatrix made");
+    if (s == BG_OK) s = read_origin(i, g, err);
     bg_gguf_close(&g);
     return s;
 }
@@ -183,7 +208,8 @@ static bg_status read_dat_entry(bg_importance *i, cursor *c, bg_error *err)
     if (!take_i32(c, &calls) || !take_i32(c, &n) || calls < 0 || n < 1 ||
         (size_t)n > (c->size - c->pos) / sizeof(float))
         return fail_dat(i, c, err);
-    BG_TRY(add(i, name, (size_t)length, (size_t)n, &e, err));
+    BG_TRY(bg_importance_append(i, name, (size_t)length, (size_t)n, 1, &e, err));
+    e->counts[0] = (float)calls;
     memcpy(e->values, c->data + c->pos, (size_t)n * sizeof(float));
     c->pos += (size_t)n * sizeof(float);
     for (int32_t k = 0; k < n; k++) {
@@ -196,9 +222,14 @@ static bg_status read_dat_entry(bg_importance *i, cursor *c, bg_error *err)
 static bg_status read_dat(bg_importance *i, const void *data, size_t size, bg_error *err)
 {
     cursor c = {data, size, 0};
-    int32_t entries;
+    int32_t entries, length;
     if (!take_i32(&c, &entries) || entries < 1) return fail_dat(i, &c, err);
     for (int32_t e = 0; e < entries; e++) BG_TRY(read_dat_entry(i, &c, err));
+    if (take_i32(&c, &entries) && entries > 0) i->chunks = (uint32_t)entries;
+    if (!take_i32(&c, &length) || length < 1 || (size_t)length > c.size - c.pos) return BG_OK;
+    i->dataset = bg_alloc((size_t)length + 1, 1);
+    if (!i->dataset) return bg_fail_nomem(err, "the importance matrix", (size_t)length);
+    memcpy(i->dataset, c.data + c.pos, (size_t)length);
     return BG_OK;
 }
 
@@ -207,22 +238,13 @@ static bg_status read_dat(bg_importance *i, const void *data, size_t size, bg_er
 bg_status bg_importance_open_memory(bg_importance **out, const void *data, size_t size,
                                     const char *name, bg_error *err)
 {
-    bg_importance *i = bg_alloc(1, sizeof *i);
+    bg_importance *i;
     bg_status s;
     *out = NULL;
-    if (!i || !(i->path = bg_strdup(name))) {
-        bg_free(i);
-        return bg_fail_nomem(err, "the importance matrix", sizeof *i);
-    }
+    BG_TRY(bg_importance_alloc(&i, name, err));
     if (size >= 4 && memcmp(data, "GGUF", 4) == 0) s = read_gguf(i, data, size, err);
     else s = read_dat(i, data, size, err);
-    if (s == BG_OK) {
-        qsort(i->entries, i->n, sizeof *i->entries, by_name);
-        for (size_t e = 1; s == BG_OK && e < i->n; e++)
-            if (by_name(&i->entries[e - 1], &i->entries[e]) == 0)
-                s = bg_fail(err, BG_ERR_INPUT, name, "has '%.120s' twice: make the file again",
-                            i->entries[e].name);
-    }
+    if (s == BG_OK) s = bg_importance_sort(i, err);
     if (s == BG_OK) *out = i;
     else bg_importance_close(&i);
     return s;

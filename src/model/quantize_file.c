@@ -95,6 +95,12 @@ static bg_status declare(bg_gguf_writer *w, const bg_gguf *g, const bg_scheme *s
         BG_TRY(bg_gguf_writer_string(w, "quantize.imatrix.file", slash ? slash + 1 : path, err));
         BG_TRY(bg_gguf_writer_u32(w, "quantize.imatrix.entries_count",
                                   (uint32_t)bg_importance_count(importance), err));
+        if (bg_importance_dataset(importance))
+            BG_TRY(bg_gguf_writer_string(w, "quantize.imatrix.dataset",
+                                         bg_importance_dataset(importance), err));
+        if (bg_importance_chunks(importance))
+            BG_TRY(bg_gguf_writer_u32(w, "quantize.imatrix.chunks_count",
+                                      bg_importance_chunks(importance), err));
     }
     for (size_t i = 0; i < bg_gguf_tensor_count(g); i++) {
         const bg_tensor *from = bg_gguf_tensor_at(g, i);
@@ -347,6 +353,7 @@ bg_status bg_quantize_file(const char *in, const char *out, const bg_scheme *sch
     bg_status s;
     if (same_file(in, out))
         return bg_fail(err, BG_ERR_INPUT, out, "is the input itself: choose another name");
+    BG_TRY(bg_scheme_check_importance(scheme, importance != NULL, err));
     BG_TRY(bg_gguf_open(&g, in, err));
     j.g = g;
     s = importance ? bg_importance_check(importance, g, err) : BG_OK;

@@ -193,6 +193,8 @@ void bg_session_reset(bg_session *s, uint32_t seq)
     if (seq < s->n_seq) s->past[seq] = 0;
 }
 
+void bg_session_observe(bg_session *s, const bg_observer *o) { s->observer = o; }
+
 size_t bg_session_kv_bytes(const bg_session *s) { return s->keys_bytes + s->values_bytes; }
 size_t bg_session_scratch_bytes(const bg_session *s) { return s->arena_bytes; }
 double bg_session_skipped_seconds(const bg_session *s) { return s->skipped_seconds; }

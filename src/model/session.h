@@ -61,6 +61,7 @@ struct bg_session {
     uint64_t *layer_end;             /* clock at the end of each, where the model lacks some; of
                                         the first, preceded by its start. Else NULL */
     double skipped_seconds;
+    const bg_observer *observer;     /* NULL: nobody */
     bg_matrix output;
     bg_format slots[BG_MAX_SLOTS];   /* activation formats */
     unsigned n_slots;

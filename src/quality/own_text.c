@@ -5,8 +5,8 @@
 #include <string.h>
 
 /* By general.name: quantizations of a model carry it too. */
-static const struct { const char *model, *text; } texts[] = {
-    {"Codelet 8M", "models/codelet/codelet-eval.txt"},
+static const struct { const char *model, *text, *calibration; } texts[] = {
+    {"Codelet 8M", "models/codelet/codelet-eval.txt", "models/codelet/codelet-calib.txt"},
 };
 
 char *bg_quality_text(const bg_model *m)
@@ -14,5 +14,13 @@ char *bg_quality_text(const bg_model *m)
     for (size_t i = 0; i < BG_COUNT(texts); i++)
         if (strcmp(bg_model_hparams(m)->name, texts[i].model) == 0)
             return bg_data_path(texts[i].text);
+    return NULL;
+}
+
+char *bg_calibration_text(const bg_model *m)
+{
+    for (size_t i = 0; i < BG_COUNT(texts); i++)
+        if (strcmp(bg_model_hparams(m)->name, texts[i].model) == 0)
+            return bg_data_path(texts[i].calibration);
     return NULL;
 }

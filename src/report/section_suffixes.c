@@ -11,7 +11,9 @@ static const bg_candidate *find(const report *r, int level, const char *suffix)
     for (size_t i = 0; i < r->n_schemes; i++) {
         const char *own = bg_row_text(r->schemes[i]->any, BG_COL_SUFFIX);
         char plain[16];
+        const bg_scheme *scheme = bg_scheme_find(r->schemes[i]->scheme);
         if (bg_report_level(r->schemes[i]) != level) continue;
+        if (scheme && bg_scheme_wants_importance(scheme)) continue;
         if (own && strcmp(own, suffix) == 0) return r->schemes[i];
         /* Q6_K has no letter and is what its K_L is compared with. */
         snprintf(plain, sizeof plain, "Q%d_K", level);

@@ -19,14 +19,26 @@ struct bg_scheme {
     scheme_id rules;
     int level;
     uint32_t file_type;
+    bool weighted;           /* the variant that wants an importance matrix */
 };
 
-static const bg_scheme schemes[SCHEME_COUNT] = {
-#define BG_SCHEME(NAME, base_, level_, suffix_, type, embd, output_, rules_, sentence_)       \
-    [SCHEME_##NAME] = {.name = #NAME, .suffix = suffix_, .sentence = sentence_,               \
+#define SCHEME(NAME, variant, base_, level_, suffix_, type, embd, output_, rules_, sentence_, with) \
+    [SCHEME_##NAME] = {.name = #NAME variant, .suffix = suffix_, .sentence = sentence_,       \
                        .base = BG_FORMAT_##base_, .token_embd = BG_FORMAT_##embd,             \
                        .output = BG_FORMAT_##output_, .rules = SCHEME_##rules_,               \
-                       .level = level_, .file_type = type},
+                       .level = level_, .file_type = type, .weighted = with},
+
+static const bg_scheme schemes[SCHEME_COUNT] = {
+#define BG_SCHEME(NAME, base, level, suffix, type, embd, output, rules, sentence) \
+    SCHEME(NAME, "", base, level, suffix, type, embd, output, rules, sentence, false)
+#include "schemes/schemes.def"
+};
+
+/* The same with an importance matrix. */
+static const char variant_suffix[] = "+imatrix";
+static const bg_scheme weighted[SCHEME_COUNT] = {
+#define BG_SCHEME(NAME, base, level, suffix, type, embd, output, rules, sentence) \
+    SCHEME(NAME, "+imatrix", base, level, suffix, type, embd, output, rules, sentence, true)
 #include "schemes/schemes.def"
 };
 
@@ -80,8 +92,37 @@ static const struct { bg_format from, to; } fallbacks[] = {
 #include "schemes/schemes.def"
 };
 
+/* Formats of eight bits and more have levels enough everywhere: their encoders do not look at it. */
+const bg_scheme *bg_scheme_with_importance(const bg_scheme *s)
+{
+    if (s->weighted) return s;
+    return s->level < 8 ? &weighted[s - schemes] : NULL;
+}
+
+bool bg_scheme_wants_importance(const bg_scheme *s) { return s->weighted; }
+
+bg_status bg_scheme_check_importance(const bg_scheme *s, bool given, bg_error *err)
+{
+    if (given || !s->weighted) return BG_OK;
+    return bg_fail(err, BG_ERR_INPUT, NULL, "%s needs an importance matrix: give --imatrix FILE "
+                   "(`bitgauge imatrix` makes one)", s->name);
+}
+
+static const bg_scheme *find_weighted(const char *name)
+{
+    size_t n = strlen(name), suffix = sizeof variant_suffix - 1;
+    const bg_scheme *s;
+    char plain[64];
+    if (n <= suffix || n - suffix >= sizeof plain) return NULL;
+    if (strcasecmp(name + n - suffix, variant_suffix) != 0) return NULL;
+    snprintf(plain, sizeof plain, "%.*s", (int)(n - suffix), name);
+    s = bg_scheme_find(plain);
+    return s && !s->weighted ? bg_scheme_with_importance(s) : NULL;
+}
+
 const bg_scheme *bg_scheme_find(const char *name)
 {
+    if (strchr(name, '+')) return find_weighted(name);
     for (size_t i = 0; i < SCHEME_COUNT; i++)
         if (strcasecmp(schemes[i].name, name) == 0) return &schemes[i];
     for (size_t i = 0; i < BG_COUNT(aliases); i++)
