@@ -126,6 +126,8 @@ void bg_gguf_writer_discard(bg_gguf_writer **w);
 /* Instead of finish, for a writer without a path: a file `name` as it was declared, in memory and
  * without the tensors' data, which is NULL. Frees w either way. */
 bg_status bg_gguf_writer_describe(bg_gguf_writer **w, const char *name, bg_gguf **g, bg_error *err);
+/* The same as the whole file, its tensors' data zero: pages of memory to be unmapped. */
+bg_status bg_gguf_writer_image(bg_gguf_writer **w, uint8_t **data, size_t *bytes, bg_error *err);
 
 #ifdef __cplusplus
 }

@@ -32,6 +32,9 @@ typedef struct bg_hparams {
  * A tensor that a plain llama model does not have is refused, for leaving it out would change what
  * the model computes. The file stays mapped. */
 bg_status bg_model_open(bg_model **m, const char *path, bg_error *err);
+/* The same of a file in memory, which outlives the model. `name` appears in errors. */
+bg_status bg_model_open_memory(bg_model **m, const void *data, size_t size, const char *name,
+                               bg_error *err);
 /* A copy of `source` with every tensor re-encoded for the scheme, in memory, threaded. The
  * metadata and tokenizer are shared with the source, which must outlive it. `progress` (may be
  * NULL) hears fractions 0..1. importance may be NULL. */
@@ -142,6 +145,7 @@ typedef struct bg_session_options {
     uint32_t n_seq;       /* sequences with caches of their own; 0: 1 */
     bg_isa isa;           /* the best instruction set to use */
     struct bg_team *team; /* NULL: this thread alone; outlives the session */
+    bool any_format;      /* ready for bg_session_substitute */
 } bg_session_options;
 
 bg_status bg_session_open(bg_session **s, const bg_model *m, const bg_session_options *o,
@@ -180,6 +184,23 @@ typedef struct bg_batch {
     const uint8_t *want;
 } bg_batch;
 bg_status bg_session_eval(bg_session *s, const bg_batch *b, float *logits, bg_error *err);
+
+/* Other weights in the place of a tensor of the session's model, of the same shape: a packed matrix
+ * (format.h), which outlives its use. NULL: the model's own again. Takes effect with the next
+ * evaluation. Only for a session with any_format. */
+void bg_session_substitute(bg_session *s, const bg_tensor *t, bg_format format, const void *packed);
+
+/* An evaluation that does not begin with the first layer. The residual stream before layer l is
+ * [n][n_embd], a row a token; before n_layer, where only the output is left, a row a wanted token.
+ * Sequences must be empty before it and the batch at least two tokens (BG_ERR_INPUT). The results
+ * are those of the whole pass, bit for bit. */
+typedef struct bg_resume {
+    uint32_t first;          /* layers before it are not run */
+    const float *from;       /* the residual stream before it; not read when first is 0 */
+    float *const *keep;      /* where to put that before layer 0..n_layer, each or all NULL: nowhere */
+} bg_resume;
+bg_status bg_session_resume(bg_session *s, const bg_batch *b, const bg_resume *r, float *logits,
+                            bg_error *err);
 
 /* Samples from softmax(logits / temperature); temperature 0 takes the largest. */
 struct bg_rng;

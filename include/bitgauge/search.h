@@ -62,13 +62,14 @@ bool bg_recipe_tensor(const bg_recipe *r, const bg_gguf *g, size_t i, char name[
 bool bg_recipe_fits(const bg_recipe *r, const bg_gguf *g, size_t i, bg_format f);
 
 /* What the file will take, to the byte. BG_ERR_UNSUPPORTED: a source tensor cannot be decoded. */
-bg_status bg_recipe_plan(const bg_recipe *r, const bg_gguf *g, bg_quantize_plan *plan,
-                         bg_error *err);
+bg_status bg_recipe_plan(const bg_recipe *r, const bg_gguf *g, const bg_importance *importance,
+                         bg_quantize_plan *plan, bg_error *err);
 
 /* ---- applying ----------------------------------------------------------------------------- */
 
 /* A whole GGUF file in memory. `g` reads it; the data of g's tensors lie in `data` and may be
- * written, in their formats, by who owns the image. */
+ * written, in their formats, by who owns the image. bg_model_open_memory makes it a model, whose
+ * weights are copied when they are packed. */
 typedef struct bg_image {
     uint8_t *data;
     size_t bytes;
@@ -80,11 +81,10 @@ typedef struct bg_image {
 bg_status bg_recipe_apply(bg_image **image, const bg_recipe *r, const bg_gguf *g,
                           const bg_importance *importance, struct bg_team *team,
                           bool (*progress)(void *user, double fraction), void *user, bg_error *err);
-/* Encodes rows of floats (of the tensor's ne[0] values each) into tensor i of the image. */
-bg_status bg_image_encode(bg_image *image, size_t i, const float *rows,
-                          const bg_importance *importance, struct bg_team *team, bg_error *err);
-/* The model that the image holds, with weights of its own: the image may change or go. */
-bg_status bg_image_model(bg_model **m, const bg_image *image, bg_error *err);
+/* Encodes the rows of tensor i of the image anew from floats; importance: a row of weights of the
+ * squared error, or NULL. */
+bg_status bg_image_encode(bg_image *image, size_t i, const float *rows, const float *importance,
+                          struct bg_team *team, bg_error *err);
 bg_status bg_image_write(const bg_image *image, const char *path, bg_error *err);
 void bg_image_free(bg_image **image);
 

@@ -1,5 +1,5 @@
 #include "bitgauge/machine.h"
-#include "bitgauge/model.h"
+#include "bitgauge/search.h"
 #include "bitgauge/shape.h"
 #include "cli/json.h"
 
@@ -8,8 +8,8 @@
 
 typedef struct request {
     const char *in, *out;
-    const bg_scheme *scheme;
-    const char *imatrix, *shape;
+    const bg_scheme *scheme;         /* NULL: by the recipe */
+    const char *imatrix, *shape, *recipe;
     int threads, layers;
     bool json;
 } request;
@@ -28,12 +28,12 @@ static int print_summary(const request *r, const bg_quantize_plan *p, int thread
         return bg_cli_print_json(json_pack(
             "{s:o, s:o, s:s, s:I, s:I, s:I, s:f, s:s, s:i, s:i, s:f}", "in",
             bg_cli_json_text(r->in, strlen(r->in)), "out", bg_cli_json_text(r->out, strlen(r->out)),
-            "scheme", bg_scheme_name(r->scheme), "file_bytes", (json_int_t)p->file_bytes,
+            "scheme", r->scheme ? bg_scheme_name(r->scheme) : "recipe", "file_bytes", (json_int_t)p->file_bytes,
             "weight_bytes", (json_int_t)p->weight_bytes, "n_params", (json_int_t)p->n_params, "bpw",
             bpw, "formats", p->formats, "fell_back", (int)p->n_fell_back, "threads", threads,
             "seconds", seconds));
     printf("%s: %s, %s, %.2f bits per weight (%s), %.1f s with %d thread%s\n", r->out,
-           bg_scheme_name(r->scheme), bg_format_size(size, sizeof size, (double)p->file_bytes), bpw,
+           r->scheme ? bg_scheme_name(r->scheme) : "by the recipe", bg_format_size(size, sizeof size, (double)p->file_bytes), bpw,
            p->formats, seconds, threads, threads == 1 ? "" : "s");
     if (p->n_fell_back)
         printf("%u tensors have rows that do not fit the scheme's format and took a larger one\n",
@@ -64,6 +64,25 @@ static bg_status write_shape(const request *r, bg_quantize_plan *plan, int *thre
     return s;
 }
 
+/* The file is made in memory: what the recipe keeps of tensors goes in and comes out whole. */
+static bg_status write_recipe(const request *r, const bg_gguf *g, const bg_importance *importance,
+                              bg_quantize_plan *plan, bg_team *team, bg_cli_progress *progress,
+                              bg_error *err)
+{
+    bg_image *image = NULL;
+    bg_recipe *recipe;
+    bg_status s = importance ? bg_importance_check(importance, g, err) : BG_OK;
+    if (s == BG_OK) s = bg_recipe_read(&recipe, g, r->recipe, err);
+    if (s != BG_OK) return s;
+    s = bg_recipe_plan(recipe, g, importance, plan, err);
+    if (s == BG_OK)
+        s = bg_recipe_apply(&image, recipe, g, importance, team, show, progress, err);
+    if (s == BG_OK) s = bg_image_write(image, r->out, err);
+    bg_image_free(&image);
+    bg_recipe_free(&recipe);
+    return s;
+}
+
 static bg_status quantize(const request *r, bg_quantize_plan *plan, int *threads, bg_error *err)
 {
     bg_cli_progress progress = {.what = "quantizing"};
@@ -72,16 +91,18 @@ static bg_status quantize(const request *r, bg_quantize_plan *plan, int *threads
     bg_team *team = NULL;
     bg_gguf *g = NULL;
     bg_status s = bg_gguf_open(&g, r->in, err);
-    if (s == BG_OK) s = bg_quantize_plan_file(plan, g, r->scheme, err);
-    bg_gguf_close(&g);
+    if (s == BG_OK && r->scheme) s = bg_quantize_plan_file(plan, g, r->scheme, err);
     if (s == BG_OK && r->imatrix) s = bg_importance_open(&importance, r->imatrix, err);
     if (s == BG_OK) s = bg_cli_team(r->threads, &machine, &team, err);
     if (s == BG_OK) {
         *threads = bg_team_size(team);
         bg_cli_catch_interrupt();
-        s = bg_quantize_file(r->in, r->out, r->scheme, importance, team, show, &progress, err);
+        s = r->recipe ? write_recipe(r, g, importance, plan, team, &progress, err)
+                      : bg_quantize_file(r->in, r->out, r->scheme, importance, team, show,
+                                         &progress, err);
         bg_cli_progress_end(&progress);
     }
+    bg_gguf_close(&g);
     bg_team_close(&team);
     bg_machine_close(&machine);
     bg_importance_close(&importance);
@@ -101,23 +122,26 @@ static bg_status read_threads(request *r, const char *word, bg_error *err)
     return BG_OK;
 }
 
-/* IN OUT SCHEME [THREADS], or with --shape SCHEME OUT [THREADS]; there OUT may come first too. */
+/* IN OUT SCHEME [THREADS], with --recipe IN OUT [THREADS], or with --shape SCHEME OUT [THREADS];
+ * there OUT may come first too. */
 static bg_status read_words(request *r, const char *const *words, size_t n, bg_error *err)
 {
     bool swapped;
     if (!r->shape) {
-        if (r->layers || n < 3)
+        if (r->layers || n < (r->recipe ? 2 : 3))
             return bg_fail(err, BG_ERR_INPUT, NULL, r->layers
                            ? "--layers goes with --shape" : "too few arguments: give IN.gguf "
                            "OUT.gguf SCHEME; see `bitgauge quantize --help`");
         r->in = words[0];
         r->out = words[1];
-        BG_TRY(read_threads(r, words[3], err));
-        return bg_scheme_parse(words[2], &r->scheme, err);
+        BG_TRY(read_threads(r, words[r->recipe ? 2 : 3], err));
+        if (!r->recipe) return bg_scheme_parse(words[2], &r->scheme, err);
+        return words[3] ? bg_fail(err, BG_ERR_INPUT, NULL, "a recipe takes the place of the scheme: "
+                                  "give IN.gguf OUT.gguf --recipe FILE") : BG_OK;
     }
-    if (r->imatrix || n > 3)
-        return bg_fail(err, BG_ERR_INPUT, NULL, r->imatrix
-                       ? "random weights have no importance: leave --imatrix out"
+    if (r->imatrix || r->recipe || n > 3)
+        return bg_fail(err, BG_ERR_INPUT, NULL, r->imatrix || r->recipe
+                       ? "random weights have no importance and no recipe: leave them out"
                        : "too many arguments: with --shape give SCHEME OUT.gguf");
     swapped = !bg_scheme_find(words[0]) && bg_scheme_find(words[1]);
     r->in = r->shape;
@@ -132,6 +156,8 @@ int bg_cmd_quantize(int argc, char **argv)
     const bg_opt options[] = {
         {.type = BG_OPT_TEXT, .names = "--imatrix", .metavar = "FILE", .target = &r.imatrix,
          .help = "importance matrix (llama-imatrix's GGUF or .dat file)"},
+        {.type = BG_OPT_TEXT, .names = "--recipe", .metavar = "FILE", .target = &r.recipe,
+         .help = "a format for each tensor, in place of SCHEME (see `bitgauge search`)"},
         {.type = BG_OPT_TEXT, .names = "--shape", .metavar = "NAME", .target = &r.shape,
          .help = "a known model with random weights, in place of IN.gguf"},
         {.type = BG_OPT_INT, .names = "--layers", .metavar = "N", .target = &r.layers, .min = 1,
@@ -147,6 +173,7 @@ int bg_cmd_quantize(int argc, char **argv)
                    "it\nwrites a file to time: random weights, no vocabulary.",
         .examples = "  bitgauge quantize model-f16.gguf model-q4_k_m.gguf Q4_K_M\n"
                     "  bitgauge quantize model-f16.gguf small.gguf Q2_K --imatrix imatrix.gguf\n"
+                    "  bitgauge quantize model-f16.gguf best.gguf --recipe best.csv\n"
                     "  bitgauge quantize --shape tinyllama-1.1b Q4_K_M random.gguf\n",
         .options = options, .n_options = BG_COUNT(options), .min_words = 2, .max_words = 4,
     };

@@ -355,3 +355,17 @@ bg_status bg_gguf_writer_describe(bg_gguf_writer **out, const char *name, bg_ggu
     bg_text_fini(&header);
     return s;
 }
+
+bg_status bg_gguf_writer_image(bg_gguf_writer **out, uint8_t **data, size_t *bytes, bg_error *err)
+{
+    bg_gguf_writer *w = *out;
+    bg_text header = {0};
+    bg_status s = make_header(w, &header, err);
+    *bytes = bg_gguf_writer_file_bytes(w);
+    *data = s == BG_OK ? bg_alloc_large(*bytes) : NULL;
+    if (s == BG_OK && !*data) s = bg_fail_nomem(err, w->path, *bytes);
+    if (s == BG_OK) memcpy(*data, header.data, header.length);
+    bg_text_fini(&header);
+    bg_gguf_writer_discard(out);
+    return s;
+}

@@ -2,6 +2,7 @@
 #include "formats/pack.h"
 #include "model/session.h"
 
+#include <string.h>
 
 /* Tokens of the batch that a step works on: all, or those whose logits are wanted. */
 typedef struct columns { size_t n; const uint32_t *token; } columns;
@@ -51,12 +52,14 @@ static void embed_row(const worker *w, const bg_format_info *f, size_t row, floa
     const bg_model *m = w->s->model;
     const bg_tensor *t = m->token_embd;
     size_t k = t->ne[0], step = bg_packed_block_weights(f);
+    const void *packed = w->s->embd_packed;
     const uint8_t *panel;
-    if (t->data) {
+    if (!packed && t->data) {
         bg_format_decode(f, (const uint8_t *)t->data + row * bg_format_row_bytes(f, k), out, k);
         return;
     }
-    panel = (const uint8_t *)bg_model_packed(m, t) + row / BG_PANEL_ROWS * bg_panel_bytes(f, k);
+    if (!packed) packed = bg_model_packed(m, t);
+    panel = (const uint8_t *)packed + row / BG_PANEL_ROWS * bg_panel_bytes(f, k);
     for (size_t i = 0; i < k; i += step, panel += bg_packed_block_bytes(f) * BG_PANEL_ROWS) {
         uint8_t block[BG_FORMAT_MAX_BYTES];
         bg_unpack_block(f, panel, row % BG_PANEL_ROWS, block);
@@ -67,10 +70,26 @@ static void embed_row(const worker *w, const bg_format_info *f, size_t row, floa
 static void embed(const worker *w)
 {
     const bg_tensor *t = w->s->model->token_embd;
+    const bg_format_info *f = w->s->embd_format ? w->s->embd_format : bg_format_get(t->format);
     size_t begin, end;
     share_columns(w, w->p->n, &begin, &end);
     for (size_t i = begin; i < end; i++)
-        embed_row(w, bg_format_get(t->format), (size_t)w->p->tokens[i], w->x + i * t->ne[0]);
+        embed_row(w, f, (size_t)w->p->tokens[i], w->x + i * t->ne[0]);
+}
+
+/* What the layers left that this pass leaves out. */
+static void take_up(const worker *w, const columns *c)
+{
+    size_t n = w->s->model->h.n_embd, begin, end;
+    share_columns(w, c->n, &begin, &end);
+    for (size_t i = begin; i < end; i++)
+        memcpy(w->x + token_of(c, i) * n, w->p->resume.from + i * n, n * sizeof *w->x);
+}
+
+/* Where the residual stream before a layer is wanted. */
+static float *keep_of(const worker *w, uint32_t layer)
+{
+    return w->p->resume.keep ? w->p->resume.keep[layer] : NULL;
 }
 
 /* The matrices of a layer that read an input (none: it is the output's), and the kernel formats that
@@ -113,8 +132,9 @@ static void encode(const worker *w, const readers *r, size_t i, const float *in,
     encode_part(w, w->act, r, i, in, 0, k, k);
 }
 
-/* Adds what the block before left in delta (when `add`), normalises, encodes. */
-static void normalise(const worker *w, const columns *c, const float *weight, bool add,
+/* Adds what the block before left in delta (when `add`), puts that down in `keep`, unless it is NULL,
+ * normalises, encodes. */
+static void normalise(const worker *w, const columns *c, const float *weight, bool add, float *keep,
                       const readers *r)
 {
     const bg_session *s = w->s;
@@ -124,6 +144,7 @@ static void normalise(const worker *w, const columns *c, const float *weight, bo
     for (size_t i = begin; i < end; i++) {
         float *x = w->x + token_of(c, i) * n;
         if (add) s->vec->add(x, s->delta + i * s->delta_stride, n);
+        if (keep) memcpy(keep + i * n, x, n * sizeof *x);
         s->vec->rmsnorm(x, weight, row, s->model->h.rms_eps, n);
         encode(w, r, i, row, n);
     }
@@ -336,7 +357,7 @@ static void layer_run(const worker *w, uint32_t layer, columns *c)
     const bg_session *s = w->s;
     const bg_layer *l = &s->model->layers[s->model->held[layer]];
     readers r = readers_of(s, layer, qkv, BG_COUNT(qkv), c->n);
-    normalise(w, c, l->attn_norm_f32, layer > 0, &r);
+    normalise(w, c, l->attn_norm_f32, layer > w->p->resume.first, keep_of(w, layer), &r);
     column_barrier(w);
     project(w, layer);
     bg_team_barrier(s->team);
@@ -349,7 +370,7 @@ static void layer_run(const worker *w, uint32_t layer, columns *c)
     multiply_share(w, matrix(s, layer, BG_W_OUT), w->act, c->n, s->delta, s->delta_stride);
     bg_team_barrier(s->team);
     r = readers_of(s, layer, ffn, BG_COUNT(ffn), c->n);
-    normalise(w, c, l->ffn_norm_f32, true, &r);
+    normalise(w, c, l->ffn_norm_f32, true, NULL, &r);
     column_barrier(w);
     r = readers_of(s, layer, down, BG_COUNT(down), c->n);
     feed_forward(w, layer, c->n, &r);
@@ -364,14 +385,17 @@ void bg_forward_run(void *user, int member, int size)
     worker w = make_worker(p, member, size);
     columns c = {p->n, NULL};
     readers r = {.ids = NULL};
-    embed(&w);
+    uint32_t first = p->resume.first;
+    if (first == s->n_layer) c = (columns){p->n_out, s->out};
+    if (first == 0) embed(&w);
+    else take_up(&w, &c);
     if (s->layer_end && member == 0) s->layer_end[0] = bg_clock_ns();
-    for (uint32_t layer = 0; layer < s->n_layer; layer++) {
+    for (uint32_t layer = first; layer < s->n_layer; layer++) {
         layer_run(&w, layer, &c); /* ends with a barrier */
         if (s->layer_end && member == 0) s->layer_end[layer + 1] = bg_clock_ns();
     }
     r.slots = 1u << s->output.slot[bg_op_for(c.n)];
-    normalise(&w, &c, s->model->output_norm_f32, true, &r);
+    normalise(&w, &c, s->model->output_norm_f32, first < s->n_layer, keep_of(&w, s->n_layer), &r);
     column_barrier(&w);
     if (p->logits) multiply_share(&w, &s->output, w.act, c.n, p->logits, s->output.rows);
 }

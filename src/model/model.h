@@ -55,6 +55,16 @@ uint64_t bg_sample_bytes(const bg_model *m);
 bg_status bg_sample_fill(bg_model *m, struct bg_team *team,
                          void (*progress)(void *user, double fraction), void *user, bg_error *err);
 
+/* What every file that is made of another begins with: the source's keys but for those that speak of
+ * itself alone. */
+bg_status bg_quantize_keys(bg_gguf_writer *w, const bg_gguf *g, uint32_t file_type,
+                           const bg_importance *importance, bg_error *err);
+/* Adds a tensor to a plan, and its bytes to those of its format; then lists the formats. */
+enum { BG_FORMAT_IDS = 64 }; /* all are below */
+void bg_quantize_count(bg_quantize_plan *plan, uint64_t bytes[BG_FORMAT_IDS], const bg_tensor *from,
+                       const bg_tensor *to);
+void bg_quantize_list(bg_quantize_plan *plan, uint64_t bytes[BG_FORMAT_IDS]);
+
 bg_packs *bg_packs_new(size_t n_tensors);                       /* NULL: no memory */
 void bg_packs_free(bg_packs **p);
 /* Says that recoded[i] is packed already. */

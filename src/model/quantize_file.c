@@ -11,7 +11,6 @@
 
 enum {
     PIECE_BYTES = 1 << 20,      /* of output in a member's memory, but at least one row */
-    FORMAT_IDS = 64,            /* all are below */
 };
 
 /* Keys that speak of the source file alone. */
@@ -64,13 +63,12 @@ static bg_status target_of(const bg_gguf *g, const bg_scheme *scheme, const bg_s
     return BG_OK;
 }
 
-/* Bytes of each format among the matrices, for the plan's list. */
-static void list_formats(bg_quantize_plan *plan, uint64_t bytes[], size_t n)
+void bg_quantize_list(bg_quantize_plan *plan, uint64_t bytes[BG_FORMAT_IDS])
 {
     size_t used = 0;
     for (;;) {
         size_t best = 0;
-        for (size_t i = 1; i < n; i++)
+        for (size_t i = 1; i < BG_FORMAT_IDS; i++)
             if (bytes[i] > bytes[best]) best = i;
         if (!bytes[best]) return;
         bytes[best] = 0;
@@ -80,43 +78,55 @@ static void list_formats(bg_quantize_plan *plan, uint64_t bytes[], size_t n)
     }
 }
 
+bg_status bg_quantize_keys(bg_gguf_writer *w, const bg_gguf *g, uint32_t file_type,
+                           const bg_importance *importance, bg_error *err)
+{
+    const char *path = importance ? bg_importance_path(importance) : NULL, *slash;
+    BG_TRY(bg_gguf_writer_copy_metadata(w, g, dropped_keys, err));
+    BG_TRY(bg_gguf_writer_u32(w, "general.file_type", file_type, err));
+    BG_TRY(bg_gguf_writer_u32(w, "general.quantization_version", 2, err));
+    if (!importance) return BG_OK;
+    slash = strrchr(path, '/');
+    BG_TRY(bg_gguf_writer_string(w, "quantize.imatrix.file", slash ? slash + 1 : path, err));
+    BG_TRY(bg_gguf_writer_u32(w, "quantize.imatrix.entries_count",
+                              (uint32_t)bg_importance_count(importance), err));
+    if (bg_importance_dataset(importance))
+        BG_TRY(bg_gguf_writer_string(w, "quantize.imatrix.dataset",
+                                     bg_importance_dataset(importance), err));
+    if (!bg_importance_chunks(importance)) return BG_OK;
+    return bg_gguf_writer_u32(w, "quantize.imatrix.chunks_count", bg_importance_chunks(importance),
+                              err);
+}
+
+void bg_quantize_count(bg_quantize_plan *plan, uint64_t bytes[BG_FORMAT_IDS], const bg_tensor *from,
+                       const bg_tensor *to)
+{
+    const bg_format_info *source = bg_format_get((int)from->format);
+    plan->n_params += weights_of(to);
+    plan->weight_bytes += to->bytes;
+    plan->n_requantized += source && source->block_weights > 1 && to->format != from->format;
+    if (to->n_dims > 1 && to->type_id < BG_FORMAT_IDS) bytes[to->type_id] += to->bytes;
+}
+
 /* Declares the whole output; the data is to follow. */
 static bg_status declare(bg_gguf_writer *w, const bg_gguf *g, const bg_scheme *scheme,
                          const bg_importance *importance, bg_quantize_plan *plan, bg_error *err)
 {
     bg_scheme_model facts = bg_scheme_facts(g);
-    uint64_t bytes[FORMAT_IDS] = {0};
+    uint64_t bytes[BG_FORMAT_IDS] = {0};
     memset(plan, 0, sizeof *plan);
-    BG_TRY(bg_gguf_writer_copy_metadata(w, g, dropped_keys, err));
-    BG_TRY(bg_gguf_writer_u32(w, "general.file_type", bg_scheme_file_type(scheme), err));
-    BG_TRY(bg_gguf_writer_u32(w, "general.quantization_version", 2, err));
-    if (importance) {
-        const char *path = bg_importance_path(importance), *slash = strrchr(path, '/');
-        BG_TRY(bg_gguf_writer_string(w, "quantize.imatrix.file", slash ? slash + 1 : path, err));
-        BG_TRY(bg_gguf_writer_u32(w, "quantize.imatrix.entries_count",
-                                  (uint32_t)bg_importance_count(importance), err));
-        if (bg_importance_dataset(importance))
-            BG_TRY(bg_gguf_writer_string(w, "quantize.imatrix.dataset",
-                                         bg_importance_dataset(importance), err));
-        if (bg_importance_chunks(importance))
-            BG_TRY(bg_gguf_writer_u32(w, "quantize.imatrix.chunks_count",
-                                      bg_importance_chunks(importance), err));
-    }
+    BG_TRY(bg_quantize_keys(w, g, bg_scheme_file_type(scheme), importance, err));
     for (size_t i = 0; i < bg_gguf_tensor_count(g); i++) {
         const bg_tensor *from = bg_gguf_tensor_at(g, i);
-        const bg_format_info *source = bg_format_get((int)from->format);
         bg_tensor to;
         bool fell_back;
         BG_TRY(target_of(g, scheme, &facts, from, &to, &fell_back, err));
         BG_TRY(bg_gguf_writer_tensor(w, &to, err));
-        plan->n_params += weights_of(from);
-        plan->weight_bytes += to.bytes;
         plan->n_fell_back += fell_back;
-        plan->n_requantized += source && source->block_weights > 1 && to.format != from->format;
-        if (to.n_dims > 1 && to.type_id < BG_COUNT(bytes)) bytes[to.type_id] += to.bytes;
+        bg_quantize_count(plan, bytes, from, &to);
     }
     plan->file_bytes = bg_gguf_writer_file_bytes(w);
-    list_formats(plan, bytes, BG_COUNT(bytes));
+    bg_quantize_list(plan, bytes);
     return BG_OK;
 }
 
@@ -145,7 +155,7 @@ typedef struct job {
     void *user;
     bg_gguf_writer *writer;
     bg_tensor *targets;
-    bg_random_blocks *random[FORMAT_IDS]; /* of each format, where there are no data */
+    bg_random_blocks *random[BG_FORMAT_IDS]; /* of each format, where there are no data */
     pthread_mutex_t lock;       /* of all below */
     piece next;                 /* its bytes are not chosen yet */
     uint64_t done, all;         /* bytes of tensors */

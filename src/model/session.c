@@ -12,16 +12,44 @@ static unsigned find_slot(bg_session *s, bg_format activation)
     return s->n_slots++;
 }
 
-static bg_matrix prepare_matrix(bg_session *s, const bg_tensor *t)
+static bg_matrix make_matrix(bg_session *s, const bg_tensor *t, bg_format format,
+                             const void *packed)
 {
-    bg_matrix a = {.panels = bg_model_packed(s->model, t), .k = t->ne[0], .rows = t->ne[1],
-                   .panel_bytes = bg_panel_bytes(bg_format_get(t->format), t->ne[0])};
+    bg_matrix a = {.panels = packed, .k = t->ne[0], .rows = t->ne[1],
+                   .panel_bytes = bg_panel_bytes(bg_format_get((int)format), t->ne[0])};
     for (int op = 0; op < BG_OP_COUNT; op++) {
-        const bg_kernel *kernel = bg_kernel_find(t->format, (bg_op)op, s->isa);
+        const bg_kernel *kernel = bg_kernel_find(format, (bg_op)op, s->isa);
         a.run[op] = kernel->run;
         a.slot[op] = find_slot(s, kernel->activation);
     }
     return a;
+}
+
+static bg_matrix prepare_matrix(bg_session *s, const bg_tensor *t)
+{
+    return make_matrix(s, t, t->format, bg_model_packed(s->model, t));
+}
+
+void bg_session_substitute(bg_session *s, const bg_tensor *t, bg_format format, const void *packed)
+{
+    const bg_model *m = s->model;
+    bg_matrix a = packed ? make_matrix(s, t, format, packed) : prepare_matrix(s, t);
+    for (uint32_t l = 0; l < s->n_layer; l++)
+        for (size_t w = 0; w < BG_W_COUNT; w++)
+            if (m->layers[m->held[l]].w[w] == t) s->matrices[l * BG_W_COUNT + w] = a;
+    if (m->output == t) s->output = a;
+    if (m->token_embd != t) return;
+    s->embd_format = packed ? bg_format_get((int)format) : NULL;
+    s->embd_packed = packed;
+}
+
+/* Slots for what any kernel reads. */
+static void find_all_slots(bg_session *s)
+{
+    const bg_format_info *f;
+    for (size_t i = 0; (f = bg_format_at(i)); i++)
+        for (int op = 0; f->level && op < BG_OP_COUNT; op++)
+            find_slot(s, bg_kernel_find(f->format, (bg_op)op, s->isa)->activation);
 }
 
 static bg_status prepare_matrices(bg_session *s, bg_error *err)
@@ -167,6 +195,7 @@ bg_status bg_session_open(bg_session **out, const bg_model *m, const bg_session_
     if (m->n_held < m->h.n_layer) s->layer_end = bg_alloc(s->n_layer + 1, sizeof *s->layer_end);
     status = m->n_held < m->h.n_layer && !s->layer_end ? bg_fail_nomem(err, "session", 0)
                                                        : prepare_matrices(s, err);
+    if (status == BG_OK && o->any_format) find_all_slots(s);
     if (status == BG_OK) status = prepare_cache(s, err);
     if (status == BG_OK) status = prepare_scratch(s, err);
     if (status != BG_OK) bg_session_close(&s);
@@ -277,10 +306,11 @@ static size_t find_spans(bg_session *s, const bg_batch *b)
     return n;
 }
 
-bg_status bg_session_eval(bg_session *s, const bg_batch *b, float *logits, bg_error *err)
+static bg_status evaluate(bg_session *s, const bg_batch *b, const bg_resume *r, float *logits,
+                          bg_error *err)
 {
-    bg_pass p = {.s = s, .tokens = b->tokens, .seq = b->seq, .n = b->n, .logits = logits};
-    BG_TRY(check_batch(s, b, err));
+    bg_pass p = {.s = s, .tokens = b->tokens, .seq = b->seq, .n = b->n, .logits = logits,
+                 .resume = *r};
     BG_TRY(place(s, b, err));
     turn_ahead(s, b->n);
     p.n_spans = find_spans(s, b);
@@ -292,4 +322,22 @@ bg_status bg_session_eval(bg_session *s, const bg_batch *b, float *logits, bg_er
         s->skipped_seconds += s->model->stands_for[l] * 1e-9 *
                               (double)(s->layer_end[l + 1] - s->layer_end[l]);
     return BG_OK;
+}
+
+bg_status bg_session_eval(bg_session *s, const bg_batch *b, float *logits, bg_error *err)
+{
+    BG_TRY(check_batch(s, b, err));
+    return evaluate(s, b, &(bg_resume){0}, logits, err);
+}
+
+bg_status bg_session_resume(bg_session *s, const bg_batch *b, const bg_resume *r, float *logits,
+                            bg_error *err)
+{
+    bool empty = true;
+    BG_TRY(check_batch(s, b, err));
+    for (size_t i = 0; i < b->n; i++) empty &= s->past[sequence_of(b, i)] == 0;
+    if (!empty || b->n < 2 || r->first > s->n_layer)
+        return bg_fail(err, BG_ERR_INPUT, NULL, "a pass that begins with layer %u of %u wants empty "
+                       "sequences and at least two tokens", r->first, s->n_layer);
+    return evaluate(s, b, r, logits, err);
 }

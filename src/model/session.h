@@ -63,6 +63,8 @@ struct bg_session {
     double skipped_seconds;
     const bg_observer *observer;     /* NULL: nobody */
     bg_matrix output;
+    const bg_format_info *embd_format; /* of what stands in for token_embd, NULL for its own, */
+    const void *embd_packed;         /* and that */
     bg_format slots[BG_MAX_SLOTS];   /* activation formats */
     unsigned n_slots;
     uint16_t *keys, *values;
@@ -96,6 +98,7 @@ typedef struct bg_pass {
     const uint32_t *seq;
     size_t n, n_spans, n_out;
     float *logits;
+    bg_resume resume;
 } bg_pass;
 
 static inline uint16_t *bg_session_keys(const bg_session *s, uint32_t layer, uint32_t seq,

@@ -257,6 +257,15 @@ bg_status bg_model_open(bg_model **m, const char *path, bg_error *err)
     return bg_model_open_gguf(m, g, err);
 }
 
+bg_status bg_model_open_memory(bg_model **m, const void *data, size_t size, const char *name,
+                               bg_error *err)
+{
+    bg_gguf *g;
+    *m = NULL;
+    BG_TRY(bg_gguf_open_memory(&g, data, size, name, err));
+    return bg_model_open_gguf(m, g, err);
+}
+
 void bg_model_close(bg_model **model)
 {
     bg_model *m = *model;
