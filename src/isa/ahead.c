@@ -6,8 +6,9 @@
 #endif
 
 static const bg_ahead choices[] = {
-    {"GenuineIntel", .super_far = 8192, .super_spread = true, .small_far = 8192, .small_near = 2048},
-    {NULL, .super_far = 16384, .small_near = 4096},
+    {"GenuineIntel", .super_far = 8192, .super_spread = true, .small_far = 8192, .small_near = 2048,
+     .float_far = 8192, .float_near = 2048},
+    {NULL, .super_far = 16384, .small_near = 4096, .float_near = 4096},
 };
 const bg_ahead *bg_ahead_here = &choices[sizeof choices / sizeof *choices - 1];
 

@@ -14,6 +14,7 @@ typedef struct bg_ahead {
     size_t super_far;        /* formats of 256 weights: */
     bool super_spread;       /* a bit before each group of a block, or the whole block at once */
     size_t small_far, small_near;
+    size_t float_far, float_near;
 } bg_ahead;
 
 extern const bg_ahead *bg_ahead_here;

@@ -6,6 +6,7 @@
 #ifndef BG_TEMPLATE_FLOAT_H
 #define BG_TEMPLATE_FLOAT_H
 
+#include "isa/ahead.h"
 #include "isa/template/panel.h"
 
 enum { FLOAT_PAIRS = 2 * VECTORS };
@@ -24,7 +25,6 @@ enum {
     FLOAT_STRIP = 128,       /* pairs of a panel that are widened at a time */
     FLOAT_CHUNK = 48,        /* columns that are prepared at a time... */
     FLOAT_ROOM = 48 * 512,   /* ...times pairs of each */
-    FLOAT_AHEAD = 4096,          /* bytes that are asked for ahead of their use */
 };
 
 typedef struct float_pair { float x[2]; } float_pair;
@@ -69,16 +69,19 @@ BG_INLINE void float_tile(float_weights s, const float_pair *x, size_t n, int co
 {
     const size_t chains = cols * FLOAT_PAIRS >= 8 ? 1 : cols * FLOAT_PAIRS >= 4 ? 2 : 4;
     float_sums sum[4];
-    size_t i = 0, ahead = FLOAT_AHEAD;
+    const bg_ahead *ahead = bg_ahead_here;
+    size_t i = 0;
     BG_UNROLL
     for (size_t j = 0; j < chains; j++) float_zero(sum[j], cols);
     for (; i + chains <= n; i += chains) {
         BG_UNROLL
         for (size_t j = 0; j < chains; j++) {
             if (!s.p) {
+                const uint8_t *w = s.w + (i + j) * f.bytes;
                 BG_UNROLL
-                for (size_t at = 0; at < f.bytes; at += 64)
-                    v_prefetch(s.w + (i + j) * f.bytes + ahead + at);
+                for (size_t at = 0; at < f.bytes; at += 64) v_prefetch(w + ahead->float_near + at);
+                for (size_t at = 0; ahead->float_far && at < f.bytes; at += 64)
+                    v_prefetch_far(w + ahead->float_far + at);
             }
             float_step(&s, i + j, x, cols, sum[j], f);
             x += cols;
