@@ -1,0 +1,325 @@
+#include "search/evaluate.h"
+
+#include "model/model.h"
+#include "quality/score.h"
+#include "search/variants.h"
+
+#include <string.h>
+
+enum { DEFAULT_CTX = 256, MAX_CTX = 512, BATCH = 512 };
+#define DEFAULT_MEMORY ((size_t)512 << 20)
+
+struct bg_evaluator {
+    const bg_model *model;
+    bg_team *team;
+    bg_session *session;
+    bg_variants *variants;
+    size_t n_tensors;
+    uint32_t *layer_of;      /* of each tensor: the first layer it changes; n_layer: the output */
+    bg_format *in_use;       /* what the session multiplies with; NONE: the model's own */
+    uint32_t n_layer, n_embd, n_vocab;
+
+    uint32_t n_ctx, first_scored, scored, abreast;
+    size_t windows;
+    int32_t *tokens;         /* [windows][n_ctx] */
+    float *teacher;          /* [windows][scored][n_vocab] logits */
+    size_t teacher_bytes;
+
+    bg_format *anchor;       /* whose residual streams are kept */
+    size_t anchor_windows;
+    float *streams;          /* by step, then by layer 1..n_layer: see stream_at */
+    size_t streams_bytes;
+
+    int32_t *batch;
+    uint32_t *seq;
+    uint8_t *want;
+    float **keep;            /* [n_layer + 1] */
+    float *logits;           /* of one step */
+    size_t logits_bytes;
+    double *kld;             /* of each row of a step */
+    uint64_t layers_run, layers_reused;
+};
+
+/* ---- windows ------------------------------------------------------------------------------ */
+
+static size_t step_rows(const bg_evaluator *e) { return (size_t)e->abreast * e->scored; }
+static size_t step_tokens(const bg_evaluator *e) { return (size_t)e->abreast * (e->n_ctx - 1); }
+static size_t steps_of(const bg_evaluator *e, size_t windows)
+{
+    return (windows + e->abreast - 1) / e->abreast;
+}
+
+/* Floats of a step's streams: of the layers 1..n_layer - 1 a row a token, then a row a wanted one. */
+static size_t stream_floats(const bg_evaluator *e)
+{
+    return ((size_t)(e->n_layer - 1) * step_tokens(e) + step_rows(e)) * e->n_embd;
+}
+
+static float *stream_at(const bg_evaluator *e, size_t step, uint32_t layer)
+{
+    return e->streams + step * stream_floats(e) + (size_t)(layer - 1) * step_tokens(e) * e->n_embd;
+}
+
+static bg_status cut_windows(bg_evaluator *e, const int32_t *tokens, size_t n_tokens,
+                             const bg_evaluator_options *o, bg_error *err)
+{
+    const bg_tokenizer *t = bg_model_tokenizer(e->model);
+    int32_t bos = bg_tokenizer_adds_bos(t) ? bg_tokenizer_bos(t) : -1;
+    size_t all = n_tokens / e->n_ctx, limit = o->memory ? o->memory : DEFAULT_MEMORY, fit;
+    uint32_t *order;
+    bg_rng rng;
+    if (all == 0)
+        return bg_fail(err, BG_ERR_INPUT, NULL, "the text has %zu tokens, but a window needs %u: "
+                       "give a longer text", n_tokens, e->n_ctx);
+    fit = limit / ((size_t)e->scored * e->n_vocab + stream_floats(e) / e->abreast) / sizeof(float);
+    e->windows = BG_MIN(o->max_windows ? o->max_windows : all, BG_MIN(all, BG_MAX(fit, (size_t)1)));
+    order = bg_alloc(all, sizeof *order);
+    e->tokens = bg_alloc(e->windows * e->n_ctx, sizeof *e->tokens);
+    if (!order || !e->tokens) {
+        bg_free(order);
+        return bg_fail_nomem(err, "windows", e->windows * e->n_ctx * sizeof *e->tokens);
+    }
+    for (size_t i = 0; i < all; i++) order[i] = (uint32_t)i;
+    bg_rng_seed(&rng, o->seed);
+    if (o->seed) bg_rng_shuffle(&rng, order, all);
+    for (size_t w = 0; w < e->windows; w++) {
+        int32_t *window = e->tokens + w * e->n_ctx;
+        memcpy(window, tokens + (size_t)order[w] * e->n_ctx, e->n_ctx * sizeof *window);
+        if (bos >= 0) window[0] = bos;
+    }
+    bg_free(order);
+    return BG_OK;
+}
+
+/* ---- one step ----------------------------------------------------------------------------- */
+
+typedef struct scoring { const bg_evaluator *e; size_t rows, window; } scoring;
+
+static void score_rows(void *user, int member, int size)
+{
+    const scoring *s = user;
+    const bg_evaluator *e = s->e;
+    size_t begin, end;
+    bg_team_share(s->rows, 1, member, size, &begin, &end);
+    for (size_t i = begin; i < end; i++) {
+        size_t window = s->window + i / e->scored, at = i % e->scored;
+        const float *base = e->teacher + (window * e->scored + at) * e->n_vocab;
+        int32_t next = e->tokens[window * e->n_ctx + e->first_scored + at + 1];
+        e->kld[i] = bg_score_logits(e->logits + i * e->n_vocab, base, e->n_vocab, next).kld;
+    }
+}
+
+/* Runs step `step` of the first `windows` windows from layer `first` on. */
+static bg_status run_step(bg_evaluator *e, size_t step, size_t windows, uint32_t first, bool keep,
+                          float *logits, size_t *rows, bg_error *err)
+{
+    size_t begin = step * e->abreast, n = BG_MIN((size_t)e->abreast, windows - begin);
+    bg_batch b = {.tokens = e->batch, .seq = e->seq, .want = e->want};
+    bg_resume r = {.first = first, .keep = keep ? e->keep : NULL};
+    for (uint32_t i = 0; i < n; i++) {
+        const int32_t *window = e->tokens + (begin + i) * e->n_ctx;
+        bg_session_reset(e->session, i);
+        for (uint32_t p = 0; p + 1 < e->n_ctx; p++, b.n++) {
+            e->batch[b.n] = window[p];
+            e->seq[b.n] = i;
+            e->want[b.n] = p >= e->first_scored;
+        }
+    }
+    if (first) r.from = stream_at(e, step, first);
+    for (uint32_t l = 1; keep && l <= e->n_layer; l++) e->keep[l] = stream_at(e, step, l);
+    *rows = n * e->scored;
+    e->layers_run += e->n_layer - first;
+    e->layers_reused += first;
+    return bg_session_resume(e->session, &b, &r, logits, err);
+}
+
+/* ---- students ----------------------------------------------------------------------------- */
+
+/* Puts the weights of `formats` into the session. */
+static bg_status wear(bg_evaluator *e, const bg_format *formats, bg_error *err)
+{
+    for (size_t i = 0; i < e->n_tensors; i++) {
+        const bg_tensor *t = bg_model_tensor_at(e->model, i);
+        bg_format f = formats[i] == t->format ? BG_FORMAT_NONE : formats[i];
+        const void *packed = NULL;
+        if (e->in_use[i] == f) continue;
+        /* What it wore may be thrown away for what it will. */
+        bg_session_substitute(e->session, t, t->format, NULL);
+        bg_variants_drop(e->variants, i);
+        e->in_use[i] = BG_FORMAT_NONE;
+        if (f == BG_FORMAT_NONE) continue;
+        BG_TRY(bg_variants_get(e->variants, i, f, &packed, err));
+        bg_session_substitute(e->session, t, f, packed);
+        e->in_use[i] = f;
+    }
+    return BG_OK;
+}
+
+/* The first layer that differs from the anchor's. */
+static uint32_t first_changed(const bg_evaluator *e, const bg_format *formats)
+{
+    uint32_t first = e->n_layer;
+    for (size_t i = 0; i < e->n_tensors; i++) {
+        bg_format own = bg_model_tensor_at(e->model, i)->format;
+        bg_format a = e->anchor[i] == BG_FORMAT_NONE ? own : e->anchor[i];
+        bg_format b = formats[i] == BG_FORMAT_NONE ? own : formats[i];
+        if (a != b && e->layer_of[i] < first) first = e->layer_of[i];
+    }
+    return first;
+}
+
+static bg_status run(bg_evaluator *e, const bg_format *formats, size_t windows, bool keep,
+                     double *kld, bg_error *err)
+{
+    uint32_t changed = first_changed(e, formats);
+    double sum = 0;
+    size_t n = 0;
+    BG_TRY(wear(e, formats, err));
+    windows = BG_MIN(windows, e->windows);
+    for (size_t step = 0; step < steps_of(e, windows); step++) {
+        size_t last = BG_MIN((step + 1) * e->abreast, windows), rows;
+        bool known = last <= e->anchor_windows && !keep &&
+                     /* a last step that is not full lies otherwise in memory */
+                     (last % e->abreast == 0 || last == e->anchor_windows);
+        scoring s = {.e = e, .window = step * e->abreast};
+        BG_TRY(run_step(e, step, windows, known ? changed : 0, keep, e->logits, &rows, err));
+        s.rows = rows;
+        bg_team_run(e->team, score_rows, &s);
+        for (size_t i = 0; i < rows; i++) sum += e->kld[i];
+        n += rows;
+    }
+    *kld = sum / (double)n;
+    return BG_OK;
+}
+
+bg_status bg_evaluator_run(bg_evaluator *e, const bg_format *formats, size_t windows, double *kld,
+                           bg_error *err)
+{
+    return run(e, formats, windows, false, kld, err);
+}
+
+bg_status bg_evaluator_anchor(bg_evaluator *e, const bg_format *formats, size_t windows, double *kld,
+                              bg_error *err)
+{
+    e->anchor_windows = 0;
+    windows = BG_MIN(windows, e->windows);
+    BG_TRY(run(e, formats, windows, true, kld, err));
+    memcpy(e->anchor, formats, e->n_tensors * sizeof *formats);
+    e->anchor_windows = windows;
+    return BG_OK;
+}
+
+/* ---- opening ------------------------------------------------------------------------------ */
+
+static bg_status find_layers(bg_evaluator *e, bg_error *err)
+{
+    e->n_tensors = bg_model_tensor_count(e->model);
+    e->layer_of = bg_alloc(e->n_tensors, sizeof *e->layer_of);
+    e->in_use = bg_alloc(e->n_tensors, sizeof *e->in_use);
+    e->anchor = bg_alloc(e->n_tensors, sizeof *e->anchor);
+    if (!e->layer_of || !e->in_use || !e->anchor)
+        return bg_fail_nomem(err, "an evaluator", e->n_tensors * 12);
+    for (size_t i = 0; i < e->n_tensors; i++) {
+        const char *name = bg_model_tensor_at(e->model, i)->name;
+        bool output = strncmp(name, "output", 6) == 0;
+        e->in_use[i] = e->anchor[i] = BG_FORMAT_NONE;
+        e->layer_of[i] = output ? e->n_layer : 0;
+        if (strncmp(name, "blk.", 4) == 0) sscanf(name + 4, "%u", &e->layer_of[i]);
+    }
+    return BG_OK;
+}
+
+static bg_status reserve(bg_evaluator *e, bg_error *err)
+{
+    e->teacher_bytes = e->windows * e->scored * e->n_vocab * sizeof(float);
+    e->streams_bytes = steps_of(e, e->windows) * stream_floats(e) * sizeof(float);
+    e->logits_bytes = step_rows(e) * e->n_vocab * sizeof(float);
+    e->teacher = bg_alloc_large(e->teacher_bytes);
+    e->streams = bg_alloc_large(e->streams_bytes);
+    e->logits = bg_alloc_large(e->logits_bytes);
+    e->kld = bg_alloc(step_rows(e), sizeof *e->kld);
+    e->keep = bg_alloc(e->n_layer + 1, sizeof *e->keep);
+    e->batch = bg_alloc(step_tokens(e), sizeof *e->batch);
+    e->seq = bg_alloc(step_tokens(e), sizeof *e->seq);
+    e->want = bg_alloc(step_tokens(e), 1);
+    if (!e->teacher || !e->streams || !e->logits || !e->kld || !e->keep || !e->batch || !e->seq ||
+        !e->want)
+        return bg_fail_nomem(err, "predictions", e->teacher_bytes + e->streams_bytes);
+    return BG_OK;
+}
+
+/* The teacher's predictions; its streams are the first anchor. */
+static bg_status teach(bg_evaluator *e, bg_error *err)
+{
+    for (size_t step = 0; step < steps_of(e, e->windows); step++) {
+        size_t rows;
+        BG_TRY(run_step(e, step, e->windows, 0, true,
+                        e->teacher + step * step_rows(e) * e->n_vocab, &rows, err));
+    }
+    e->anchor_windows = e->windows;
+    return BG_OK;
+}
+
+bg_status bg_evaluator_open(bg_evaluator **out, const bg_model *m, const int32_t *tokens,
+                            size_t n_tokens, const bg_evaluator_options *o, bg_error *err)
+{
+    const bg_hparams *h = bg_model_hparams(m);
+    bg_evaluator *e = bg_alloc(1, sizeof *e);
+    size_t memory = o->memory ? o->memory : DEFAULT_MEMORY;
+    bg_status s;
+    *out = NULL;
+    if (!e) return bg_fail_nomem(err, "an evaluator", sizeof *e);
+    *e = (bg_evaluator){.model = m, .team = o->team, .n_layer = h->n_layer, .n_embd = h->n_embd,
+                        .n_vocab = h->n_vocab, .n_ctx = o->n_ctx ? o->n_ctx : DEFAULT_CTX};
+    e->first_scored = o->first_scored ? o->first_scored : e->n_ctx / 2;
+    if (e->n_ctx < 4 || e->n_ctx > MAX_CTX || e->first_scored + 1 >= e->n_ctx) {
+        s = bg_fail(err, BG_ERR_INPUT, NULL, "windows of %u tokens, the first %u not scored: give 4 "
+                    "to %d, and score some", e->n_ctx, e->first_scored, MAX_CTX);
+        goto cleanup;
+    }
+    e->scored = e->n_ctx - 1 - e->first_scored;
+    e->abreast = BATCH / e->n_ctx;
+    s = cut_windows(e, tokens, n_tokens, o, err);
+    if (s == BG_OK) s = find_layers(e, err);
+    if (s == BG_OK) s = reserve(e, err);
+    if (s == BG_OK)
+        s = bg_session_open(&e->session, m, &(bg_session_options){
+            .n_ctx = e->n_ctx, .n_batch = (uint32_t)step_tokens(e), .n_seq = e->abreast,
+            .isa = o->isa, .team = o->team, .any_format = true}, err);
+    if (s == BG_OK) s = bg_variants_open(&e->variants, m, o->importance, memory, o->team, err);
+    if (s == BG_OK) s = teach(e, err);
+cleanup:
+    if (s == BG_OK) *out = e;
+    else bg_evaluator_close(&e);
+    return s;
+}
+
+void bg_evaluator_close(bg_evaluator **evaluator)
+{
+    bg_evaluator *e = *evaluator;
+    if (!e) return;
+    bg_session_close(&e->session);
+    bg_variants_close(&e->variants);
+    bg_free_large(e->teacher, e->teacher_bytes);
+    bg_free_large(e->streams, e->streams_bytes);
+    bg_free_large(e->logits, e->logits_bytes);
+    bg_free(e->layer_of);
+    bg_free(e->in_use);
+    bg_free(e->anchor);
+    bg_free(e->tokens);
+    bg_free(e->kld);
+    bg_free(e->keep);
+    bg_free(e->batch);
+    bg_free(e->seq);
+    bg_free(e->want);
+    bg_free(e);
+    *evaluator = NULL;
+}
+
+size_t bg_evaluator_windows(const bg_evaluator *e) { return e->windows; }
+
+void bg_evaluator_work(const bg_evaluator *e, uint64_t *run_layers, uint64_t *reused)
+{
+    *run_layers = e->layers_run;
+    *reused = e->layers_reused;
+}

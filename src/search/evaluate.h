@@ -1,0 +1,42 @@
+/* evaluate.h: what a choice of formats costs at the model's output. Internal to the search room.
+ *
+ * The teacher's predictions on the windows of a text are kept. A student is the same model with other
+ * weights in some places: every quantized matrix is made once and kept as long as memory allows, and
+ * layers before the first that differs from the anchor's are not run again. */
+#ifndef BG_SEARCH_EVALUATE_H
+#define BG_SEARCH_EVALUATE_H
+
+#include "base/base.h"
+#include "base/team.h"
+#include "bitgauge/search.h"
+
+typedef struct bg_evaluator bg_evaluator;
+
+typedef struct bg_evaluator_options {
+    uint32_t n_ctx;          /* of a window, 4 to 512; 0: 256 */
+    uint32_t first_scored;   /* position whose prediction is the first that counts; 0: n_ctx / 2 */
+    size_t max_windows;      /* 0: all; spread over the text, in an order of the seed's */
+    uint64_t seed;           /* 0: in the order of the text */
+    size_t memory;           /* for predictions and the anchor, and as much again for matrices */
+    bg_isa isa;
+    bg_team *team;
+    const bg_importance *importance; /* for quantizing; may be NULL */
+} bg_evaluator_options;
+
+/* The model and its file, mapped, outlive it. */
+bg_status bg_evaluator_open(bg_evaluator **e, const bg_model *m, const int32_t *tokens,
+                            size_t n_tokens, const bg_evaluator_options *o, bg_error *err);
+void bg_evaluator_close(bg_evaluator **e);
+size_t bg_evaluator_windows(const bg_evaluator *e);
+
+/* Mean KL divergence from the teacher over the first `windows` windows; formats are a recipe's, one a
+ * tensor. progress is asked between steps, and stops when it returns false (BG_ERR_INTERRUPTED). */
+bg_status bg_evaluator_run(bg_evaluator *e, const bg_format *formats, size_t windows, double *kld,
+                           bg_error *err);
+/* The same, and what each layer leaves is kept for the students that follow. */
+bg_status bg_evaluator_anchor(bg_evaluator *e, const bg_format *formats, size_t windows, double *kld,
+                              bg_error *err);
+/* Layers run, and those that were not. */
+void bg_evaluator_work(const bg_evaluator *e, uint64_t *run, uint64_t *reused);
+
+#endif

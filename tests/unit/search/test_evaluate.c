@@ -1,0 +1,130 @@
+/* The evaluator against whole measurements of the quality room, and against itself without reuse. */
+#include "test.h"
+
+#include "base/file.h"
+#include "search/evaluate.h"
+
+#include <math.h>
+
+#define EMBEDDED BG_SOURCE "/bench/models/codelet/"
+
+static bg_model *model;
+static bg_isa isa;
+static int32_t *text;
+static size_t n_text;
+static bg_error err;
+static bg_team *team;
+
+static int setup(void **state)
+{
+    char *bytes;
+    size_t n;
+    (void)state;
+    if (bg_isa_parse("native", &isa, &err) != BG_OK ||
+        bg_team_open(&team, 2, NULL, NULL, &err) != BG_OK ||
+        bg_model_open(&model, EMBEDDED "codelet-8m-f16.gguf", &err) != BG_OK ||
+        bg_file_read(&bytes, &n, EMBEDDED "codelet-calib.txt", 1 << 20, &err) != BG_OK ||
+        bg_tokenize(bg_model_tokenizer(model), bytes, 4000, true, false, &text, &n_text, &err) !=
+            BG_OK) {
+        print_error("%s: %s\n", err.where, err.message);
+        return -1;
+    }
+    bg_free(bytes);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    bg_tokens_free(text);
+    bg_model_close(&model);
+    bg_team_close(&team);
+    return 0;
+}
+
+static bg_evaluator *open_evaluator(size_t memory)
+{
+    bg_evaluator *e;
+    bg_evaluator_options o = {.n_ctx = 64, .max_windows = 9, .isa = isa, .team = team,
+                              .memory = memory};
+    assert_ok(bg_evaluator_open(&e, model, text, n_text, &o, &err), &err);
+    return e;
+}
+
+static double run(bg_evaluator *e, const bg_format *formats, size_t windows)
+{
+    double kld;
+    assert_ok(bg_evaluator_run(e, formats, windows, &kld, &err), &err);
+    return kld;
+}
+
+static bg_recipe *recipe(const char *scheme)
+{
+    bg_recipe *r;
+    assert_ok(bg_recipe_of_scheme(&r, bg_model_gguf(model), bg_scheme_find(scheme), &err), &err);
+    return r;
+}
+
+static void test_same_as_quality(void **state)
+{
+    static const char *const schemes[] = {"Q2_K", "Q4_K_M", "Q5_0", "F16"};
+    bg_quality_options o = {.n_ctx = 64, .max_windows = 9, .isa = isa, .team = team};
+    bg_evaluator *e = open_evaluator(0);
+    bg_reference *reference;
+    (void)state;
+    assert_int_equal(bg_evaluator_windows(e), 9);
+    assert_ok(bg_reference_open(&reference, model, text, n_text, &o, &err), &err);
+    for (size_t i = 0; i < BG_COUNT(schemes); i++) {
+        bg_recipe *r = recipe(schemes[i]);
+        bg_model *m;
+        bg_quality q;
+        assert_ok(bg_model_quantize(&m, model, bg_scheme_find(schemes[i]), NULL, team, NULL, NULL,
+                                    &err), &err);
+        assert_ok(bg_quality_measure(reference, m, &o, &q, &err), &err);
+        assert_true(fabs(run(e, r->formats, 9) - q.kld_mean) <= 1e-9 * q.kld_mean);
+        bg_model_close(&m);
+        bg_recipe_free(&r);
+    }
+    bg_reference_close(&reference);
+    bg_evaluator_close(&e);
+}
+
+/* Each tensor changed alone, from the anchor on and from the beginning. Little memory makes the second
+ * evaluator throw matrices away and make them again. */
+static void test_reuse(void **state)
+{
+    bg_evaluator *e = open_evaluator(0), *whole = open_evaluator(10 << 20);
+    bg_recipe *r = recipe("Q4_K_M"), *large = recipe("Q8_0");
+    uint64_t layers, reused, before;
+    double kld;
+    (void)state;
+    assert_int_equal(bg_evaluator_windows(whole), 9);
+    run(whole, large->formats, 8);
+    assert_ok(bg_evaluator_anchor(e, r->formats, 8, &kld, &err), &err);
+    bg_evaluator_work(e, &layers, &before);
+    for (size_t i = 0; i < r->n_tensors; i += 5) {
+        bg_format old = r->formats[i];
+        if (!bg_recipe_fits(r, bg_model_gguf(model), i, BG_FORMAT_Q2_K)) continue;
+        r->formats[i] = BG_FORMAT_Q2_K;
+        double a = run(e, r->formats, 8);
+        double b = run(whole, r->formats, 8);
+        if (a != b) fail_msg("%s: %.17g, not %.17g", bg_model_tensor_at(model, i)->name, a, b);
+        r->formats[i] = old;
+    }
+    bg_evaluator_work(e, &layers, &reused);
+    assert_true(reused > before);
+    assert_true(kld == run(e, r->formats, 8)); /* all of it reused */
+    bg_evaluator_close(&e);
+    bg_evaluator_close(&whole);
+    bg_recipe_free(&r);
+    bg_recipe_free(&large);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_same_as_quality),
+        cmocka_unit_test(test_reuse),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
