@@ -147,10 +147,14 @@ static void print_removed(const bg_advice *a, bg_text *t, int width)
 
 static void print_others(const bg_advice *a, bg_text *t, int width)
 {
+    int name = 9;
     if (a->n_runners) bg_text_puts(t, "\nNext best:\n");
+    for (size_t i = 0; i < a->n_runners; i++)
+        name = BG_MAX(name, (int)strlen(a->c[a->runners[i].candidate].scheme));
+    name = BG_MIN(name, 24);
     for (size_t i = 0; i < a->n_runners; i++) {
         char lead[48];
-        snprintf(lead, sizeof lead, "  %-9.40s", a->c[a->runners[i].candidate].scheme);
+        snprintf(lead, sizeof lead, "  %-*.40s", name, a->c[a->runners[i].candidate].scheme);
         strcat(lead, " ");
         wrap(t, lead, a->runners[i].why, width);
     }

@@ -176,12 +176,39 @@ static void settings_compare(void **state)
     bg_plan_fini(&c);
 }
 
+/* Each scheme beside its variant, but where the list has variants itself. */
+static void importance_adds_variants(void **state)
+{
+    bg_sweep_options o = options();
+    bg_plan p;
+    bg_error err;
+    (void)state;
+    o.schemes = "Q2_K,Q8_0,Q4_K_M";
+    o.imatrix = "x.gguf";
+    assert_ok(bg_plan_make(&p, &o, 1, &err), &err);
+    assert_int_equal(p.n_schemes, 5);
+    assert_string_equal(bg_scheme_name(p.schemes[1]), "Q2_K+imatrix");
+    assert_string_equal(bg_scheme_name(p.schemes[2]), "Q8_0");
+    assert_string_equal(bg_scheme_name(p.schemes[4]), "Q4_K_M+imatrix");
+    bg_plan_fini(&p);
+    o.schemes = "Q2_K,Q4_K_M+imatrix";
+    assert_ok(bg_plan_make(&p, &o, 1, &err), &err);
+    assert_int_equal(p.n_schemes, 2);
+    bg_plan_fini(&p);
+    o.imatrix = NULL;
+    assert_fails(bg_plan_make(&p, &o, 1, &err), BG_ERR_INPUT, "give --imatrix", &err);
+    o.quality = BG_QUALITY_OFF; /* for its speed alone */
+    assert_ok(bg_plan_make(&p, &o, 1, &err), &err);
+    bg_plan_fini(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(profiles_are_read), cmocka_unit_test(options_override),
         cmocka_unit_test(simulated_cells), cmocka_unit_test(bad_options), cmocka_unit_test(nothing_to_do),
         cmocka_unit_test(groups_fit), cmocka_unit_test(settings_compare),
+        cmocka_unit_test(importance_adds_variants),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -215,6 +215,35 @@ static void names_and_lists(void **state)
     assert_fails(bg_scheme_parse_list("all", list, 3, &n, &err), BG_ERR_INPUT, "more than 3", &err);
 }
 
+/* With an importance matrix a scheme is a row of its own, of the same formats. */
+static void variants(void **state)
+{
+    const bg_scheme *plain = bg_scheme_find("Q4_K_M"), *with = bg_scheme_find("q4_k_m+IMATRIX");
+    const uint64_t ne[4] = {768, 256, 1, 1};
+    (void)state;
+    assert_non_null(with);
+    assert_string_equal(bg_scheme_name(with), "Q4_K_M+imatrix");
+    assert_ptr_equal(bg_scheme_with_importance(plain), with);
+    assert_ptr_equal(bg_scheme_with_importance(with), with);
+    assert_true(bg_scheme_wants_importance(with) && !bg_scheme_wants_importance(plain));
+    assert_int_equal(bg_scheme_level(with), 4);
+    for (uint32_t l = 0; l < 8; l++) {
+        char name[64];
+        snprintf(name, sizeof name, "blk.%u.ffn_down.weight", l);
+        assert_int_equal(bg_scheme_tensor_format(with, &codelet, name, 2, ne, NULL),
+                         bg_scheme_tensor_format(plain, &codelet, name, 2, ne, NULL));
+    }
+    assert_null(bg_scheme_find("Q8_0+imatrix"));
+    assert_null(bg_scheme_find("F16+imatrix"));
+    assert_null(bg_scheme_find("+imatrix"));
+    assert_null(bg_scheme_find("Q4_K_M+imatrix+imatrix"));
+    assert_null(bg_scheme_find("Q4_K_M+"));
+    assert_ok(bg_scheme_check_importance(plain, false, &err), &err);
+    assert_ok(bg_scheme_check_importance(with, true, &err), &err);
+    assert_fails(bg_scheme_check_importance(with, false, &err), BG_ERR_INPUT, "give --imatrix",
+                 &err);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +251,7 @@ int main(void)
         cmocka_unit_test(formats_are_those_of_llama_cpp),
         cmocka_unit_test(rules_by_layer_and_heads), cmocka_unit_test(ends_of_the_model),
         cmocka_unit_test(odd_rows_fall_back),       cmocka_unit_test(names_and_lists),
+        cmocka_unit_test(variants),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
