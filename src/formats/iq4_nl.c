@@ -30,6 +30,8 @@ static void store(const bg_fit *fit, uint8_t *b)
     for (int j = 0; j < 16; j++) b[2 + j] = (uint8_t)(fit->q[j] | fit->q[j + 16] << 4);
 }
 
+const bg_codec bg_iq4_nl_codec = {&grid, store};
+
 void bg_iq4_nl_encode(const float *in, const float *importance, void *blocks, size_t n)
 {
     bg_search(&grid, in, importance, n, blocks, 18, store);

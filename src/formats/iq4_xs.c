@@ -49,6 +49,8 @@ static void store(const bg_fit *fit, uint8_t *b)
     }
 }
 
+const bg_codec bg_iq4_xs_codec = {&grid, store};
+
 void bg_iq4_xs_encode(const float *in, const float *importance, void *blocks, size_t n)
 {
     bg_search(&grid, in, importance, n, blocks, 136, store);

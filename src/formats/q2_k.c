@@ -40,6 +40,8 @@ static void store(const bg_fit *fit, uint8_t *b)
     }
 }
 
+const bg_codec bg_q2_k_codec = {&grid, store};
+
 void bg_q2_k_encode(const float *in, const float *importance, void *blocks, size_t n)
 {
     bg_search(&grid, in, importance, n, blocks, 84, store);

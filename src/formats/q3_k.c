@@ -57,6 +57,8 @@ static void store(const bg_fit *fit, uint8_t *b)
     }
 }
 
+const bg_codec bg_q3_k_codec = {&grid, store};
+
 void bg_q3_k_encode(const float *in, const float *importance, void *blocks, size_t n)
 {
     bg_search(&grid, in, importance, n, blocks, 110, store);

@@ -37,6 +37,8 @@ static void store(const bg_fit *fit, uint8_t *b)
         b[6 + j] = (uint8_t)((fit->q[j] & 15) | (fit->q[j + 16] & 15) << 4);
 }
 
+const bg_codec bg_q5_0_codec = {&grid, store};
+
 void bg_q5_0_encode(const float *in, const float *importance, void *blocks, size_t n)
 {
     bg_search(&grid, in, importance, n, blocks, 22, store);

@@ -25,3 +25,22 @@ void bg_search(const bg_grid *g, const float *in, const float *importance, size_
         }
     }
 }
+
+#define CODECS(X)                                                                                  \
+    X(Q4_0, q4_0) X(Q4_1, q4_1) X(Q5_0, q5_0) X(Q5_1, q5_1) X(Q2_K, q2_k) X(Q3_K, q3_k)            \
+    X(Q4_K, q4_k) X(Q5_K, q5_k) X(Q6_K, q6_k) X(IQ4_NL, iq4_nl) X(IQ4_XS, iq4_xs)                  \
+    X(TQ1_0, tq1_0) X(TQ2_0, tq2_0)
+
+#define CODEC(NAME, prefix) extern const bg_codec bg_##prefix##_codec;
+CODECS(CODEC)
+#undef CODEC
+
+const bg_codec *bg_codec_of(bg_format f)
+{
+    switch ((int)f) {
+#define CODEC(NAME, prefix) case BG_FORMAT_##NAME: return &bg_##prefix##_codec;
+    CODECS(CODEC)
+#undef CODEC
+    default: return NULL;
+    }
+}

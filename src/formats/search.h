@@ -56,6 +56,11 @@ typedef void bg_store_fn(const bg_fit *fit, uint8_t *block);
 void bg_search(const bg_grid *g, const float *in, const float *importance, size_t n,
                uint8_t *blocks, size_t block_bytes, bg_store_fn *store);
 
+/* What a format's blocks hold, and how they are written, for those who choose levels and scales
+ * by something else than a search. NULL: the format has no grid. */
+typedef struct bg_codec { const bg_grid *grid; bg_store_fn *store; } bg_codec;
+const bg_codec *bg_codec_of(bg_format f);
+
 /* ---- the search of 16 sub-blocks ----------------------------------------------------------- */
 
 enum { BG_TILE_SUBS = 16, BG_TILE_WEIGHTS = 512 };

@@ -45,6 +45,8 @@ static void store(const bg_fit *fit, uint8_t *b)
         }
 }
 
+const bg_codec bg_tq1_0_codec = {&grid, store};
+
 void bg_tq1_0_encode(const float *in, const float *importance, void *blocks, size_t n)
 {
     bg_search(&grid, in, importance, n, blocks, 54, store);

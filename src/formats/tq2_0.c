@@ -32,6 +32,8 @@ static void store(const bg_fit *fit, uint8_t *b)
     }
 }
 
+const bg_codec bg_tq2_0_codec = {&grid, store};
+
 void bg_tq2_0_encode(const float *in, const float *importance, void *blocks, size_t n)
 {
     bg_search(&grid, in, importance, n, blocks, 66, store);

@@ -30,8 +30,8 @@ cat >theirs <<'SH'
 #!/bin/sh
 echo "$*" >>theirs.log
 grep -q Q3_K_S "$2" && { echo "unknown type" >&2; exit 134; }
-grep -q Q2_K "$2" && { echo "Final estimate: PPL = 10.1 +/- 1"; exit; }
-echo "[1]9,Final estimate: PPL = 10.0400 +/- 0.2" >&2
+grep -q Q2_K "$2" && { echo "[1]9,[2]10.1,[3]8,"; exit; }
+echo "[1]9,[2]10.0400,[3]8,"
 SH
 chmod +x own theirs
 : >model.gguf
@@ -46,8 +46,8 @@ grep -qE '^model.gguf +Q4_0\+imatrix ' out || fail "$(cat out)"
 grep -qE '^model.gguf +Q2_K .* -0\.990%  FAILED beyond' out || fail "$(cat out)"
 grep -qE '^model.gguf +Q3_K_S .*FAILED llama-perplexity: exit 134: unknown type' out || fail "$(cat out)"
 grep -q '^6 files, 4 failed; the largest difference is 0.990 %' out || fail "$(cat out)"
-grep -q -- '-f text -c 512 --chunks 2 -t 3' theirs.log || fail "$(cat theirs.log)"
-"$agree" ./theirs --bitgauge ./own -m model.gguf -f text --schemes Q4_0 --json >out || fail "exit $?"
+grep -q -- '-f text -c 512 -b 512 --chunks 3 -t 3' theirs.log || fail "$(cat theirs.log)"
+"$agree" ./theirs --bitgauge ./own -m model.gguf -f text --chunks 2 --schemes Q4_0 --json >out || fail "exit $?"
 grep -q '"scheme": "Q4_0"' out || fail "$(cat out)"
 refused "no such program" nowhere -m model.gguf -f text --bitgauge ./own
 refused "no such file" ./theirs -m nowhere.gguf -f text --bitgauge ./own
