@@ -60,7 +60,7 @@ size_t bg_row_measures(const bg_row *r, bg_measure out[BG_MEASURES]);
 
 /* One timed repetition. */
 typedef struct bg_sample {
-    char scheme[32], isa[16], test[32];
+    char scheme[32], engine[32], isa[16], test[32];
     int threads;
     uint32_t rep;              /* 0, 1, ... of its cell */
     uint64_t position;         /* in the random order of the whole sweep */
@@ -104,9 +104,13 @@ bg_status bg_results_origin(const bg_results *r, bg_origin *out, bg_error *err);
 size_t bg_results_row_count(const bg_results *r);
 const bg_row *bg_results_row(const bg_results *r, size_t i);
 bg_row *bg_results_row_mut(bg_results *r, size_t i);
-/* First row with these, or NULL. threads 0, NULL isa: any. */
+/* First row with these, or NULL. threads 0, NULL isa: any; of any engine. */
 const bg_row *bg_results_find(const bg_results *r, const char *scheme, const char *test,
                               const char *isa, int threads);
+/* What makes a cell: scheme, test, engine, instruction set and threads. A row and a sample that do not
+ * say their engine take that of their folder (bg_origin) when they are read. */
+bool bg_row_same_cell(const bg_row *a, const bg_row *b);
+bool bg_sample_is_of(const bg_sample *s, const bg_row *row);
 /* Takes ownership of *row (sets it NULL). Replaces a row of the same cell. */
 bg_status bg_results_add(bg_results *r, bg_row **row, bg_error *err);
 /* Orders the rows by a rank, lowest first. */

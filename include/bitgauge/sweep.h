@@ -23,6 +23,10 @@ typedef struct bg_sweep_progress {
 /* Strings are as on the command line; NULL, 0 or -1 takes the profile's value. */
 typedef struct bg_sweep_options {
     const char *model;       /* NULL: the embedded one */
+    const char *engines;     /* list: builtin, llama.cpp; NULL: builtin */
+    const char *llama_bench, *llama_perplexity;  /* programs of llama.cpp; NULL: llama-bench along
+                                $PATH, and no quality by it */
+    double patience;         /* seconds that these may be silent; 0: 600 */
     const char *shape;       /* in place of a model: a known one with random weights (shape.h) */
     int layers;              /* of the shape to time; 0: the profile's */
     const char *out;         /* results folder; created, or resumed when it has the same plan */
@@ -51,8 +55,8 @@ typedef struct bg_sweep_options {
     bool (*progress)(void *user, const bg_sweep_progress *p);
     void *user;
     /* Which cells of the plan to measure; NULL: all. May not change when a folder is resumed. */
-    bool (*wants)(void *wants_user, const char *scheme, const char *test, const char *isa,
-                  int threads);
+    bool (*wants)(void *wants_user, const char *scheme, const char *test, const char *engine,
+                  const char *isa, int threads);
     void *wants_user;
 } bg_sweep_options;
 

@@ -88,13 +88,19 @@ static void *member_main(void *argument)
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int processors;          /* that this process may run on */
+static cpu_set_t allowed;       /* the same; empty: unknown */
 
 /* Before any team binds the calling thread. */
 static void count_processors(void)
 {
-    cpu_set_t set;
-    processors = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
-                                                             : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    bool known = sched_getaffinity(0, sizeof allowed, &allowed) == 0;
+    processors = known ? CPU_COUNT(&allowed) : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    if (!known) CPU_ZERO(&allowed);
+}
+
+void bg_team_unbind(void)
+{
+    if (CPU_COUNT(&allowed)) sched_setaffinity(0, sizeof allowed, &allowed);
 }
 
 bg_status bg_team_open(bg_team **out, int size, bg_team_bind_fn *bind, void *user, bg_error *err)

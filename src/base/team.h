@@ -17,6 +17,8 @@ typedef void bg_team_bind_fn(void *user, int member);
 bg_status bg_team_open(bg_team **team, int size, bg_team_bind_fn *bind, void *user,
                        bg_error *err);
 void bg_team_close(bg_team **team);
+/* Lets the calling thread run where it could before a team bound it. Safe after fork. */
+void bg_team_unbind(void);
 int bg_team_size(const bg_team *team);               /* NULL team: 1 */
 
 /* Runs fn on every member and returns when all have. A NULL team runs it here alone. */

@@ -184,6 +184,15 @@ int bg_cmd_sweep(int argc, char **argv)
          "continued", &o.out, NULL, 0, 0},
         {BG_OPT_TEXT, "--profile", "NAME", "what the defaults below are (default quick; "
          "shape for shapes)", &o.profile, "quick|full|ci|shape", 0, 0},
+        {BG_OPT_GROUP, NULL, NULL, "What to measure with", NULL, NULL, 0, 0},
+        {BG_OPT_TEXT, "--engine", "LIST", "builtin, llama.cpp, or both with a comma: cells in turn",
+         &o.engines, NULL, 0, 0},
+        {BG_OPT_TEXT, "--llama-bench", "PATH", "its program that times (default: along $PATH)",
+         &o.llama_bench, NULL, 0, 0},
+        {BG_OPT_TEXT, "--llama-perplexity", "PATH", "its program that measures quality; without, llama.cpp "
+         "is\n                              only timed", &o.llama_perplexity, NULL, 0, 0},
+        {BG_OPT_REAL, "--patience", "S", "seconds that these may be silent before they are ended "
+         "(default 600)", &o.patience, NULL, 0, 1e9},
         {BG_OPT_GROUP, NULL, NULL, "What to measure", NULL, NULL, 0, 0},
         {BG_OPT_TEXT, "--schemes", "LIST", "all, levels, or names with commas", &o.schemes, NULL, 0,
          0},
@@ -234,6 +243,8 @@ int bg_cmd_sweep(int argc, char **argv)
                     "  bitgauge sweep -m llama-1b-f16.gguf --schemes levels --time-limit 1800\n"
                     "  bitgauge sweep --profile full --out results/full\n"
                     "  bitgauge sweep --shape codellama-34b\n"
+                    "  bitgauge sweep -m model-f16.gguf --engine builtin,llama.cpp \\\n"
+                    "      --llama-bench ~/llama.cpp/build/bin/llama-bench\n"
                     "  bitgauge sweep --counters callgrind -p 0 -n 0 --quality off\n",
         .options = options, .n_options = BG_COUNT(options),
     };

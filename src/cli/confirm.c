@@ -10,9 +10,10 @@ enum { FEWEST = 30 };
 
 static bool same(const char *a, const char *b) { return a && b && strcmp(a, b) == 0; }
 
+/* What other engines measured cannot be measured again without them. */
 static bool flagged(const bg_compared *c)
 {
-    return !c->exact && c->n[1] &&
+    return same(bg_row_text(c->new_row, BG_COL_ENGINE), "bitgauge") && !c->exact && c->n[1] &&
            (c->verdict == BG_VERDICT_WORSE || c->verdict == BG_VERDICT_INCONCLUSIVE);
 }
 
@@ -30,13 +31,15 @@ static bool needed(const bg_comparison *c, const bg_compared *cell)
     return flagged(cell);
 }
 
-static bool wants(void *user, const char *scheme, const char *test, const char *isa, int threads)
+static bool wants(void *user, const char *scheme, const char *test, const char *engine,
+                  const char *isa, int threads)
 {
     const bg_comparison *c = user;
     for (size_t i = 0; i < c->n_cells; i++) {
         const bg_row *row = c->cells[i].new_row;
         if (needed(c, &c->cells[i]) && same(bg_row_text(row, BG_COL_SCHEME), scheme) &&
             same(bg_row_text(row, BG_COL_TEST), test) && same(bg_row_text(row, BG_COL_ISA), isa) &&
+            same(bg_row_text(row, BG_COL_ENGINE), engine) &&
             bg_row_number(row, BG_COL_THREADS) == threads)
             return true;
     }

@@ -166,11 +166,7 @@ static const bg_row *partner(const state *s, int source, const bg_row *row)
     const bg_results *r = s->results[source];
     for (size_t i = 0; r && i < bg_results_row_count(r); i++) {
         const bg_row *other = bg_results_row(r, i);
-        if (bg_same_text(bg_row_text(row, BG_COL_SCHEME), bg_row_text(other, BG_COL_SCHEME)) &&
-            bg_same_text(bg_row_text(row, BG_COL_TEST), bg_row_text(other, BG_COL_TEST)) &&
-            bg_same_text(bg_row_text(row, BG_COL_ISA), bg_row_text(other, BG_COL_ISA)) &&
-            same_number(row, other, BG_COL_THREADS))
-            return other;
+        if (bg_row_same_cell(row, other)) return other;
     }
     return NULL;
 }

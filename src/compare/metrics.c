@@ -97,14 +97,6 @@ static int by_position(const void *a, const void *b)
     return (x->position > y->position) - (x->position < y->position);
 }
 
-static bool is_of(const bg_sample *s, const bg_row *row)
-{
-    return bg_row_number(row, BG_COL_THREADS) == s->threads &&
-           bg_same_text(bg_row_text(row, BG_COL_SCHEME), s->scheme) &&
-           bg_same_text(bg_row_text(row, BG_COL_TEST), s->test) &&
-           bg_same_text(bg_row_text(row, BG_COL_ISA), s->isa);
-}
-
 bg_status bg_series_take(bg_series *out, const bg_results *r, const bg_row *row,
                          const bg_metric *m, double scale, bg_error *err)
 {
@@ -120,7 +112,7 @@ bg_status bg_series_take(bg_series *out, const bg_results *r, const bg_row *row,
     for (size_t i = 0; i < most && m->sample; i++) {
         const bg_sample *s = bg_results_sample(r, i);
         double value;
-        if (!is_of(s, row)) continue;
+        if (!bg_sample_is_of(s, row)) continue;
         value = m->sample(s, m->counter) * scale;
         if (!isfinite(value) || value <= 0) continue; /* not measured; medians are of positives */
         list[out->n++] = (placed){s->position, value};

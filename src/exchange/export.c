@@ -41,8 +41,6 @@ void bg_cell_name(char *buffer, size_t size, const bg_row *row)
              or_dash(bg_row_text(row, BG_COL_ISA)), count);
 }
 
-static bool same(const char *a, const char *b) { return strcmp(a ? a : "", b) == 0; }
-
 static int by_rep(const void *pa, const void *pb)
 {
     const bg_sample *a = *(const bg_sample *const *)pa, *b = *(const bg_sample *const *)pb;
@@ -52,15 +50,11 @@ static int by_rep(const void *pa, const void *pb)
 bool bg_cell_samples(const bg_results *r, const bg_row *row, const bg_sample ***samples, size_t *n)
 {
     size_t all = bg_results_sample_count(r);
-    double threads = bg_row_number(row, BG_COL_THREADS);
     *n = 0;
     *samples = bg_alloc(all ? all : 1, sizeof **samples);
     for (size_t i = 0; *samples && i < all; i++) {
         const bg_sample *s = bg_results_sample(r, i);
-        if (same(bg_row_text(row, BG_COL_SCHEME), s->scheme) &&
-            same(bg_row_text(row, BG_COL_TEST), s->test) &&
-            same(bg_row_text(row, BG_COL_ISA), s->isa) &&
-            (isnan(threads) ? 0 : threads) == s->threads && s->seconds > 0 && s->tokens > 0)
+        if (bg_sample_is_of(s, row) && s->seconds > 0 && s->tokens > 0)
             (*samples)[(*n)++] = s;
     }
     if (*samples) qsort(*samples, *n, sizeof **samples, by_rep);

@@ -235,6 +235,7 @@ bg_status bg_import_results(bg_import *i, const bg_results **r, bg_error *err)
     json_decref(machine);
     bg_free(plan_text);
     bg_free(machine_text);
+    if (status == BG_OK) status = bg_results_name_engine(i->results, err);
     if (status == BG_OK) *r = i->results;
     return status;
 }

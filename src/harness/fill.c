@@ -7,8 +7,28 @@
 static bool same_cell(const bg_sample *s, const bg_plan *p, const bg_cell *c)
 {
     return s->threads == c->threads && strcmp(s->test, c->test) == 0 &&
-           strcmp(s->isa, bg_isa_name(c->isa)) == 0 &&
+           strcmp(s->isa, bg_cell_isa(p, c)) == 0 &&
+           strcmp(s->engine, p->engines[c->engine]->name) == 0 &&
            strcmp(s->scheme, bg_scheme_name(p->schemes[c->scheme])) == 0;
+}
+
+const char *bg_cell_isa(const bg_plan *p, const bg_cell *c)
+{
+    return p->engines[c->engine]->own_isa ? "" : bg_isa_name(c->isa);
+}
+
+static bool row_says(const bg_row *row, bg_column column, const char *text)
+{
+    const char *has = bg_row_text(row, column);
+    return strcmp(has ? has : "", text) == 0;
+}
+
+bool bg_cell_has_row(const bg_plan *p, const bg_cell *c, const bg_row *row)
+{
+    return row_says(row, BG_COL_SCHEME, bg_scheme_name(p->schemes[c->scheme])) &&
+           row_says(row, BG_COL_TEST, c->test) && row_says(row, BG_COL_ISA, bg_cell_isa(p, c)) &&
+           row_says(row, BG_COL_ENGINE, p->engines[c->engine]->name) &&
+           bg_row_number(row, BG_COL_THREADS) == c->threads;
 }
 
 void bg_fill_identity(bg_row *row, const bg_plan *p, const bg_cell *c)
@@ -17,7 +37,9 @@ void bg_fill_identity(bg_row *row, const bg_plan *p, const bg_cell *c)
     bg_row_set_text(row, BG_COL_SCHEME, bg_scheme_name(scheme));
     bg_row_set_number(row, BG_COL_LEVEL, bg_scheme_level(scheme));
     bg_row_set_text(row, BG_COL_SUFFIX, bg_scheme_suffix(scheme));
-    bg_row_set_text(row, BG_COL_ISA, bg_isa_name(c->isa));
+    bg_row_set_text(row, BG_COL_ENGINE, p->engines[c->engine]->name);
+    if (*bg_cell_isa(p, c)) bg_row_set_text(row, BG_COL_ISA, bg_cell_isa(p, c));
+    else bg_row_set_absent(row, BG_COL_ISA, "the engine chooses it");
     bg_row_set_number(row, BG_COL_THREADS, c->threads);
     bg_row_set_text(row, BG_COL_TEST, c->test);
     bg_row_set_text(row, BG_COL_SOURCE, c->simulated ? "simulated" : "measured");

@@ -15,7 +15,7 @@
 
 struct json_t;
 
-enum { BG_PLAN_MAX_SCHEMES = 64, BG_PLAN_MAX_THREADS = 16, BG_BATCH = 512, BG_WINDOW = 512 };
+enum { BG_ENGINES = 2, BG_PLAN_MAX_SCHEMES = 64, BG_PLAN_MAX_THREADS = 16, BG_BATCH = 512, BG_WINDOW = 512 };
 
 typedef enum bg_test_kind { BG_TEST_PP, BG_TEST_TG, BG_TEST_QUALITY } bg_test_kind;
 
@@ -27,9 +27,9 @@ typedef struct bg_energy {
 } bg_energy;
 
 typedef struct bg_cell {
-    size_t scheme;            /* index in the plan */
+    size_t scheme, engine;    /* indices in the plan */
     bg_test_kind kind;
-    bg_isa isa;
+    bg_isa isa;               /* of an engine that chooses its own: the plan's strongest */
     int threads;
     uint32_t n, depth;        /* tokens timed, tokens in the context before them */
     bool simulated;           /* a prompt or generation, counted in place of timed; 1 thread */
@@ -44,7 +44,8 @@ typedef struct bg_plan {
     const bg_scheme *schemes[BG_PLAN_MAX_SCHEMES];
     bg_isa isas[BG_ISA_COUNT];             /* the strongest last */
     int threads[BG_PLAN_MAX_THREADS];      /* ascending */
-    size_t n_schemes, n_isas, n_threads;
+    const struct bg_engine *engines[BG_ENGINES];
+    size_t n_schemes, n_isas, n_threads, n_engines;
     uint32_t n_prompt, n_gen, depth, min_reps, max_reps;
     double precision, time_limit;          /* time_limit 0: none */
     bg_sweep_quality quality;
@@ -60,6 +61,10 @@ typedef struct bg_plan {
 /* The profile with the options over it. default_threads is what "auto" means. */
 bg_status bg_plan_make(bg_plan *p, const bg_sweep_options *o, int default_threads, bg_error *err);
 void bg_plan_fini(bg_plan *p);
+/* "avx2"; "" where the engine chooses. */
+const char *bg_cell_isa(const bg_plan *p, const bg_cell *c);
+/* It is the row's. */
+bool bg_cell_has_row(const bg_plan *p, const bg_cell *c, const bg_row *row);
 /* A cell whose repetitions are timed; the others are done once. */
 bool bg_cell_timed(const bg_cell *c);
 bool bg_plan_timed(const bg_plan *p);  /* has such cells */
@@ -69,6 +74,9 @@ void bg_plan_group(bg_plan *p, const uint64_t *bytes, uint64_t budget);
 /* Lists into what they name; shared with bench. */
 bg_status bg_parse_threads(const char *list, int default_threads, int *out, size_t max, size_t *n,
                            bg_error *err);
+/* The next word of a comma-separated list; false at its end. A word that is too long is cut, and
+ * then unknown to whoever looks it up. */
+bool bg_next_word(const char **list, char *word, size_t size);
 bg_status bg_parse_isas(const char *list, bg_isa out[BG_ISA_COUNT], size_t *n, bg_error *err);
 /* What must be equal for a folder to be resumed; a new reference. */
 struct json_t *bg_plan_settings(const bg_plan *p);
@@ -93,21 +101,37 @@ typedef struct bg_runner {
     void (*describe)(void *user, const bg_cell *cell, bg_row *row);
     void (*derive)(void *user, const bg_cell *cell, bg_row *row);
     double (*now)(void *user);                                         /* seconds */
+    uint64_t (*room)(void *user);     /* bytes of schemes that it can hold at once; NULL: any */
     void *user;
 } bg_runner;
 
+/* What runs cells: a line of the table in engines.c. */
+struct bg_rig;
+typedef struct bg_engine {
+    const char *name, *word;     /* in results, "bitgauge"; on the command line, "builtin" */
+    bool own_isa;                /* it chooses the instruction set: a cell a number of threads */
+    bool (*has_quality)(const bg_sweep_options *o);
+    /* What is wrong with it is the reason why its cells fail, and no error here. */
+    bg_status (*open)(struct bg_rig *rig, bg_runner *out, bg_error *err);
+    void (*close)(bg_runner *runner);          /* one that was opened */
+} bg_engine;
+extern const bg_engine bg_engine_builtin, bg_engine_llama;
+/* "builtin,llama.cpp", by name or word; NULL: builtin. In the order of the table. */
+bg_status bg_engines_parse(const char *list, const bg_engine *out[BG_ENGINES], size_t *n,
+                           bg_error *err);
+
 /* Marks the cells that the results have already (a failed one is tried again); returns how many
  * are left. */
-size_t bg_engine_restore(bg_plan *p, const bg_results *r);
+size_t bg_loop_restore(bg_plan *p, const bg_results *r);
 /* Runs the open cells, group by group: load, quality, warm-up in the order of the plan, then rounds
  * over all of them, each in an order drawn from the seed and the position it begins at. A cell is
  * warmed up until a repetition is less than 5 % faster than the one before: at most six times, and
  * never again after a second or past its group's deadline. Saves every few seconds and at the end.
- * `started` is when the time limit began. A cell that fails is a row; the status is about the folder
+ * runners[i] is that of the plan's engine i. `started` is when the time limit began. A cell that fails is a row; the status is about the folder
  * and interruption. */
-bg_status bg_engine_run(bg_plan *p, const bg_runner *runner, bg_results *r,
-                        bool (*progress)(void *, const bg_sweep_progress *), void *user,
-                        double started, bg_error *err);
+bg_status bg_loop_run(bg_plan *p, const bg_runner *runners, bg_results *r,
+                      bool (*progress)(void *, const bg_sweep_progress *), void *user,
+                      double started, bg_error *err);
 
 /* Summaries of a cell's samples into its row; *s may be NULL. */
 bg_status bg_fill_samples(bg_row *row, const bg_plan *p, const bg_cell *cell, const bg_results *r,

@@ -60,9 +60,7 @@ static bg_status read_profile(profile *p, const char *name, bg_error *err)
     return status;
 }
 
-/* The next word of a comma-separated list; false at its end. A word that is too long is cut, and
- * then unknown to whoever looks it up. */
-static bool next_word(const char **list, char *word, size_t size)
+bool bg_next_word(const char **list, char *word, size_t size)
 {
     size_t n;
     while (**list == ',' || **list == ' ') (*list)++;
@@ -86,7 +84,7 @@ bg_status bg_parse_threads(const char *list, int default_threads, int *out, size
     const char *rest = list;
     size_t unique = 0;
     *n = 0;
-    while (next_word(&rest, word, sizeof word)) {
+    while (bg_next_word(&rest, word, sizeof word)) {
         char *end;
         long value = strcmp(word, "auto") == 0 ? default_threads : strtol(word, &end, 10);
         if (strcmp(word, "auto") != 0 && (*end || value < 1 || value > 4096))
@@ -113,7 +111,7 @@ bg_status bg_parse_isas(const char *list, bg_isa out[BG_ISA_COUNT], size_t *n, b
     char word[32];
     bg_isa isa;
     *n = 0;
-    while (next_word(&list, word, sizeof word)) {
+    while (bg_next_word(&list, word, sizeof word)) {
         BG_TRY(bg_isa_parse(word, &isa, err));
         wanted[isa] = true;
     }
@@ -163,10 +161,11 @@ static void add_simulated(bg_plan *p, size_t scheme)
     }
 }
 
-static void add_cell(bg_plan *p, size_t scheme, bg_test_kind kind, bg_isa isa, int threads)
+static void add_cell(bg_plan *p, bg_cell like, bg_test_kind kind)
 {
     bg_cell *c = &p->cells[p->n_cells++];
-    *c = (bg_cell){.scheme = scheme, .kind = kind, .isa = isa, .threads = threads};
+    *c = like;
+    c->kind = kind;
     if (kind == BG_TEST_QUALITY) {
         snprintf(c->test, sizeof c->test, "quality");
         return;
@@ -183,25 +182,35 @@ static void choose_cells(bg_plan *p, const bg_sweep_options *o)
     for (size_t i = 0; i < p->n_cells && o->wants; i++) {
         const bg_cell *c = &p->cells[i];
         if (o->wants(o->wants_user, bg_scheme_name(p->schemes[c->scheme]), c->test,
-                     bg_isa_name(c->isa), c->threads))
+                     p->engines[c->engine]->name, bg_cell_isa(p, c), c->threads))
             p->cells[kept++] = *c;
     }
     if (o->wants) p->n_cells = kept;
 }
 
+/* Of one scheme and engine. */
+static void add_cells(bg_plan *p, size_t scheme, size_t engine, const bg_sweep_options *o)
+{
+    bool one = p->engines[engine]->own_isa; /* set of instructions: the last stands for it */
+    bg_cell c = {.scheme = scheme, .engine = engine};
+    for (size_t i = one ? p->n_isas - 1 : 0; i < p->n_isas; i++)
+        for (size_t t = 0; t < p->n_threads; t++) {
+            c.isa = p->isas[i];
+            c.threads = p->threads[t];
+            if (p->n_prompt) add_cell(p, c, BG_TEST_PP);
+            if (p->n_gen) add_cell(p, c, BG_TEST_TG);
+        }
+    if (p->quality != BG_QUALITY_OFF && p->engines[engine]->has_quality(o))
+        add_cell(p, c, BG_TEST_QUALITY);
+}
+
 static bg_status make_cells(bg_plan *p, const bg_sweep_options *o, bg_error *err)
 {
-    size_t most = p->n_schemes * (2 * p->n_isas * (p->n_threads + 1) + 1);
+    size_t most = p->n_schemes * (p->n_engines + 1) * (2 * p->n_isas * (p->n_threads + 1) + 1);
     p->cells = bg_alloc(most, sizeof *p->cells);
     if (!p->cells) return bg_fail_nomem(err, "the plan", most * sizeof *p->cells);
     for (size_t s = 0; s < p->n_schemes; s++) {
-        for (size_t i = 0; i < p->n_isas; i++)
-            for (size_t t = 0; t < p->n_threads; t++) {
-                if (p->n_prompt) add_cell(p, s, BG_TEST_PP, p->isas[i], p->threads[t]);
-                if (p->n_gen) add_cell(p, s, BG_TEST_TG, p->isas[i], p->threads[t]);
-            }
-        if (p->quality != BG_QUALITY_OFF)
-            add_cell(p, s, BG_TEST_QUALITY, p->isas[p->n_isas - 1], p->threads[p->n_threads - 1]);
+        for (size_t e = 0; e < p->n_engines; e++) add_cells(p, s, e, o);
         if (p->simulate) add_simulated(p, s);
     }
     choose_cells(p, o);
@@ -269,6 +278,11 @@ bg_status bg_plan_make(bg_plan *p, const bg_sweep_options *o, int default_thread
     if (status == BG_OK && o->shape && o->simulate)
         status = bg_fail(err, BG_ERR_INPUT, o->shape, "is a shape, which is not held whole: "
                          "--counters callgrind counts models (leave it out, or give --model)");
+    if (status == BG_OK) status = bg_engines_parse(o->engines, p->engines, &p->n_engines, err);
+    if (status == BG_OK && (o->shape || o->simulate) &&
+        (p->n_engines > 1 || p->engines[0] != &bg_engine_builtin))
+        status = bg_fail(err, BG_ERR_INPUT, "--engine", "%s wants the builtin engine alone",
+                         o->shape ? "--shape" : "--counters");
     if (status == BG_OK && o->layers && !o->shape)
         status = bg_fail(err, BG_ERR_INPUT, "--layers", "goes with --shape");
     snprintf(p->profile, sizeof p->profile, "%s", name);
@@ -314,14 +328,15 @@ void bg_plan_group(bg_plan *p, const uint64_t *bytes, uint64_t budget)
 
 struct json_t *bg_plan_settings(const bg_plan *p)
 {
-    json_t *schemes = json_array(), *isas = json_array(), *threads = json_array();
+    json_t *schemes = json_array(), *isas = json_array(), *threads = json_array(), *settings;
+    json_t *engines = json_array();
     for (size_t i = 0; i < p->n_schemes; i++)
         json_array_append_new(schemes, json_string(bg_scheme_name(p->schemes[i])));
     for (size_t i = 0; i < p->n_isas; i++)
         json_array_append_new(isas, json_string(bg_isa_name(p->isas[i])));
     for (size_t i = 0; i < p->n_threads; i++)
         json_array_append_new(threads, json_integer(p->threads[i]));
-    return json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:f, s:s, s:I, s:I}",
+    settings = json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:f, s:s, s:I, s:I}",
                      "schemes", schemes, "isa", isas, "threads", threads,
                      "n_prompt", (json_int_t)p->n_prompt, "n_gen", (json_int_t)p->n_gen,
                      "depth", (json_int_t)p->depth, "min_reps", (json_int_t)p->min_reps,
@@ -329,6 +344,13 @@ struct json_t *bg_plan_settings(const bg_plan *p)
                      "quality", quality_names[p->quality],
                      "quick_windows", (json_int_t)p->quick_windows,
                      "seed", (json_int_t)p->seed);
+    for (size_t i = 0; i < p->n_engines; i++)
+        json_array_append_new(engines, json_string(p->engines[i]->name));
+    /* Folders of before there were several have none. */
+    if (p->n_engines > 1 || p->engines[0] != &bg_engine_builtin)
+        json_object_set(settings, "engines", engines);
+    json_decref(engines);
+    return settings;
 }
 
 struct json_t *bg_plan_groups(const bg_plan *p)

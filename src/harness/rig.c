@@ -30,6 +30,8 @@ bg_status bg_rig_open(bg_rig *rig, bg_error *err)
         BG_TRY(bg_counters_open(&rig->counters[i], &counting, err));
         BG_TRY(bg_taints_open(&rig->taints[i], rig->machine, rig->teams[i], rig->counters[i], err));
     }
+    for (size_t i = 0; i < p->n_engines; i++)
+        BG_TRY(p->engines[i]->open(rig, &rig->runners[i], err));
     rig->logits = bg_alloc(bg_model_hparams(rig->source)->n_vocab, sizeof *rig->logits);
     rig->latencies = bg_alloc(p->n_gen, sizeof *rig->latencies);
     rig->lengths = bg_alloc(p->n_cells, sizeof *rig->lengths);
@@ -47,6 +49,8 @@ static void unload(void *user, size_t scheme)
 void bg_rig_close(bg_rig *rig)
 {
     for (size_t s = 0; s < BG_PLAN_MAX_SCHEMES; s++) unload(rig, s);
+    for (size_t i = 0; i < BG_ENGINES; i++)
+        if (rig->runners[i].user) rig->plan->engines[i]->close(&rig->runners[i]);
     bg_callgrind_close(&rig->callgrind);
     bg_reference_close(&rig->reference);
     bg_importance_close(&rig->importance);
@@ -65,7 +69,7 @@ void bg_rig_close(bg_rig *rig)
     bg_machine_close(&rig->machine);
 }
 
-static size_t thread_index(const bg_plan *p, int threads)
+size_t bg_rig_threads(const bg_plan *p, int threads)
 {
     size_t i = 0;
     while (p->threads[i] != threads) i++;
@@ -74,7 +78,7 @@ static size_t thread_index(const bg_plan *p, int threads)
 
 static size_t variant(const bg_plan *p, const bg_cell *c)
 {
-    return (size_t)c->isa * BG_PLAN_MAX_THREADS + thread_index(p, c->threads);
+    return (size_t)c->isa * BG_PLAN_MAX_THREADS + bg_rig_threads(p, c->threads);
 }
 
 bg_status bg_rig_session(bg_rig *rig, const bg_model *m, bg_isa isa, size_t index,
@@ -90,8 +94,7 @@ bg_status bg_rig_session(bg_rig *rig, const bg_model *m, bg_isa isa, size_t inde
     return status;
 }
 
-/* What a scheme is quantized with: the plan has each without an importance matrix, and with it. */
-static const bg_importance *importance_of(const bg_rig *rig, size_t scheme)
+const bg_importance *bg_rig_importance(const bg_rig *rig, size_t scheme)
 {
     return bg_scheme_wants_importance(rig->plan->schemes[scheme]) ? rig->importance : NULL;
 }
@@ -111,7 +114,7 @@ static bg_status load(void *user, size_t scheme, bg_error *err)
                        "programs or leave the scheme out",
                        bg_format_size(needs, sizeof needs, (double)bytes),
                        bg_format_size(has, sizeof has, (double)available));
-    BG_TRY(bg_model_quantize(&rig->models[scheme], rig->source, s, importance_of(rig, scheme), team,
+    BG_TRY(bg_model_quantize(&rig->models[scheme], rig->source, s, bg_rig_importance(rig, scheme), team,
                              NULL, NULL, err));
     rig->quantize_seconds[scheme] = (double)(bg_clock_ns() - start) * 1e-9;
     BG_TRY(bg_model_pack(rig->models[scheme], team, err));
@@ -134,7 +137,7 @@ static void stop_counting(void *user)
 /* The watch of what bounds a cell; NULL when there is none. */
 static bg_watch *find_watch(bg_rig *rig, const bg_cell *c, const bg_bound *b)
 {
-    size_t index = thread_index(rig->plan, c->threads), i = 0;
+    size_t index = bg_rig_threads(rig->plan, c->threads), i = 0;
     bg_rig_watch *w = rig->watches[index];
     bg_error why;
     if (isnan(b->tps)) return NULL;
@@ -150,19 +153,19 @@ static bg_watch *find_watch(bg_rig *rig, const bg_cell *c, const bg_bound *b)
 
 static uint32_t prompt_of(const bg_cell *c) { return c->kind == BG_TEST_PP ? c->n : 0; }
 
-static bg_bound find_bound(const bg_rig *rig, const bg_cell *c)
+bg_bound bg_rig_bound(const bg_rig *rig, const bg_model *m, const bg_cell *c)
 {
     bg_bound b;
     bg_load load = {.n_prompt = prompt_of(c), .n_gen = c->n - prompt_of(c), .depth = c->depth,
                     .batch = BG_BATCH, .isa = c->isa, .threads = c->threads};
-    bg_bound_find(&b, rig->models[c->scheme], rig->machine, &load);
+    bg_bound_find(&b, m, rig->machine, &load);
     return b;
 }
 
 static bg_status repeat(void *user, const bg_cell *c, bool timed, bg_sample *sample, bg_error *err)
 {
     bg_rig *rig = user;
-    size_t index = thread_index(rig->plan, c->threads);
+    size_t index = bg_rig_threads(rig->plan, c->threads);
     bg_session **session = &rig->sessions[c->scheme][variant(rig->plan, c)];
     bg_timed t = {.n_prompt = prompt_of(c), .n_gen = c->n - prompt_of(c), .depth = c->depth,
                   .batch = BG_BATCH, .tokens = &rig->tokens, .logits = rig->logits};
@@ -176,7 +179,7 @@ static bg_status repeat(void *user, const bg_cell *c, bool timed, bg_sample *sam
         sample->seconds = *length;
         return BG_OK;
     }
-    bound = find_bound(rig, c);
+    bound = bg_rig_bound(rig, rig->models[c->scheme], c);
     t.watch = find_watch(rig, c, &bound);
     if (t.watch) t.watch->length = *length;
     rig->counting = rig->counters[index];
@@ -211,7 +214,7 @@ static bg_status energy(void *user, const bg_cell *c, bg_energy *out, bg_error *
                   .session = rig->sessions[c->scheme][variant(rig->plan, c)]};
     *out = (bg_energy){.joules = NAN};
     if (is_predicted(rig, c)) return BG_OK; /* not all layers run */
-    return bg_energy_test(rig->counters[thread_index(rig->plan, c->threads)], &t, bg_time_test, out,
+    return bg_energy_test(rig->counters[bg_rig_threads(rig->plan, c->threads)], &t, bg_time_test, out,
                           err);
 }
 
@@ -220,7 +223,7 @@ static bg_status quality(void *user, const bg_cell *c, bg_quality *q, bg_error *
     bg_rig *rig = user;
     bg_quality_options o = {.n_ctx = BG_WINDOW, .max_windows = rig->windows, .spread = true,
                             .isa = c->isa,
-                            .team = rig->teams[thread_index(rig->plan, c->threads)],
+                            .team = rig->teams[bg_rig_threads(rig->plan, c->threads)],
                             .cache_bytes = rig->cache_bytes, .progress = bg_rig_alive,
                             .user = rig};
     if (!rig->reference)
@@ -239,7 +242,7 @@ static bg_status count(void *user, const bg_cell *c, double per_token[BG_SIM_COU
     if (rig->simulated != c->scheme + 1) {
         rig->simulated = 0;
         BG_TRY(bg_callgrind_model(rig->callgrind, bg_gguf_path(bg_model_gguf(rig->source)),
-                                  rig->plan->schemes[c->scheme], importance_of(rig, c->scheme),
+                                  rig->plan->schemes[c->scheme], bg_rig_importance(rig, c->scheme),
                                   rig->teams[rig->plan->n_threads - 1], still_alive, rig, err));
         rig->simulated = c->scheme + 1;
     }
@@ -250,7 +253,7 @@ static bg_status count(void *user, const bg_cell *c, double per_token[BG_SIM_COU
 static double decode_scratch(const bg_rig *rig, const bg_model *m, const bg_cell *c)
 {
     bg_session_options o = {.n_ctx = 1, .n_batch = 1, .isa = c->isa,
-                            .team = rig->teams[thread_index(rig->plan, c->threads)]};
+                            .team = rig->teams[bg_rig_threads(rig->plan, c->threads)]};
     bg_session *s;
     double bytes;
     if (bg_session_open(&s, m, &o, NULL) != BG_OK) return NAN;
@@ -274,14 +277,10 @@ static void describe_loading(const bg_rig *rig, const bg_cell *c, bg_row *row)
         bg_row_set_absent(row, BG_COL_QUANTIZE_S, "random weights are made in the format");
 }
 
-static void describe(void *user, const bg_cell *c, bg_row *row)
+void bg_rig_describe_model(const bg_rig *rig, const bg_model *m, bg_row *row)
 {
-    const bg_rig *rig = user;
-    const bg_model *m = rig->models[c->scheme];
     const bg_hparams *h = bg_model_hparams(rig->source);
-    const bg_session *s;
     char formats[128];
-    double scratch, kv;
     bg_row_set_text(row, BG_COL_MODEL, h->name);
     bg_row_set_number(row, BG_COL_MODEL_PARAMS, (double)h->n_params);
     bg_row_set_number(row, BG_COL_KV_TOKEN, (double)bg_model_kv_bytes(h, 1024) / 1024);
@@ -290,8 +289,20 @@ static void describe(void *user, const bg_cell *c, bg_row *row)
     bg_row_set_text(row, BG_COL_FORMATS, formats);
     bg_row_set_number(row, BG_COL_BPW, bg_model_bpw(m));
     bg_row_set_number(row, BG_COL_WEIGHT_BYTES, (double)bg_model_weight_bytes(m));
-    describe_loading(rig, c, row);
     bg_row_set_number(row, BG_COL_LAYERS, bg_model_layers_held(m));
+}
+
+static void describe(void *user, const bg_cell *c, bg_row *row)
+{
+    const bg_rig *rig = user;
+    const bg_model *m = rig->models[c->scheme];
+    const bg_hparams *h = bg_model_hparams(rig->source);
+    const bg_session *s;
+    double scratch, kv;
+    bg_rig_describe_model(rig, m, row);
+    bg_row_set_text(row, BG_COL_ENGINE_VER, bg_version());
+    if (!m) return;
+    describe_loading(rig, c, row);
     if (is_predicted(rig, c)) bg_row_set_text(row, BG_COL_SOURCE, "predicted");
     if (c->kind == BG_TEST_QUALITY) return;
     bg_row_set_text(row, BG_COL_TIER,
@@ -314,7 +325,7 @@ static void describe(void *user, const bg_cell *c, bg_row *row)
 static const bg_column energy_columns[] = {BG_COL_J_TOKEN, BG_COL_J_TOKEN_NET, BG_COL_WATTS,
                                            BG_COL_IDLE_WATTS, BG_COL_ENERGY_S, BG_COL_ENERGY_SRC};
 
-static void set_energy_absent(bg_row *row, const char *reason)
+void bg_rig_set_energy_absent(bg_row *row, const char *reason)
 {
     for (size_t i = 0; i < BG_COUNT(energy_columns); i++) {
         if (bg_row_has(row, energy_columns[i])) continue;
@@ -325,7 +336,7 @@ static void set_energy_absent(bg_row *row, const char *reason)
 /* From a window, else from all repetitions together where these are long enough for the meter. */
 static void derive_energy(const bg_rig *rig, const bg_cell *c, bg_row *row)
 {
-    const bg_counters *counters = rig->counters[thread_index(rig->plan, c->threads)];
+    const bg_counters *counters = rig->counters[bg_rig_threads(rig->plan, c->threads)];
     double seconds = bg_row_number(row, BG_COL_REPS) *
                      (bg_row_number(row, BG_COL_N_PROMPT) + bg_row_number(row, BG_COL_N_GEN)) /
                      bg_row_number(row, BG_COL_TPS);
@@ -334,11 +345,11 @@ static void derive_energy(const bg_rig *rig, const bg_cell *c, bg_row *row)
     char text[128];
     if (c->energy.joules > 0) {
         bg_energy_fill(row, &c->energy, &rig->idle);
-        set_energy_absent(row, "idle power could not be metered");
+        bg_rig_set_energy_absent(row, "idle power could not be metered");
         return;
     }
     if (bg_row_has(row, BG_COL_J_TOKEN) && !(seconds < 10 * period)) {
-        set_energy_absent(row, "there was no window: the time was over, or the meter is too slow");
+        bg_rig_set_energy_absent(row, "there was no window: the time was over, or the meter is too slow");
         return;
     }
     if (bg_row_has(row, BG_COL_J_TOKEN) || !reason) {
@@ -347,15 +358,13 @@ static void derive_energy(const bg_rig *rig, const bg_cell *c, bg_row *row)
         reason = text;
     }
     for (size_t i = 0; i < BG_COUNT(energy_columns); i++) bg_row_clear(row, energy_columns[i]);
-    set_energy_absent(row, reason);
+    bg_rig_set_energy_absent(row, reason);
 }
 
-/* What was counted while some layers ran is not the whole model's. */
-static void drop_counters(bg_row *row)
+void bg_rig_drop_counters(bg_row *row, const char *reason)
 {
-    static const char reason[] = "speed is predicted: not all layers ran";
     for (size_t i = 0; i < BG_COUNT(energy_columns); i++) bg_row_clear(row, energy_columns[i]);
-    set_energy_absent(row, reason);
+    bg_rig_set_energy_absent(row, reason);
 #define BG_COUNTER(NAME, name, unit, per, better, width, title) \
     bg_row_clear(row, BG_COL_COUNTER_##NAME);                   \
     bg_row_set_absent(row, BG_COL_COUNTER_##NAME, reason);
@@ -370,13 +379,14 @@ static void derive(void *user, const bg_cell *c, bg_row *row)
     double tps = bg_row_number(row, BG_COL_TPS);
     bg_bound b;
     if (!m || !bg_cell_timed(c) || isnan(tps)) return;
-    counters = rig->counters[thread_index(rig->plan, c->threads)];
-    b = find_bound(rig, c);
+    counters = rig->counters[bg_rig_threads(rig->plan, c->threads)];
+    b = bg_rig_bound(rig, rig->models[c->scheme], c);
     bg_row_set_number(row, BG_COL_GBPS, b.bytes * tps * 1e-9);
     bg_row_set_number(row, BG_COL_GFLOPS, b.flops * tps * 1e-9);
     bg_fill_roof(row, &b);
     if (is_predicted(rig, c)) {
-        drop_counters(row);
+        /* What was counted while some layers ran is not the whole model's. */
+        bg_rig_drop_counters(row, "speed is predicted: not all layers ran");
         return;
     }
     derive_energy(rig, c, row);
@@ -394,9 +404,23 @@ static double now(void *user)
     return (double)bg_clock_ns() * 1e-9;
 }
 
-bg_runner bg_rig_runner(bg_rig *rig)
+static bg_status open_builtin(bg_rig *rig, bg_runner *out, bg_error *err)
 {
-    return (bg_runner){.load = load, .unload = unload, .repeat = repeat, .energy = energy,
+    (void)err;
+    *out = (bg_runner){.load = load, .unload = unload, .repeat = repeat, .energy = energy,
                        .quality = quality, .count = count, .describe = describe,
                        .derive = derive, .now = now, .user = rig};
+    return BG_OK;
 }
+
+/* The rig goes with the sweep. */
+static void close_builtin(bg_runner *runner) { (void)runner; }
+
+static bool always(const bg_sweep_options *o)
+{
+    (void)o;
+    return true;
+}
+
+const bg_engine bg_engine_builtin = {"bitgauge", "builtin", false, always, open_builtin,
+                                     close_builtin};

@@ -25,6 +25,9 @@ typedef struct bg_rig {
     bg_taints *taints[BG_PLAN_MAX_THREADS];
     bg_shape *shape;                   /* what source is one of, or NULL */
     bg_model *source;
+    const char *text;                  /* file that quality is measured on; NULL: tokens alone */
+    const bg_results *before;          /* of the run that is resumed, or NULL */
+    bg_runner runners[BG_ENGINES];     /* of the plan's engines; user NULL: not open */
     bg_importance *importance;
     bg_tokens tokens;
     uint32_t windows;                  /* of quality; 0: all */
@@ -47,7 +50,16 @@ typedef struct bg_rig {
 
 bg_status bg_rig_open(bg_rig *rig, bg_error *err);   /* teams, counters, scratch; the rest is set */
 void bg_rig_close(bg_rig *rig);
-bg_runner bg_rig_runner(bg_rig *rig);
+/* What a scheme is quantized with: the plan has each without an importance matrix, and with it. */
+const bg_importance *bg_rig_importance(const bg_rig *rig, size_t scheme);
+/* What a model says of itself, measured or not. */
+void bg_rig_describe_model(const bg_rig *rig, const bg_model *m, bg_row *row);
+/* The roof that bounds a cell's test of a model. */
+bg_bound bg_rig_bound(const bg_rig *rig, const bg_model *m, const bg_cell *c);
+/* The team of as many threads, by its place in the plan. */
+size_t bg_rig_threads(const bg_plan *p, int threads);
+void bg_rig_set_energy_absent(bg_row *row, const char *reason);
+void bg_rig_drop_counters(bg_row *row, const char *reason);  /* energy too */
 /* Session of any model with the sizes that the plan needs. */
 bg_status bg_rig_session(bg_rig *rig, const bg_model *m, bg_isa isa, size_t thread_index,
                          bg_session **out, bg_error *err);

@@ -168,7 +168,7 @@ static bg_status calibrate(bg_rig *rig, bg_error *err)
 {
     bg_plan *p = rig->plan;
     uint64_t bytes[BG_PLAN_MAX_SCHEMES], available = bg_machine_memory_available(rig->machine);
-    uint64_t session;
+    uint64_t session, budget = (uint64_t)(MEMORY_SHARE * (double)available);
     double seconds = 0, fit;
     if (rig->shape) session = guess_session(rig);
     else BG_TRY(try_source(rig, &seconds, &session, err));
@@ -176,9 +176,11 @@ static bg_status calibrate(bg_rig *rig, bg_error *err)
         /* One that does not fit is a row with the reason, later. */
         if (bg_model_plan_bytes(rig->source, p->schemes[i], &bytes[i], NULL) != BG_OK)
             bytes[i] = 0;
-        bytes[i] += p->n_isas * p->n_threads * session;
+        bytes[i] = p->n_engines * bytes[i] + p->n_isas * p->n_threads * session;
     }
-    bg_plan_group(p, bytes, (uint64_t)(MEMORY_SHARE * (double)available));
+    for (size_t i = 0; i < p->n_engines; i++)
+        if (rig->runners[i].room) budget = BG_MIN(budget, rig->runners[i].room(rig->runners[i].user));
+    bg_plan_group(p, bytes, budget);
     rig->windows = p->quality == BG_QUALITY_QUICK ? p->quick_windows : 0;
     fit = QUALITY_SHARE * p->time_limit / (double)(p->n_schemes + 1) / seconds;
     if (rig->windows && p->time_limit > 0 && fit < rig->windows)
@@ -296,7 +298,9 @@ static bg_status prepare(bg_rig *rig, const char *text, bg_results **r, size_t *
     json_t *identity = make_identity(rig, text);
     bg_status status = identity ? resume(rig, identity, r, err) : bg_fail_nomem(err, "the plan", 0);
     bool resumed = *r != NULL, existed = bg_file_exists(rig->options->out);
-    *left = resumed ? bg_engine_restore(rig->plan, *r) : rig->plan->n_cells;
+    rig->before = *r;
+    rig->text = text;
+    *left = resumed ? bg_loop_restore(rig->plan, *r) : rig->plan->n_cells;
     if (status == BG_OK) status = bg_dir_create(rig->options->out, err);
     if (status == BG_OK && *left) status = bg_rig_open(rig, err);
     if (status == BG_OK && *left && !resumed) status = calibrate(rig, err);
@@ -361,10 +365,8 @@ bg_status bg_sweep_run(const bg_sweep_options *o, bg_error *err)
         rig->cache_bytes = (size_t)BG_MIN((uint64_t)4 << 30,
                                           bg_machine_memory_available(rig->machine) / 4);
     if (status == BG_OK) status = prepare(rig, text, &results, &left, err);
-    if (status == BG_OK && left) {
-        bg_runner runner = bg_rig_runner(rig);
-        status = bg_engine_run(&plan, &runner, results, bg_rig_progress, rig, started, err);
-    }
+    if (status == BG_OK && left)
+        status = bg_loop_run(&plan, rig->runners, results, bg_rig_progress, rig, started, err);
     bg_results_close(&results);
     bg_rig_close(rig);
     bg_plan_fini(&plan);

@@ -64,11 +64,13 @@ static void write_measure(const run *u, const bg_row *row, const bg_measure *m, 
 {
     const bg_column_info *column = bg_column_get(m->column);
     double threads = bg_row_number(row, BG_COL_THREADS);
+    const char *engine = bg_row_text(row, BG_COL_ENGINE);
     char count[16] = "";
     bg_history_row h = {
         .run = u->id, .commit = u->commit, .branch = u->branch, .date = u->date,
         .measured = u->origin.created, .machine = u->origin.machine, .cpu = u->origin.cpu,
-        .engine = u->origin.engine, .version = u->origin.version,
+        .engine = engine ? engine : u->origin.engine,
+        .version = engine ? or_empty(bg_row_text(row, BG_COL_ENGINE_VER)) : u->origin.version,
         .model = or_empty(bg_row_text(row, BG_COL_MODEL)), .scheme = bg_row_text(row, BG_COL_SCHEME),
         .test = bg_row_text(row, BG_COL_TEST), .isa = or_empty(bg_row_text(row, BG_COL_ISA)),
         .threads = count, .metric = column->name, .unit = column->unit, .better = column->better,

@@ -113,6 +113,7 @@ bg_status bg_results_open(bg_results **out, const char *dir, bg_error *err)
     if (status == BG_OK) status = read_machine(r, err);
     if (status == BG_OK) status = read_table(r, "results.csv", bg_results_parse_rows, err);
     if (status == BG_OK) status = read_table(r, "samples.csv", bg_results_parse_samples, err);
+    if (status == BG_OK) status = bg_results_name_engine(r, err);
     if (status == BG_OK) *out = r;
     else bg_results_close(&r);
     return status;

@@ -42,3 +42,21 @@ bg_status bg_results_origin(const bg_results *r, bg_origin *o, bg_error *err)
     json_decref(machine);
     return whole ? BG_OK : bg_fail_nomem(err, r->dir, strlen(r->plan));
 }
+
+bg_status bg_results_name_engine(bg_results *r, bg_error *err)
+{
+    bg_origin o;
+    bool whole = true;
+    BG_TRY(bg_results_origin(r, &o, err));
+    for (size_t i = 0; i < r->n_rows; i++) {
+        bg_row *row = r->rows[i];
+        if (bg_row_has(row, BG_COL_ENGINE)) continue;
+        whole &= bg_row_set_text(row, BG_COL_ENGINE, o.engine);
+        if (!bg_row_has(row, BG_COL_ENGINE_VER) && o.version[0])
+            whole &= bg_row_set_text(row, BG_COL_ENGINE_VER, o.version);
+    }
+    for (size_t i = 0; i < r->n_samples; i++)
+        if (!r->samples[i].engine[0])
+            snprintf(r->samples[i].engine, sizeof r->samples[i].engine, "%s", o.engine);
+    return whole ? BG_OK : bg_fail_nomem(err, r->dir, sizeof o);
+}

@@ -4,18 +4,6 @@
 
 #include <string.h>
 
-static bool is_text(const bg_row *row, bg_column c, const char *text)
-{
-    const char *has = bg_row_text(row, c);
-    return strcmp(has ? has : "", text) == 0;
-}
-
-static bool is_of(const bg_sample *s, const bg_row *row)
-{
-    return bg_row_number(row, BG_COL_THREADS) == s->threads && is_text(row, BG_COL_TEST, s->test) &&
-           is_text(row, BG_COL_ISA, s->isa) && is_text(row, BG_COL_SCHEME, s->scheme);
-}
-
 bg_status bg_results_label(bg_results *r, bg_error *err)
 {
     double *speeds = bg_alloc(r->n_samples, sizeof *speeds);
@@ -26,7 +14,7 @@ bg_status bg_results_label(bg_results *r, bg_error *err)
         size_t n = 0;
         for (size_t k = 0; k < r->n_samples; k++) {
             const bg_sample *s = &r->samples[k];
-            if (!(s->seconds > 0) || !(s->tokens > 0) || !is_of(s, r->rows[i])) continue;
+            if (!(s->seconds > 0) || !(s->tokens > 0) || !bg_sample_is_of(s, r->rows[i])) continue;
             which[n] = k;
             speeds[n++] = s->tokens / s->seconds;
         }

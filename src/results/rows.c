@@ -73,10 +73,10 @@ static int compare_text(const char *a, const char *b)
     return strcmp(a ? a : "", b ? b : "");
 }
 
-/* Orders rows by what makes a cell: scheme, test, instruction set, threads. */
+/* Orders rows by what makes a cell. */
 static int compare_cells(const bg_row *a, const bg_row *b)
 {
-    static const bg_column words[] = {BG_COL_SCHEME, BG_COL_TEST, BG_COL_ISA};
+    static const bg_column words[] = {BG_COL_SCHEME, BG_COL_TEST, BG_COL_ENGINE, BG_COL_ISA};
     double ta = a->number[BG_COL_THREADS], tb = b->number[BG_COL_THREADS];
     for (size_t i = 0; i < BG_COUNT(words); i++) {
         int order = compare_text(a->text[words[i]], b->text[words[i]]);
@@ -88,6 +88,16 @@ static int compare_cells(const bg_row *a, const bg_row *b)
 }
 
 bool bg_row_same_cell(const bg_row *a, const bg_row *b) { return compare_cells(a, b) == 0; }
+
+bool bg_sample_is_of(const bg_sample *s, const bg_row *row)
+{
+    double threads = row->number[BG_COL_THREADS];
+    return (isnan(threads) ? 0 : threads) == s->threads &&
+           compare_text(row->text[BG_COL_TEST], s->test) == 0 &&
+           compare_text(row->text[BG_COL_ISA], s->isa) == 0 &&
+           compare_text(row->text[BG_COL_ENGINE], s->engine) == 0 &&
+           compare_text(row->text[BG_COL_SCHEME], s->scheme) == 0;
+}
 
 static int compare_pointers(const void *a, const void *b)
 {

@@ -27,6 +27,7 @@ static const struct { const char *name; kind kind; size_t at, size; double max; 
     FIELD(roof_tps, REAL, 0, false),
     FIELD(tainted, TEXT, 0, false),
     FIELD(outlier, TEXT, 0, false),
+    FIELD(engine, TEXT, 0, false),
     FIELD(itl_ms, LATENCIES, 0, false),
 };
 

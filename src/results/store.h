@@ -40,8 +40,8 @@ typedef struct bg_csv_reader {
 } bg_csv_reader;
 bg_status bg_csv_read(const bg_csv_reader *reader, const void *data, size_t n, bg_error *err);
 
-/* Same scheme, test, instruction set and threads. */
-bool bg_row_same_cell(const bg_row *a, const bg_row *b);
+/* Rows and samples that do not say which engine they are of are of the folder's. */
+bg_status bg_results_name_engine(bg_results *r, bg_error *err);
 
 /* "name: row 7" with a message: BG_ERR_INPUT. */
 bg_status bg_csv_fail(bg_error *err, const char *name, size_t row, const char *format, ...)

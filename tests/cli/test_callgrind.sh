@@ -38,8 +38,8 @@ esac
 
 # A valgrind that is missing, strange, dies, or writes nonsense.
 mkdir fake
-mkdir -p bitgauge-count-killed bitgauge-count-else # what a killed one left; somebody's own
-touch bitgauge-count-killed/model.gguf bitgauge-count-else/mine
+mkdir -p bitgauge-work-killed bitgauge-work-else # what a killed one left; somebody's own
+touch bitgauge-work-killed/model.gguf bitgauge-work-else/mine
 refuses n "apt install valgrind" env PATH=/nowhere "$BITGAUGE" sweep $tiny --schemes F16 --out n
 printf '#!/bin/sh\necho hello\n' >fake/valgrind
 chmod +x fake/valgrind
@@ -57,9 +57,9 @@ for end in 'echo broken; exit 9' 'echo junk >counts.1' 'true'; do
     esac
     [ "$(grep -c ",failed,.*$want" f/results.csv)" = 2 ] || fail "$end: $(cat f/results.csv)"
 done
-[ "$(echo bitgauge-count-*)" = bitgauge-count-else ] && [ -e bitgauge-count-else/mine ] ||
+[ "$(echo bitgauge-work-*)" = bitgauge-work-else ] && [ -e bitgauge-work-else/mine ] ||
     fail "temporary folders: $(ls)"
-rm -r bitgauge-count-else
+rm -r bitgauge-work-else
 
 if ! command -v valgrind >/dev/null; then
     echo "skipped: valgrind is not installed"
@@ -99,7 +99,7 @@ grep -q "\"sim_instructions\": *$(column a/results.csv sim_instructions | head -
 
 "$BITGAUGE" compare a b >out 2>err || fail "compare: $? $(cat out err)"
 grep -q sim_instructions out || fail "compare: $(cat out)"
-! ls -d "$T"/bitgauge-count-* 2>/dev/null || fail "a temporary folder is left"
+! ls -d "$T"/bitgauge-work-* 2>/dev/null || fail "a temporary folder is left"
 
 # One percent more work in one kernel is a regression of its cells, and of no others.
 [ -n "${SLOW:-}" ] || exit 0

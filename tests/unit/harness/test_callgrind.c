@@ -1,10 +1,10 @@
-/* Files of callgrind's, whole and damaged, and children that end badly. */
+/* Files of callgrind's, whole and damaged. */
 #include "test.h"
 
 #include "bitgauge/simulated.h"
-#include "harness/spawn.h"
 
-#include <stdlib.h>
+#include "base/base.h"
+
 
 static const char events[] = "events: Ir Dr Dw I1mr D1mr D1mw ILmr DLmr DLmw Bc Bcm Bi Bim\n";
 
@@ -72,54 +72,11 @@ static void cut_files(void **state)
     }
 }
 
-static bg_status run_shell(bg_spawn *s, const char *script, bg_error *err)
-{
-    const char *const argv[] = {"/bin/sh", "-c", script, NULL};
-    s->dir = "/";
-    s->argv = argv;
-    return bg_spawn_run(s, err);
-}
-
-static void children_end(void **state)
-{
-    bg_spawn s = {.dir = NULL};
-    bg_error err;
-    (void)state;
-    setenv("BG_TEST_LEAK", "1", 1);
-    assert_ok(run_shell(&s, "printf 'one\\n\\ntwo\\n' >&2; test -z \"$BG_TEST_LEAK$HOME\"",
-                        &err), &err);
-    assert_string_equal(s.how, "");
-    assert_string_equal(s.last, "two");
-    assert_ok(run_shell(&s, "pwd; exit 3", &err), &err);
-    assert_string_equal(s.how, "exit status 3");
-    assert_string_equal(s.last, "/");
-    assert_ok(run_shell(&s, "kill -SEGV $$", &err), &err);
-    assert_non_null(strstr(s.how, "ended by signal 11"));
-    assert_string_equal(s.last, "");
-    assert_ok(run_shell(&s, "head -c 2000 /dev/zero | tr '\\0' x; echo; cat", &err), &err);
-    assert_int_equal(strlen(s.last), sizeof s.last - 1);
-    s.argv = (const char *const[]){"/nowhere/valgrind", NULL};
-    assert_ok(bg_spawn_run(&s, &err), &err);
-    assert_string_equal(s.how, "it cannot be started");
-}
-
-static bool ask(void *user) { return --*(int *)user > 0; }
-
-static void children_are_stopped(void **state)
-{
-    int left = 2;
-    bg_spawn s = {.alive = ask, .user = &left};
-    bg_error err;
-    (void)state;
-    assert_fails(run_shell(&s, "exec sleep 60", &err), BG_ERR_INTERRUPTED, "stopped", &err);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(totals_are_added_up), cmocka_unit_test(damage_is_refused),
-        cmocka_unit_test(cut_files), cmocka_unit_test(children_end),
-        cmocka_unit_test(children_are_stopped),
+        cmocka_unit_test(cut_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

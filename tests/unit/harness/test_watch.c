@@ -106,7 +106,7 @@ static bg_row *make_row(const double roofs[4], double start)
 {
     static const double seconds[4] = {1, 2, 4, 4};
     bg_cell cell = {.kind = BG_TEST_TG, .isa = BG_ISA_REF, .threads = 1, .n = 64, .test = "tg64"};
-    bg_plan plan = {.n_schemes = 1, .seed = 1};
+    bg_plan plan = {.n_schemes = 1, .seed = 1, .engines = {&bg_engine_builtin}, .n_engines = 1};
     bg_bound bound = {.name = "read memory", .tps = start};
     bg_row *row = bg_row_new();
     bg_results *r;
@@ -118,6 +118,7 @@ static bg_row *make_row(const double roofs[4], double start)
                        .ttft_ms = NAN, .steal_ratio = NAN, .roof_tps = roofs[i]};
         strcpy(s.test, cell.test);
         strcpy(s.isa, bg_isa_name(cell.isa));
+        strcpy(s.engine, bg_engine_builtin.name);
         strcpy(s.scheme, bg_scheme_name(plan.schemes[0]));
         for (int k = 0; k < BG_COUNTER_COUNT; k++) s.counters[k] = NAN;
         assert_ok(bg_results_add_sample(r, &s, &err), &err);

@@ -187,8 +187,9 @@ static fake make_fake(const bg_plan *p, double noise)
 
 static bg_status run(bg_plan *p, fake *f, bg_results *r, bg_error *err)
 {
-    bg_runner runner = {load, unload, repeat, energy, quality, count, describe, derive, now, f};
-    return bg_engine_run(p, &runner, r, progress, f, f->clock, err);
+    bg_runner runner = {load, unload, repeat, energy, quality, count, describe, derive, now,
+                        NULL, f};
+    return bg_loop_run(p, &runner, r, progress, f, f->clock, err);
 }
 
 static bg_results *new_results(void)
@@ -286,7 +287,7 @@ static void simulated_cells_run_once(void **state)
     assert_false(bg_row_has(row, BG_COL_SIM_INSTRUCTIONS));
     /* What failed is tried again, the rest is done. */
     for (size_t i = 0; i < p.n_cells; i++) p.cells[i].done = false;
-    assert_int_equal(bg_engine_restore(&p, r), 1);
+    assert_int_equal(bg_loop_restore(&p, r), 1);
     assert_ok(run(&p, &f, r, &err), &err);
     assert_int_equal(f.counts, 5);
     bg_results_close(&r);
@@ -412,10 +413,10 @@ static void failures_are_rows(void **state)
     f.repeat_fails_at = -1;
     f.qualities = 0;
     for (size_t i = 0; i < p.n_cells; i++) p.cells[i].done = false;
-    assert_int_equal(bg_engine_restore(&p, r), 6);
+    assert_int_equal(bg_loop_restore(&p, r), 6);
     assert_ok(run(&p, &f, r, &err), &err);
     assert_int_equal(f.qualities, 1);
-    assert_int_equal(bg_engine_restore(&p, r), 0);
+    assert_int_equal(bg_loop_restore(&p, r), 0);
     bg_results_close(&r);
     bg_plan_fini(&p);
     clear();
@@ -445,7 +446,7 @@ static void stopped_anywhere_it_resumes(void **state)
         bg_results_close(&r);
         assert_ok(bg_results_open(&r, dir, &err), &err);
         for (size_t i = 0; i < p.n_cells; i++) p.cells[i].done = false;
-        bg_engine_restore(&p, r);
+        bg_loop_restore(&p, r);
         f.steps_left = -1;
         assert_ok(run(&p, &f, r, &err), &err);
         assert_int_equal(f.most_in_memory, 1); /* one group at a time */
@@ -480,7 +481,7 @@ static void time_limit_leaves_one_repetition(void **state)
         assert_true(bg_row_absent_reason(row, BG_COL_TPS_LOW, reason, sizeof reason));
         assert_string_equal(reason, "needs 3 repetitions");
     }
-    assert_int_equal(bg_engine_restore(&p, r), 0);
+    assert_int_equal(bg_loop_restore(&p, r), 0);
     bg_results_close(&r);
     bg_plan_fini(&p);
     clear();

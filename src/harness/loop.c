@@ -14,9 +14,9 @@ enum { WARM_MOST = 6 };
 /* Costs of the kinds of work, learned while they are done, for the time that is left. */
 typedef enum phase { LOAD, QUALITY, COUNT, WARM, REPEAT, PHASES } phase;
 
-typedef struct engine {
+typedef struct loop {
     bg_plan *plan;
-    const bg_runner *runner;
+    const bg_runner *runners;    /* by engine */
     bg_results *results;
     bool (*progress)(void *, const bg_sweep_progress *);
     void *user;
@@ -24,16 +24,21 @@ typedef struct engine {
     uint64_t position;
     double spent[PHASES];
     size_t done[PHASES], total[PHASES];
-} engine;
+} loop;
 
-static double now(const engine *e) { return e->runner->now(e->runner->user); }
+static double now(const loop *e) { return e->runners->now(e->runners->user); }
 
-static const char *scheme_name(const engine *e, size_t scheme)
+static const bg_runner *runner_of(const loop *e, const bg_cell *c)
+{
+    return &e->runners[c->engine];
+}
+
+static const char *scheme_name(const loop *e, size_t scheme)
 {
     return bg_scheme_name(e->plan->schemes[scheme]);
 }
 
-static double seconds_left(const engine *e)
+static double seconds_left(const loop *e)
 {
     double left = 0, until = e->deadline - now(e);
     for (int i = 0; i < PHASES; i++) {
@@ -45,31 +50,33 @@ static double seconds_left(const engine *e)
     return left;
 }
 
-static bg_status tell(engine *e, size_t scheme, const char *verb, const char *test, bg_error *err)
+/* The engine is named where there are several. */
+static bg_status tell(loop *e, const bg_cell *c, const char *verb, const char *test, bg_error *err)
 {
+    const char *engine = e->plan->n_engines > 1 ? e->plan->engines[c->engine]->name : "";
     char what[96];
     bg_sweep_progress p = {.what = what};
     double elapsed = now(e) - e->started;
     if (!e->progress) return BG_OK;
     p.seconds_left = seconds_left(e);
     p.fraction = elapsed / BG_MAX(elapsed + p.seconds_left, 1e-9);
-    snprintf(what, sizeof what, "%s%s%s%s%s", verb, *verb ? " " : "", scheme_name(e, scheme),
-             *test ? " " : "", test);
+    snprintf(what, sizeof what, "%s%s%s%s%s%s%s", verb, *verb ? " " : "",
+             scheme_name(e, c->scheme), *test ? " " : "", test, *engine ? ", " : "", engine);
     if (e->progress(e->user, &p)) return BG_OK;
     return bg_fail(err, BG_ERR_INTERRUPTED, bg_results_dir(e->results),
                    "stopped: what was measured is kept; the same command with this --out goes on");
 }
 
 /* Puts a finished row in. */
-static bg_status put_row(engine *e, const bg_cell *c, bg_row **row, bg_error *err)
+static bg_status put_row(loop *e, const bg_cell *c, bg_row **row, bg_error *err)
 {
-    e->runner->describe(e->runner->user, c, *row);
-    e->runner->derive(e->runner->user, c, *row);
+    runner_of(e, c)->describe(runner_of(e, c)->user, c, *row);
+    runner_of(e, c)->derive(runner_of(e, c)->user, c, *row);
     bg_fill_absent(*row, e->plan, c);
     return bg_results_add(e->results, row, err);
 }
 
-static bg_status fail_cell(engine *e, bg_cell *c, const bg_error *why, bg_error *err)
+static bg_status fail_cell(loop *e, bg_cell *c, const bg_error *why, bg_error *err)
 {
     bg_row *row = bg_row_new();
     char reason[800];
@@ -87,7 +94,7 @@ static bg_status fail_cell(engine *e, bg_cell *c, const bg_error *why, bg_error 
 }
 
 /* The row of a timed cell from its samples; decides whether it is done. */
-static bg_status update_cell(engine *e, bg_cell *c, bool last, bg_error *err)
+static bg_status update_cell(loop *e, bg_cell *c, bool last, bg_error *err)
 {
     const bg_plan *p = e->plan;
     bg_row *row = bg_row_new();
@@ -107,30 +114,17 @@ static bg_status update_cell(engine *e, bg_cell *c, bool last, bg_error *err)
     return status;
 }
 
-static bool row_says(const bg_row *row, bg_column column, const char *text)
-{
-    const char *has = bg_row_text(row, column);
-    return has && strcmp(has, text) == 0;
-}
-
 /* Place of a row's cell in the plan; last for one that is not of the plan, which a folder that
  * was edited may hold. */
 static size_t rank(void *user, const bg_row *row)
 {
-    const engine *e = user;
+    const loop *e = user;
     size_t i = 0;
-    for (; i < e->plan->n_cells; i++) {
-        const bg_cell *c = &e->plan->cells[i];
-        if (row_says(row, BG_COL_SCHEME, scheme_name(e, c->scheme)) &&
-            row_says(row, BG_COL_TEST, c->test) &&
-            bg_row_number(row, BG_COL_THREADS) == c->threads &&
-            row_says(row, BG_COL_ISA, bg_isa_name(c->isa)))
-            break;
-    }
+    while (i < e->plan->n_cells && !bg_cell_has_row(e->plan, &e->plan->cells[i], row)) i++;
     return i;
 }
 
-static bg_status save(engine *e, bool force, bg_error *err)
+static bg_status save(loop *e, bool force, bg_error *err)
 {
     double begin = now(e), cost;
     bg_status status;
@@ -144,13 +138,19 @@ static bg_status save(engine *e, bool force, bg_error *err)
     return status;
 }
 
-size_t bg_engine_restore(bg_plan *p, const bg_results *r)
+static const bg_row *find_row(const bg_plan *p, const bg_cell *c, const bg_results *r)
+{
+    for (size_t i = 0; i < bg_results_row_count(r); i++)
+        if (bg_cell_has_row(p, c, bg_results_row(r, i))) return bg_results_row(r, i);
+    return NULL;
+}
+
+size_t bg_loop_restore(bg_plan *p, const bg_results *r)
 {
     size_t left = 0;
     for (size_t i = 0; i < p->n_cells; i++) {
         bg_cell *c = &p->cells[i];
-        const bg_row *row = bg_results_find(r, bg_scheme_name(p->schemes[c->scheme]), c->test,
-                                            bg_isa_name(c->isa), c->threads);
+        const bg_row *row = find_row(p, c, r);
         const char *status = row ? bg_row_text(row, BG_COL_STATUS) : NULL;
         double half, warm_ups = row ? bg_row_number(row, BG_COL_WARM_UPS) : 0;
         c->warm_ups = warm_ups > 0 && warm_ups < UINT32_MAX ? (uint32_t)warm_ups : 0;
@@ -168,14 +168,18 @@ size_t bg_engine_restore(bg_plan *p, const bg_results *r)
 /* The phase of a cell that is not timed. */
 static phase once(const bg_cell *c) { return c->simulated ? COUNT : QUALITY; }
 
-static void count_work(engine *e)
+/* Of each scheme, which engines have it. */
+typedef bool loaded_by[BG_ENGINES];
+
+static void count_work(loop *e)
 {
     for (size_t s = 0; s < e->plan->n_schemes; s++) {
-        bool open = false;
+        loaded_by open = {false};
         for (size_t i = 0; i < e->plan->n_cells; i++) {
             const bg_cell *c = &e->plan->cells[i];
             if (c->scheme != s || c->done) continue;
-            open = true;
+            if (!open[c->engine]) e->total[LOAD]++;
+            open[c->engine] = true;
             if (!bg_cell_timed(c)) {
                 e->total[once(c)]++;
             } else {
@@ -183,31 +187,40 @@ static void count_work(engine *e)
                 e->total[REPEAT] += (e->plan->min_reps + e->plan->max_reps) / 2;
             }
         }
-        e->total[LOAD] += open;
     }
 }
 
-static bool is_open(const engine *e, const bg_cell *c, size_t group)
+static bool is_open(const loop *e, const bg_cell *c, size_t group)
 {
     return !c->done && e->plan->group[c->scheme] == group;
 }
 
-static bg_status load_group(engine *e, size_t group, bool loaded[], bg_error *err)
+/* Fails the open cells of the same scheme and engine. */
+static bg_status fail_alike(loop *e, const bg_cell *like, const bg_error *why, bg_error *err)
+{
+    size_t scheme = like->scheme, engine = like->engine;
+    for (size_t i = 0; i < e->plan->n_cells; i++) {
+        bg_cell *c = &e->plan->cells[i];
+        if (c->scheme == scheme && c->engine == engine && !c->done)
+            BG_TRY(fail_cell(e, c, why, err));
+    }
+    return BG_OK;
+}
+
+static bg_status load_group(loop *e, size_t group, loaded_by loaded[], bg_error *err)
 {
     bg_plan *p = e->plan;
     for (size_t i = 0; i < p->n_cells; i++) {
-        size_t scheme = p->cells[i].scheme;
+        const bg_cell *c = &p->cells[i];
         double start = now(e);
         bg_error why = {0};
-        if (!is_open(e, &p->cells[i], group) || loaded[scheme]) continue;
-        BG_TRY(tell(e, scheme, "quantizing", "", err));
-        if (e->runner->load(e->runner->user, scheme, &why) == BG_OK) {
-            loaded[scheme] = true;
-        } else {
-            for (size_t k = i; k < p->n_cells; k++)
-                if (p->cells[k].scheme == scheme && is_open(e, &p->cells[k], group))
-                    BG_TRY(fail_cell(e, &p->cells[k], &why, err));
-        }
+        bg_status status;
+        if (!is_open(e, c, group) || loaded[c->scheme][c->engine]) continue;
+        BG_TRY(tell(e, c, "quantizing", "", err));
+        status = runner_of(e, c)->load(runner_of(e, c)->user, c->scheme, &why);
+        if (status == BG_ERR_INTERRUPTED) BG_TRY(tell(e, c, "quantizing", "", err));
+        if (status == BG_OK) loaded[c->scheme][c->engine] = true;
+        else BG_TRY(fail_alike(e, c, &why, err));
         e->spent[LOAD] += now(e) - start;
         e->done[LOAD]++;
     }
@@ -215,27 +228,27 @@ static bg_status load_group(engine *e, size_t group, bool loaded[], bg_error *er
 }
 
 /* Fills the row of a cell that is not timed. */
-static bg_status run_once(engine *e, const bg_cell *c, bg_row *row, bg_error *err)
+static bg_status run_once(loop *e, const bg_cell *c, bg_row *row, bg_error *err)
 {
     if (c->simulated) {
         double per_token[BG_SIM_COUNT];
-        BG_TRY(e->runner->count(e->runner->user, c, per_token, err));
+        BG_TRY(runner_of(e, c)->count(runner_of(e, c)->user, c, per_token, err));
         bg_fill_counts(row, per_token);
     } else {
         bg_quality q;
-        BG_TRY(e->runner->quality(e->runner->user, c, &q, err));
+        BG_TRY(runner_of(e, c)->quality(runner_of(e, c)->user, c, &q, err));
         bg_fill_quality(row, &q);
     }
     return BG_OK;
 }
 
-static bg_status measure_once(engine *e, bg_cell *c, bg_error *err)
+static bg_status measure_once(loop *e, bg_cell *c, bg_error *err)
 {
     double start = now(e);
     bg_error why = {0};
     bg_row *row;
     bg_status status;
-    BG_TRY(tell(e, c->scheme, "", c->test, err));
+    BG_TRY(tell(e, c, "", c->test, err));
     row = bg_row_new();
     if (!row) return bg_fail_nomem(err, "results", 0);
     bg_fill_identity(row, e->plan, c);
@@ -246,7 +259,7 @@ static bg_status measure_once(engine *e, bg_cell *c, bg_error *err)
         c->done = true;
         status = put_row(e, c, &row, err);
     } else {
-        status = status == BG_ERR_INTERRUPTED ? tell(e, c->scheme, "", c->test, err) : BG_OK;
+        status = status == BG_ERR_INTERRUPTED ? tell(e, c, "", c->test, err) : BG_OK;
         if (status == BG_OK) status = fail_cell(e, c, &why, err);
     }
     bg_row_free(&row);
@@ -255,25 +268,28 @@ static bg_status measure_once(engine *e, bg_cell *c, bg_error *err)
 
 /* One repetition of one cell, timed (a sample) or not (a warm-up). *seconds is left alone when it
  * fails. */
-static bg_status repeat(engine *e, bg_cell *c, bool timed, double *seconds, bg_error *err)
+static bg_status repeat(loop *e, bg_cell *c, bool timed, double *seconds, bg_error *err)
 {
     double start = now(e);
     bg_error why = {0};
     bg_sample sample = {.threads = c->threads, .position = e->position, .roof_tps = NAN};
     bg_status status;
-    BG_TRY(tell(e, c->scheme, "", c->test, err));
-    status = e->runner->repeat(e->runner->user, c, timed, &sample, &why);
+    BG_TRY(tell(e, c, "", c->test, err));
+    status = runner_of(e, c)->repeat(runner_of(e, c)->user, c, timed, &sample, &why);
     e->spent[timed ? REPEAT : WARM] += now(e) - start;
     e->done[timed ? REPEAT : WARM]++;
+    if (status == BG_ERR_INTERRUPTED) BG_TRY(tell(e, c, "", c->test, err));
     if (status != BG_OK) return fail_cell(e, c, &why, err);
     *seconds = sample.seconds;
     if (!timed) return BG_OK;
     snprintf(sample.scheme, sizeof sample.scheme, "%s", scheme_name(e, c->scheme));
-    snprintf(sample.isa, sizeof sample.isa, "%s", bg_isa_name(c->isa));
+    snprintf(sample.engine, sizeof sample.engine, "%s", e->plan->engines[c->engine]->name);
+    snprintf(sample.isa, sizeof sample.isa, "%s", bg_cell_isa(e->plan, c));
     snprintf(sample.test, sizeof sample.test, "%s", c->test);
     for (size_t i = 0; i < bg_results_sample_count(e->results); i++) {
         const bg_sample *s = bg_results_sample(e->results, i);
         sample.rep += s->threads == c->threads && strcmp(s->scheme, sample.scheme) == 0 &&
+                      strcmp(s->engine, sample.engine) == 0 &&
                       strcmp(s->isa, sample.isa) == 0 && strcmp(s->test, sample.test) == 0;
     }
     e->position++;
@@ -281,7 +297,7 @@ static bg_status repeat(engine *e, bg_cell *c, bool timed, double *seconds, bg_e
 }
 
 /* Repeats a cell until that makes it no faster, within bounds. */
-static bg_status warm_up(engine *e, bg_cell *c, double deadline, bg_error *err)
+static bg_status warm_up(loop *e, bg_cell *c, double deadline, bg_error *err)
 {
     double began = now(e), seconds = INFINITY;
     for (int i = 0; i < WARM_MOST && !c->done; i++) {
@@ -295,19 +311,19 @@ static bg_status warm_up(engine *e, bg_cell *c, double deadline, bg_error *err)
 }
 
 /* One window a cell, ahead of its repetitions so that a sweep that runs out of time has it. */
-static bg_status meter(engine *e, bg_cell *c, double deadline, bg_error *err)
+static bg_status meter(loop *e, bg_cell *c, double deadline, bg_error *err)
 {
     double start = now(e);
     bg_error why = {0};
     if (c->done || start >= deadline) return BG_OK;
-    if (e->runner->energy(e->runner->user, c, &c->energy, &why) != BG_OK)
+    if (runner_of(e, c)->energy(runner_of(e, c)->user, c, &c->energy, &why) != BG_OK)
         return fail_cell(e, c, &why, err);
     e->spent[WARM] += now(e) - start;
     return BG_OK;
 }
 
 /* The cells of a group that are open, in an order that the seed and the position fix. */
-static size_t shuffle_open(const engine *e, size_t group, bool first, uint32_t *order)
+static size_t shuffle_open(const loop *e, size_t group, bool first, uint32_t *order)
 {
     size_t n = 0;
     bg_rng rng;
@@ -320,7 +336,7 @@ static size_t shuffle_open(const engine *e, size_t group, bool first, uint32_t *
     return n;
 }
 
-static bg_status time_group(engine *e, size_t group, double deadline, uint32_t *order,
+static bg_status time_group(loop *e, size_t group, double deadline, uint32_t *order,
                             bg_error *err)
 {
     size_t n = shuffle_open(e, group, true, order);
@@ -343,7 +359,7 @@ static bg_status time_group(engine *e, size_t group, double deadline, uint32_t *
     return BG_OK;
 }
 
-static bg_status run_group(engine *e, size_t group, double deadline, bool loaded[],
+static bg_status run_group(loop *e, size_t group, double deadline, loaded_by loaded[],
                            uint32_t *order, bg_error *err)
 {
     BG_TRY(load_group(e, group, loaded, err));
@@ -357,7 +373,7 @@ static bg_status run_group(engine *e, size_t group, double deadline, bool loaded
 }
 
 /* Shares what is left of the time among the groups by their open cells. */
-static double group_deadline(const engine *e, size_t group)
+static double group_deadline(const loop *e, size_t group)
 {
     size_t here = 0, all = 0;
     for (size_t i = 0; i < e->plan->n_cells; i++) {
@@ -369,14 +385,14 @@ static double group_deadline(const engine *e, size_t group)
     return now(e) + BG_MAX(e->deadline - now(e), 0) * (double)here / (double)all;
 }
 
-bg_status bg_engine_run(bg_plan *p, const bg_runner *runner, bg_results *r,
-                        bool (*progress)(void *, const bg_sweep_progress *), void *user,
-                        double started, bg_error *err)
+bg_status bg_loop_run(bg_plan *p, const bg_runner *runners, bg_results *r,
+                      bool (*progress)(void *, const bg_sweep_progress *), void *user,
+                      double started, bg_error *err)
 {
-    engine e = {.plan = p, .runner = runner, .results = r, .progress = progress, .user = user,
-                .started = started,
-                .deadline = p->time_limit > 0 ? started + p->time_limit : INFINITY};
-    bool loaded[BG_PLAN_MAX_SCHEMES] = {false};
+    loop e = {.plan = p, .runners = runners, .results = r, .progress = progress, .user = user,
+              .started = started,
+              .deadline = p->time_limit > 0 ? started + p->time_limit : INFINITY};
+    loaded_by loaded[BG_PLAN_MAX_SCHEMES] = {{false}};
     uint32_t *order = bg_alloc(p->n_cells, sizeof *order);
     bg_error ignored;
     bg_status status = BG_OK, saved;
@@ -388,7 +404,8 @@ bg_status bg_engine_run(bg_plan *p, const bg_runner *runner, bg_results *r,
     for (size_t g = 0; g < p->n_groups && status == BG_OK; g++) {
         status = run_group(&e, g, group_deadline(&e, g), loaded, order, err);
         for (size_t s = 0; s < p->n_schemes; s++)
-            if (loaded[s]) runner->unload(runner->user, s);
+            for (size_t k = 0; k < p->n_engines; k++)
+                if (loaded[s][k]) runners[k].unload(runners[k].user, s);
         memset(loaded, 0, sizeof loaded);
     }
     saved = save(&e, true, status == BG_OK ? err : &ignored);
