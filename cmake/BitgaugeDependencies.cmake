@@ -37,6 +37,17 @@ if(CSV_INCLUDE_DIR AND CSV_LIBRARY)
   target_link_libraries(bg_libcsv INTERFACE ${CSV_LIBRARY})
 endif()
 
+add_library(bg_pcre2 INTERFACE)
+pkg_check_modules(PCRE2 IMPORTED_TARGET libpcre2-8>=10.30)
+if(PCRE2_FOUND)
+  target_link_libraries(bg_pcre2 INTERFACE PkgConfig::PCRE2)
+  target_compile_definitions(bg_pcre2 INTERFACE BG_HAVE_PCRE2=1)
+else()
+  message(STATUS "No PCRE2: models with a byte-level vocabulary (Llama 3, Qwen, SmolLM) will be "
+    "refused (apt install libpcre2-dev)")
+  target_compile_definitions(bg_pcre2 INTERFACE BG_HAVE_PCRE2=0)
+endif()
+
 find_program(GNUPLOT gnuplot)
 
 add_library(bg_papi INTERFACE)

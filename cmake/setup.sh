@@ -3,7 +3,7 @@
 # Expects `usage` (the text of --help) and `extra` (packages beyond those of the build).
 
 packages=(gcc libc6-dev cmake ninja-build pkg-config libhwloc-dev libjansson-dev libcsv-dev
-    libpapi-dev gnuplot-nox fonts-dejavu-core valgrind "${extra[@]}")
+    libpapi-dev libpcre2-dev gnuplot-nox fonts-dejavu-core valgrind "${extra[@]}")
 
 # Installs the packages that are missing, with sudo when not root.
 install_packages() {

@@ -1,6 +1,8 @@
-/* SentencePiece BPE (Kudo and Richardson, 2018): the text starts as single characters; of all
- * neighbours whose concatenation is a piece, the pair with the highest score, the leftmost of
- * equals, is joined, until none is left. What is no piece falls back to its bytes. */
+/* Encoding. A run of text starts as single characters (or bytes, where the vocabulary is of that
+ * kind); of all neighbours that join, the best pair, the leftmost of equals, is joined, until none
+ * is left. In SentencePiece BPE (Kudo and Richardson, 2018) two join whose concatenation is a piece,
+ * the highest score first, and what is no piece falls back to its bytes; in byte-level BPE (Radford
+ * et al., 2019) two join that are in the list of merges, in its order. */
 #include "model/tokenizer.h"
 
 #include <string.h>
@@ -13,7 +15,7 @@ typedef struct symbol {
 } symbol;
 
 typedef struct candidate {
-    float score;
+    float score;            /* of the piece, or minus the merge's rank */
     int32_t left, right, token;
     uint32_t length;        /* of both; another one by now means that the pair is gone */
 } candidate;
@@ -25,6 +27,8 @@ typedef struct encoder {
     size_t symbol_capacity, heap_capacity, n_heap;
     int32_t *out;
     size_t n_out, out_capacity;
+    bg_status status;       /* of splitting text into words */
+    bg_error *err;
 } encoder;
 
 /* `items` with room for `need` of them, moved if it must be; NULL when there is no memory. */
@@ -37,17 +41,19 @@ static void *reserve(void *items, size_t *capacity, size_t need, size_t size)
     return items;
 }
 
+/* A byte that a byte-level vocabulary lacks (-1) says nothing. */
 static bool emit(encoder *e, int32_t token)
 {
-    int32_t *out = reserve(e->out, &e->out_capacity, e->n_out + 1, sizeof *out);
+    int32_t *out;
+    if (token < 0) return true;
+    out = reserve(e->out, &e->out_capacity, e->n_out + 1, sizeof *out);
     if (!out) return false;
     e->out = out;
     e->out[e->n_out++] = token;
     return true;
 }
 
-/* Bytes of the character at p: 1 for anything that is not well-formed UTF-8. */
-static uint32_t character_length(const char *p, size_t left)
+uint32_t bg_character_length(const char *p, size_t left)
 {
     const uint8_t *u = (const uint8_t *)p;
     uint32_t n = u[0] < 0x80 ? 1 : u[0] < 0xc2 ? 0 : u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3
@@ -60,6 +66,30 @@ static uint32_t character_length(const char *p, size_t left)
         (u[0] == 0xf0 && u[1] < 0x90) || (u[0] == 0xf4 && u[1] > 0x8f))
         return 1;
     return n;
+}
+
+/* Bytes of the symbol that begins at p. */
+static uint32_t symbol_length(const bg_tokenizer *t, const char *p, size_t left)
+{
+    return bg_tokenizer_is_bytes(t) ? 1 : bg_character_length(p, left);
+}
+
+/* What two symbols become: token and score of c; false when they do not join. */
+static bool find_join(const bg_tokenizer *t, const char *run, const symbol *a, const symbol *b,
+                      candidate *c)
+{
+    if (bg_tokenizer_is_bytes(t)) {
+        const bg_merge *m = a->token < 0 || b->token < 0 ? NULL :
+                            bg_tokenizer_find_merge(t, a->token, b->token);
+        if (!m) return false;
+        c->token = m->token;
+        c->score = -(float)m->rank;
+        return true;
+    }
+    c->token = bg_tokenizer_find(t, run + a->start, c->length);
+    if (c->token < 0) return false;
+    c->score = t->pieces[c->token].score;
+    return true;
 }
 
 static bool comes_before(const candidate *a, const candidate *b)
@@ -76,9 +106,7 @@ static bool push_pair(encoder *e, const char *run, int32_t left, int32_t right)
     a = &e->symbols[left];
     b = &e->symbols[right];
     c = (candidate){.left = left, .right = right, .length = a->length + b->length};
-    c.token = bg_tokenizer_find(e->t, run + a->start, c.length);
-    if (c.token < 0) return true;
-    c.score = e->t->pieces[c.token].score;
+    if (!find_join(e->t, run, a, b, &c)) return true;
     heap = reserve(e->heap, &e->heap_capacity, e->n_heap + 1, sizeof *heap);
     if (!heap) return false;
     e->heap = heap;
@@ -140,9 +168,10 @@ static bool encode_run(encoder *e, const char *run, size_t n)
     if (!symbols) return false;
     e->symbols = symbols;
     for (size_t i = 0; i < n; count++) {
-        uint32_t length = character_length(run + i, n - i);
-        e->symbols[count] = (symbol){.start = (uint32_t)i, .length = length,
-                                     .token = bg_tokenizer_find(e->t, run + i, length),
+        uint32_t length = symbol_length(e->t, run + i, n - i);
+        int32_t token = bg_tokenizer_is_bytes(e->t) ? e->t->byte_ids[(uint8_t)run[i]] :
+                        bg_tokenizer_find(e->t, run + i, length);
+        e->symbols[count] = (symbol){.start = (uint32_t)i, .length = length, .token = token,
                                      .previous = count - 1, .next = count + 1};
         i += length;
     }
@@ -163,9 +192,9 @@ static bool encode_run(encoder *e, const char *run, size_t n)
 static bool encode_marked(encoder *e, const char *text, size_t n)
 {
     for (size_t begin = 0; begin < n;) {
-        size_t end = begin + character_length(text + begin, n - begin);
+        size_t end = begin + bg_character_length(text + begin, n - begin);
         while (end < n && bg_tokenizer_joins(e->t, text[end - 1], text[end]))
-            end += character_length(text + end, n - end);
+            end += bg_character_length(text + end, n - end);
         if (!encode_run(e, text + begin, end - begin)) return false;
         begin = end;
     }
@@ -197,47 +226,26 @@ static bool encode_text(encoder *e, const char *text, size_t n, bool prefix)
     return ok;
 }
 
-/* The longest special piece at p, or -1. Control pieces count only when asked for. */
-static int32_t match_special(const bg_tokenizer *t, const char *p, size_t left, bool control)
+static bool encode_word(void *user, const char *word, size_t n)
 {
-    uint8_t first = (uint8_t)*p;
-    for (uint32_t i = t->special_first[first]; i < t->special_first[first + 1]; i++) {
-        int32_t id = t->specials[i];
-        const bg_piece *piece = &t->pieces[id];
-        if (piece->type == BG_PIECE_CONTROL && !control) continue;
-        if (piece->length <= left && memcmp(t->pool + piece->offset, p, piece->length) == 0)
-            return id;
-    }
-    return -1;
+    encoder *e = user;
+    int32_t whole = e->t->whole_words ? bg_tokenizer_find(e->t, word, n) : -1;
+    return whole >= 0 ? emit(e, whole) : encode_run(e, word, n);
 }
 
-/* Cuts the text at special pieces. The space prefix goes before text that begins the input or
- * follows a control piece; user-defined pieces are part of the text. */
-static bool encode_all(encoder *e, const char *text, size_t n, bool control)
+static bool encode_part(void *user, int32_t special, const char *text, size_t n)
 {
-    bool prefix = e->t->add_space_prefix;
-    size_t begin = 0;
-    for (size_t i = 0; i < n;) {
-        int32_t id = match_special(e->t, text + i, n - i, control);
-        bool is_control;
-        if (id < 0) {
-            i++;
-            continue;
-        }
-        is_control = e->t->pieces[id].type == BG_PIECE_CONTROL;
-        if ((i > begin || !is_control) && !encode_text(e, text + begin, i - begin, prefix))
-            return false;
-        if (!emit(e, id)) return false;
-        begin = i += e->t->pieces[id].length;
-        prefix = is_control && e->t->add_space_prefix;
-    }
-    return begin == n || encode_text(e, text + begin, n - begin, prefix);
+    encoder *e = user;
+    if (special >= 0) return emit(e, special);
+    if (!bg_tokenizer_is_bytes(e->t)) return encode_text(e, text, n, e->t->add_space_prefix);
+    e->status = bg_splitter_run(e->t->splitter, text, n, encode_word, e, e->err);
+    return e->status == BG_OK;
 }
 
 bg_status bg_tokenize(const bg_tokenizer *t, const char *text, size_t n, bool add_special,
                       bool parse_special, int32_t **tokens, size_t *count, bg_error *err)
 {
-    encoder e = {.t = t};
+    encoder e = {.t = t, .err = err};
     bool ok;
     *tokens = NULL;
     *count = 0;
@@ -251,11 +259,13 @@ bg_status bg_tokenize(const bg_tokenizer *t, const char *text, size_t n, bool ad
                        INT32_MAX / 4 / 1000000);
     e.out = reserve(NULL, &e.out_capacity, n / 2 + 1, sizeof *e.out);
     ok = e.out && (!add_special || !bg_tokenizer_adds_bos(t) || emit(&e, t->bos));
-    ok = ok && encode_all(&e, text, n, parse_special);
+    ok = ok && bg_tokenizer_cut(t, text, n, parse_special, encode_part, &e);
+    ok = ok && (!add_special || !t->add_eos || emit(&e, t->eos));
     bg_free(e.symbols);
     bg_free(e.heap);
     if (!ok) {
         bg_free(e.out);
+        if (e.status != BG_OK) return e.status;
         return bg_fail_nomem(err, "the tokens of the text", n * sizeof(symbol));
     }
     *tokens = e.out;
