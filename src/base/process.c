@@ -220,11 +220,25 @@ static bool is_program(const char *path)
     return access(path, X_OK) == 0 && stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
+/* Links stay what they are: a program may look at the name that it is run by. */
+static bool make_absolute(const char *path, char out[PATH_MAX])
+{
+    size_t n = 0;
+    if (path[0] != '/') {
+        if (!getcwd(out, PATH_MAX - 1)) return false;
+        n = strlen(out);
+        out[n++] = '/';
+    }
+    if (n + strlen(path) >= PATH_MAX) errno = ENAMETOOLONG;
+    else strcpy(out + n, path);
+    return n + strlen(path) < PATH_MAX && access(out, F_OK) == 0;
+}
+
 bg_status bg_process_find(const char *name, char out[PATH_MAX], bg_error *err)
 {
     const char *path = getenv("PATH");
     if (strchr(name, '/')) {
-        if (!realpath(name, out))
+        if (!make_absolute(name, out))
             return bg_fail(err, BG_ERR_INPUT, name, "cannot be run (%s)", strerror(errno));
         if (is_program(out)) return BG_OK;
         return bg_fail(err, BG_ERR_INPUT, name, "is no program that may be run");

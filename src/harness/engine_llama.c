@@ -109,14 +109,15 @@ static void unload(void *user, size_t scheme)
 /* Speed. */
 
 /* The one test of an output, which is the cell's. */
-static bg_status take_test(bg_llama *l, const bg_cell *c, const bg_results *r, double *seconds,
-                           bg_error *err)
+static bg_status take_test(bg_llama *l, const bg_cell *c, const bg_results *r, const char *last,
+                           double *seconds, bg_error *err)
 {
     const bg_row *row = bg_results_row_count(r) == 1 ? bg_results_row(r, 0) : NULL;
     const char *test = row ? bg_row_text(row, BG_COL_TEST) : NULL;
     bg_origin origin;
-    if (!row) return bg_fail(err, BG_ERR_UNSUPPORTED, "llama-bench", "printed %zu tests in place of one",
-                             bg_results_row_count(r));
+    if (!row)
+        return bg_fail(err, BG_ERR_UNSUPPORTED, "llama-bench", "printed %zu tests in place of one, "
+                       "lastly: %s", bg_results_row_count(r), last);
     if (!test || strcmp(test, c->test) != 0 || bg_row_number(row, BG_COL_THREADS) != c->threads)
         return bg_fail(err, BG_ERR_UNSUPPORTED, "llama-bench", "ran the test %.31s with %.0f threads in "
                        "place of %s with %d", test ? test : "?", bg_row_number(row, BG_COL_THREADS),
@@ -129,18 +130,19 @@ static bg_status take_test(bg_llama *l, const bg_cell *c, const bg_results *r, d
     return bg_llama_check_version(l, origin.version, err);
 }
 
-static bg_status parse_test(bg_llama *l, const bg_cell *c, const bg_text *output, double *seconds,
+static bg_status parse_test(bg_llama *l, const bg_cell *c, const bg_process *p, double *seconds,
                             bg_error *err)
 {
     bg_import *import;
     const bg_results *r;
     bg_status status;
-    if (!output->length)
+    if (!p->output.length)
         return bg_fail(err, BG_ERR_UNSUPPORTED, "llama-bench", "printed nothing");
     BG_TRY(bg_import_new(&import, l->work.dir, NULL, err));
-    status = bg_import_add(import, "output of llama-bench", output->data, output->length, err);
+    status = bg_import_add(import, "output of llama-bench", p->output.data, p->output.length,
+                           err);
     if (status == BG_OK) status = bg_import_results(import, &r, err);
-    if (status == BG_OK) status = take_test(l, c, r, seconds, err);
+    if (status == BG_OK) status = take_test(l, c, r, p->last, seconds, err);
     bg_import_close(&import);
     return status;
 }
@@ -159,7 +161,7 @@ static bg_status run_test(bg_llama *l, const bg_cell *c, double *seconds, bg_err
     snprintf(depth, sizeof depth, "%u", c->depth);
     snprintf(threads, sizeof threads, "%d", c->threads);
     status = bg_llama_run(l, &l->bench, &p, err);
-    if (status == BG_OK) status = parse_test(l, c, &p.output, seconds, err);
+    if (status == BG_OK) status = parse_test(l, c, &p, seconds, err);
     l->peak_rss[c - l->rig->plan->cells] = p.peak_rss;
     bg_text_fini(&p.output);
     return status;
