@@ -87,6 +87,48 @@ bg_status bg_image_encode(bg_image *image, size_t i, const float *rows, const fl
                           struct bg_team *team, bg_error *err);
 bg_status bg_image_write(const bg_image *image, const char *path, bg_error *err);
 void bg_image_free(bg_image **image);
+/* ---- the search ---------------------------------------------------------------------------
+ *
+ * Finds formats for all tensors so that the KL divergence of the whole model from its full-precision
+ * self, on calibration text, is least for a file of so many bytes. The sensitivity of every tensor to
+ * every format is measured at the model's output, a knapsack solved with it; then steps from there,
+ * with sensitivities measured anew at each place, and a population of mutations, tried on more and
+ * more text. */
+typedef struct bg_search_state {
+    const char *stage;       /* "sensitivity" */
+    double fraction;         /* of the stage */
+    double best_kld;         /* of the best so far; NaN: nothing was evaluated yet */
+    uint64_t best_bytes, evaluations;
+    double seconds;          /* since the start */
+} bg_search_state;
+
+typedef struct bg_search_options {
+    uint64_t file_bytes;     /* of the file, at most */
+    const bg_format *formats; /* to choose from */
+    size_t n_formats;        /* 0: all that can be written */
+    uint64_t seed;
+    double seconds;          /* 0: as long as it gets better */
+    size_t memory;           /* for what is kept between evaluations; 0: 512 MiB */
+    bg_isa isa;
+    struct bg_team *team;
+    const bg_importance *importance; /* of the same calibration text; may be NULL */
+    const char *checkpoint;  /* a file of the evaluations made: the same request finds them there and
+                              * goes on to the same result. NULL: none. It is removed at the end. */
+    bool (*progress)(void *user, const bg_search_state *s); /* false: stop with the best so far */
+    void *user;
+} bg_search_options;
+
+typedef struct bg_search_result {
+    bool stopped;            /* by progress or by the clock: the best so far */
+    double kld;              /* on calibration text */
+    uint64_t file_bytes, evaluations;
+    double seconds, reused;  /* reused: share of layers that were not run again */
+} bg_search_result;
+
+/* BG_ERR_INFEASIBLE: nothing is so small; the message has the smallest size. */
+bg_status bg_search_formats(bg_recipe **best, const bg_model *m, const int32_t *tokens,
+                            size_t n_tokens, const bg_search_options *o, bg_search_result *result,
+                            bg_error *err);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,399 @@
+#include "cli/cli.h"
+
+#include "bitgauge/machine.h"
+#include "bitgauge/search.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { CALIBRATION_WINDOWS = 128, SELF_DOCUMENTS = 48, SELF_TOKENS = 512, RIVALS = 3, MAX_FORMATS = 64 };
+#define TEXT_LIMIT ((size_t)500 << 20)
+
+typedef struct request {
+    const char *model, *calibration, *text, *imatrix, *formats, *recipe, *out, *isa;
+    uint64_t size, memory;
+    double bpw, minutes;
+    int ctx, chunks, seed, threads;
+} request;
+
+/* What a run holds; all of it is closed by run_close. */
+typedef struct run {
+    const request *a;
+    bg_machine *machine;
+    bg_team *team;
+    bg_isa isa;
+    bg_model *model;
+    bg_importance *importance;
+    int32_t *tokens;         /* to calibrate on */
+    size_t n_tokens;
+    bg_format formats[MAX_FORMATS];
+    size_t n_formats;
+    uint64_t budget;
+    char *checkpoint;
+    bg_recipe *best;
+    bg_image *image;
+    bg_search_result result;
+    bg_cli_progress progress;
+    uint64_t shown_ns;
+} run;
+
+/* ---- progress ----------------------------------------------------------------------------- */
+
+static bool show(void *user, uint64_t done, uint64_t total)
+{
+    bg_cli_progress_show(user, (double)done / (double)total);
+    return !bg_cli_interrupted();
+}
+
+static bool show_fraction(void *user, double fraction)
+{
+    bg_cli_progress_show(user, fraction);
+    return !bg_cli_interrupted();
+}
+
+static void begin_progress(run *r, const char *what)
+{
+    bg_cli_progress_end(&r->progress);
+    r->progress = (bg_cli_progress){.what = what};
+}
+
+/* The best so far, what it leaves of the budget and how far the stage is. */
+static bool show_search(void *user, const bg_search_state *s)
+{
+    run *r = user;
+    char what[160], best[40] = "none yet", left[32];
+    if (isfinite(s->best_kld)) snprintf(best, sizeof best, "KLD %.4f", s->best_kld);
+    snprintf(what, sizeof what, "%s, best %s, %s left, %llu evaluations,", s->stage, best,
+             bg_format_size(left, sizeof left, (double)(r->budget - BG_MIN(r->budget, s->best_bytes))),
+             (unsigned long long)s->evaluations);
+    r->progress.what = what;
+    bg_cli_progress_show(&r->progress, s->fraction);
+    r->progress.what = NULL;
+    return !bg_cli_interrupted();
+}
+
+/* ---- what is asked for -------------------------------------------------------------------- */
+
+static bg_status read_formats(run *r, bg_error *err)
+{
+    const char *p = r->a->formats;
+    while (p && *p) {
+        char word[32];
+        size_t n = strcspn(p, ", ");
+        const bg_format_info *f;
+        snprintf(word, sizeof word, "%.*s", (int)BG_MIN(n, sizeof word), p);
+        p += n + strspn(p + n, ", ");
+        f = bg_format_find(word);
+        if (!f || !f->level || !f->encode)
+            return bg_fail(err, BG_ERR_INPUT, "--formats", "'%s' is no format that can be written: "
+                           "`bitgauge kernels` lists them", word);
+        if (r->n_formats == MAX_FORMATS)
+            return bg_fail(err, BG_ERR_INPUT, "--formats", "names over %d", MAX_FORMATS);
+        r->formats[r->n_formats++] = f->format;
+    }
+    return BG_OK;
+}
+
+/* Of a session that answers with this context, all but the weights. */
+static bg_status running_bytes(const run *r, uint64_t *bytes, bg_error *err)
+{
+    bg_session *s;
+    BG_TRY(bg_session_open(&s, r->model, &(bg_session_options){.n_ctx = (uint32_t)r->a->ctx,
+                                                               .isa = r->isa, .team = r->team}, err));
+    *bytes = bg_session_kv_bytes(s) + bg_session_scratch_bytes(s);
+    bg_session_close(&s);
+    return BG_OK;
+}
+
+static bg_status find_budget(run *r, bg_error *err)
+{
+    const request *a = r->a;
+    bg_quantize_plan plan;
+    bg_recipe *whole;
+    uint64_t running;
+    bg_status s;
+    if ((a->size > 0) + (a->bpw > 0) + (a->memory > 0) != 1)
+        return bg_fail(err, BG_ERR_INPUT, NULL, "how small? Give one of --size, --bpw and --memory");
+    r->budget = a->size;
+    if (a->size) return BG_OK;
+    if (a->memory) {
+        BG_TRY(running_bytes(r, &running, err));
+        if (running >= a->memory)
+            return bg_fail(err, BG_ERR_INFEASIBLE, NULL, "a context of %d tokens alone takes %llu "
+                           "bytes: give more --memory or a smaller --ctx", a->ctx,
+                           (unsigned long long)running);
+        r->budget = a->memory - running;
+        return BG_OK;
+    }
+    BG_TRY(bg_recipe_new(&whole, bg_model_gguf(r->model), err));
+    s = bg_recipe_plan(whole, bg_model_gguf(r->model), r->importance, &plan, err);
+    if (s == BG_OK)
+        r->budget = plan.file_bytes - plan.weight_bytes +
+                    (uint64_t)(a->bpw / 8 * (double)plan.n_params);
+    bg_recipe_free(&whole);
+    return s;
+}
+
+static bg_status read_tokens(const run *r, const char *path, int32_t **tokens, size_t *n,
+                             bg_error *err)
+{
+    char *text;
+    size_t size;
+    bg_status s;
+    BG_TRY(bg_file_read(&text, &size, path, TEXT_LIMIT, err));
+    s = bg_tokenize(bg_model_tokenizer(r->model), text, size, true, false, tokens, n, err);
+    bg_free(text);
+    return s;
+}
+
+/* A file, the text that comes with the model, or what the model writes itself. */
+static bg_status get_tokens(run *r, const char *given, char *installed, uint64_t seed,
+                            int32_t **tokens, size_t *n, bg_error *err)
+{
+    bg_self_text_options o = {.n_docs = SELF_DOCUMENTS, .doc_tokens = SELF_TOKENS, .temperature = 1,
+                              .seed = seed, .isa = r->isa, .team = r->team, .progress = show,
+                              .user = &r->progress};
+    bg_status s;
+    if (given || installed) {
+        s = read_tokens(r, given ? given : installed, tokens, n, err);
+    } else {
+        begin_progress(r, "writing text");
+        s = bg_self_text(r->model, &o, tokens, n, err);
+    }
+    bg_free_text(installed);
+    return s;
+}
+
+static bg_status get_importance(run *r, bg_error *err)
+{
+    bg_importance_options o = {.max_windows = CALIBRATION_WINDOWS, .output = true, .isa = r->isa,
+                               .team = r->team, .progress = show, .user = &r->progress};
+    if (r->a->imatrix) {
+        BG_TRY(bg_importance_open(&r->importance, r->a->imatrix, err));
+        return bg_importance_check(r->importance, bg_model_gguf(r->model), err);
+    }
+    begin_progress(r, "importance");
+    return bg_importance_collect(&r->importance, r->model, r->tokens, r->n_tokens, "calibration", &o,
+                                 err);
+}
+
+static bg_status prepare(run *r, bg_error *err)
+{
+    const request *a = r->a;
+    char *path, *installed;
+    bg_status s;
+    BG_TRY(read_formats(r, err));
+    BG_TRY(bg_isa_parse(a->isa, &r->isa, err));
+    BG_TRY(bg_cli_model_path(a->model, &path, err));
+    s = bg_model_open(&r->model, path, err);
+    bg_free(path);
+    if (s != BG_OK) return s;
+    BG_TRY(bg_cli_team(a->threads, &r->machine, &r->team, err));
+    installed = a->calibration ? NULL : bg_calibration_text(r->model);
+    BG_TRY(get_tokens(r, a->calibration, installed, 2 * (uint64_t)a->seed + 1, &r->tokens,
+                      &r->n_tokens, err));
+    BG_TRY(get_importance(r, err));
+    BG_TRY(find_budget(r, err));
+    r->checkpoint = bg_alloc(strlen(a->recipe) + 16, 1);
+    if (!r->checkpoint) return bg_fail_nomem(err, a->recipe, strlen(a->recipe));
+    sprintf(r->checkpoint, "%s.evaluations", a->recipe);
+    return BG_OK;
+}
+
+/* ---- searching ---------------------------------------------------------------------------- */
+
+static bg_status write_recipe(const run *r, bg_error *err)
+{
+    char remark[400];
+    snprintf(remark, sizeof remark, "bitgauge search: %llu bytes, KL divergence %.6f on calibration "
+             "text\n%llu evaluations, seed %d%s", (unsigned long long)r->result.file_bytes,
+             r->result.kld, (unsigned long long)r->result.evaluations, r->a->seed,
+             r->result.stopped ? "; stopped before the end" : "");
+    return bg_recipe_write(r->best, bg_model_gguf(r->model), r->a->recipe, remark, err);
+}
+
+static bg_status search(run *r, bg_error *err)
+{
+    const request *a = r->a;
+    bg_search_options o = {
+        .file_bytes = r->budget, .formats = r->formats, .n_formats = r->n_formats,
+        .seed = (uint64_t)a->seed, .seconds = a->minutes * 60, .isa = r->isa, .team = r->team,
+        .importance = r->importance, .checkpoint = r->checkpoint, .progress = show_search, .user = r,
+    };
+    begin_progress(r, "search");
+    BG_TRY(bg_search_formats(&r->best, r->model, r->tokens, r->n_tokens, &o, &r->result, err));
+    BG_TRY(write_recipe(r, err));
+    begin_progress(r, "quantizing");
+    BG_TRY(bg_recipe_apply(&r->image, r->best, bg_model_gguf(r->model), r->importance, r->team,
+                           r->result.stopped ? NULL : show_fraction, &r->progress, err));
+    return a->out ? bg_image_write(r->image, a->out, err) : BG_OK;
+}
+
+/* ---- the table ---------------------------------------------------------------------------- */
+
+static void print_row(const char *name, uint64_t bytes, double bpw, const bg_quality *q)
+{
+    printf("%-16s %12llu %6.3f %10.4f %12.6f ± %.6f %9.2f %%\n", name, (unsigned long long)bytes, bpw,
+           q->ppl, q->kld_mean, q->kld_se, q->same_top_pct);
+}
+
+static double bpw_of(const bg_quantize_plan *p)
+{
+    return 8 * (double)p->weight_bytes / (double)p->n_params;
+}
+
+/* The largest schemes that fit, largest first. */
+static size_t find_rivals(const run *r, const bg_scheme **rivals, bg_quantize_plan *plans)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < bg_scheme_count(); i++) {
+        bg_quantize_plan plan;
+        size_t at = n;
+        if (bg_quantize_plan_file(&plan, bg_model_gguf(r->model), bg_scheme_at(i), NULL) != BG_OK ||
+            plan.file_bytes > r->budget)
+            continue;
+        if (n < RIVALS) n++;
+        else if (plan.file_bytes <= plans[n - 1].file_bytes) continue;
+        else at = n - 1;
+        for (; at > 0 && plans[at - 1].file_bytes < plan.file_bytes; at--) {
+            plans[at] = plans[at - 1];
+            rivals[at] = rivals[at - 1];
+        }
+        plans[at] = plan;
+        rivals[at] = bg_scheme_at(i);
+    }
+    return n;
+}
+
+static bg_status measure_rows(run *r, const bg_reference *reference, const bg_quality_options *o,
+                              bg_error *err)
+{
+    const bg_scheme *rivals[RIVALS + 1];
+    bg_quantize_plan plans[RIVALS + 1], plan;
+    size_t n = find_rivals(r, rivals, plans);
+    bg_model *m = NULL;
+    bg_quality q;
+    bg_status s;
+    BG_TRY(bg_recipe_plan(r->best, bg_model_gguf(r->model), r->importance, &plan, err));
+    s = bg_model_open_memory(&m, r->image->data, r->image->bytes, r->a->recipe, err);
+    if (s == BG_OK) s = bg_quality_measure(reference, m, o, &q, err);
+    bg_model_close(&m);
+    if (s != BG_OK) return s;
+    bg_cli_progress_end(&r->progress);
+    printf("%-16s %12s %6s %10s %23s %11s\n", "", "bytes", "bpw", "perplexity", "KL divergence",
+           "same top");
+    print_row("searched", plan.file_bytes, bpw_of(&plan), &q);
+    for (size_t i = 0; s == BG_OK && i < n; i++) {
+        s = bg_model_quantize(&m, r->model, rivals[i], r->importance, r->team, NULL, NULL, err);
+        if (s == BG_OK) s = bg_quality_measure(reference, m, o, &q, err);
+        bg_model_close(&m);
+        bg_cli_progress_end(&r->progress);
+        if (s == BG_OK)
+            print_row(bg_scheme_name(rivals[i]), plans[i].file_bytes, bpw_of(&plans[i]), &q);
+    }
+    return s;
+}
+
+/* On text that the search has not seen. */
+static bg_status print_table(run *r, bg_error *err)
+{
+    const request *a = r->a;
+    bg_quality_options o = {.max_windows = (uint64_t)a->chunks, .spread = true, .isa = r->isa,
+                            .team = r->team, .progress = show, .user = &r->progress};
+    bg_reference *reference = NULL;
+    int32_t *tokens = NULL;
+    size_t n;
+    bg_status s = get_tokens(r, a->text, a->text ? NULL : bg_quality_text(r->model),
+                             2 * (uint64_t)a->seed + 2, &tokens, &n, err);
+    begin_progress(r, "evaluating");
+    if (s == BG_OK) s = bg_reference_open(&reference, r->model, tokens, n, &o, err);
+    if (s == BG_OK) s = measure_rows(r, reference, &o, err);
+    bg_reference_close(&reference);
+    bg_tokens_free(tokens);
+    return s;
+}
+
+static bg_status report(run *r, bg_error *err)
+{
+    char took[32];
+    bg_cli_progress_end(&r->progress);
+    printf("%s: %llu of %llu bytes, %llu evaluations in %s, %.0f %% of the layers reused\n",
+           r->a->recipe, (unsigned long long)r->result.file_bytes, (unsigned long long)r->budget,
+           (unsigned long long)r->result.evaluations,
+           bg_format_duration(took, sizeof took, r->result.seconds), 100 * r->result.reused);
+    if (r->result.stopped) {
+        printf("stopped before the end: this is the best so far; the same command goes on from "
+               "here\n");
+        if (bg_cli_interrupted()) return BG_OK;
+    }
+    return print_table(r, err);
+}
+
+static void run_close(run *r)
+{
+    bg_cli_progress_end(&r->progress);
+    bg_image_free(&r->image);
+    bg_recipe_free(&r->best);
+    bg_tokens_free(r->tokens);
+    bg_importance_close(&r->importance);
+    bg_model_close(&r->model);
+    bg_team_close(&r->team);
+    bg_machine_close(&r->machine);
+    bg_free(r->checkpoint);
+}
+
+int bg_cmd_search(int argc, char **argv)
+{
+    request a = {.isa = "native", .recipe = "recipe.csv", .ctx = 4096, .chunks = 64, .seed = 1};
+    const bg_opt options[] = {
+        {BG_OPT_TEXT, "-m --model", "FILE", "the model; default: the embedded one", &a.model, NULL, 0,
+         0},
+        {BG_OPT_SIZE, "--size", "BYTES", "of the file, at most", &a.size, NULL, 0, 0},
+        {BG_OPT_REAL, "--bpw", "X", "bits a weight, at most", &a.bpw, NULL, 0.5, 32},
+        {BG_OPT_SIZE, "--memory", "SIZE", "of the weights and what a context of --ctx takes",
+         &a.memory, NULL, 0, 0},
+        {BG_OPT_INT, "-c --ctx --ctx-size", "N", "tokens of context, for --memory (4096)", &a.ctx,
+         NULL, 16, 1 << 24},
+        {BG_OPT_TEXT, "--calib", "FILE", "text to search on; default: what came with the model, or\n"
+         "                              the model writes it", &a.calibration, NULL, 0, 0},
+        {BG_OPT_TEXT, "-f --text --file", "FILE", "text to evaluate on, another one", &a.text, NULL, 0,
+         0},
+        {BG_OPT_TEXT, "--imatrix", "FILE", "importance matrix; default: of the calibration text",
+         &a.imatrix, NULL, 0, 0},
+        {BG_OPT_TEXT, "--formats", "LIST", "formats to choose from (all)", &a.formats, NULL, 0, 0},
+        {BG_OPT_REAL, "--minutes", "M", "stop after so long (when it gets no better)", &a.minutes,
+         NULL, 0, 1e6},
+        {BG_OPT_INT, "-s --seed", "N", "same seed, same recipe (1)", &a.seed, NULL, 0, 0},
+        {BG_OPT_TEXT, "--recipe-out", "FILE", "the recipe (recipe.csv)", &a.recipe, NULL, 0, 0},
+        {BG_OPT_TEXT, "-o --out --output", "FILE", "the model file", &a.out, NULL, 0, 0},
+        {BG_OPT_INT, "--chunks", "N", "windows to evaluate on at most (64; 0: the whole text)",
+         &a.chunks, NULL, 0, 1 << 30},
+        {BG_OPT_INT, "-t --threads", "N", "threads (0: one a core)", &a.threads, NULL, 0, 4096},
+        {BG_OPT_TEXT, "--isa", "NAME", "best instruction set to use (native)", &a.isa, NULL, 0, 0},
+    };
+    const bg_opt_spec spec = {
+        .command = "search", .usage = "[MODEL] --size BYTES [options]",
+        .summary = "Searches for the formats of a model's tensors that cost the least quality at a\n"
+                   "size: the divergence of the whole model from its full-precision self. Interrupted,\n"
+                   "it leaves the best so far, and the same command goes on from there.",
+        .examples = "  bitgauge search --size 2.7MB -o small.gguf\n"
+                    "  bitgauge search model-f16.gguf --bpw 3.2 --calib text.txt --recipe-out best.csv\n"
+                    "  bitgauge quantize model-f16.gguf best.gguf --recipe best.csv\n",
+        .options = options, .n_options = BG_COUNT(options), .max_words = 1,
+    };
+    const char *word = NULL;
+    size_t n_words = 0;
+    run r = {.a = &a};
+    bg_error err = {0};
+    int status = bg_opt_parse(&spec, argc, argv, &word, &n_words);
+    if (status >= 0) return status;
+    if (n_words) a.model = word;
+    bg_cli_catch_interrupt();
+    status = BG_EXIT_OK;
+    if (prepare(&r, &err) != BG_OK || search(&r, &err) != BG_OK || report(&r, &err) != BG_OK) {
+        bg_cli_progress_end(&r.progress);
+        status = bg_cli_fail(&err);
+    }
+    run_close(&r);
+    return status;
+}

@@ -1,0 +1,100 @@
+/* Mutations of the best choice so far at constant bytes: many are proposed, those that look best by
+ * what was learnt of each tensor are measured on little text, the survivors on more. */
+#include "search/hunt.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { GENERATIONS = 100, PATIENCE = 5, PROPOSED = 96, TRIED = 12, SURVIVORS = 4, RAISES = 3 };
+
+typedef struct mutant { uint8_t *picks; double score; size_t index; } mutant;
+
+static int by_score(const void *a, const void *b)
+{
+    const mutant *x = a, *y = b;
+    if (x->score != y->score) return x->score < y->score ? -1 : 1;
+    return x->index < y->index ? -1 : x->index > y->index;
+}
+
+/* One of the items that can go up (or down) and is not held; s->n: there is none. */
+static size_t pick_item(bg_hunt *h, const uint8_t *picks, const uint8_t *held, bool up)
+{
+    const bg_space *s = &h->space;
+    size_t start = bg_rng_below(&h->rng, s->n);
+    for (size_t j = 0; j < s->n; j++) {
+        size_t i = (start + j) % s->n;
+        if (!held[i] && (up ? picks[i] + 1u < s->items[i].n : picks[i] > 0)) return i;
+    }
+    return s->n;
+}
+
+static void mutate(bg_hunt *h, uint8_t *picks, uint8_t *held)
+{
+    const bg_space *s = &h->space;
+    uint64_t budget = h->o->file_bytes;
+    size_t raises = 1 + bg_rng_below(&h->rng, RAISES), i;
+    memcpy(picks, h->best, s->n);
+    memset(held, 0, s->n);
+    while (raises-- > 0 && (i = pick_item(h, picks, held, true)) < s->n) {
+        picks[i]++;
+        held[i] = 1;
+    }
+    while (bg_space_bytes(s, picks) > budget && (i = pick_item(h, picks, held, false)) < s->n)
+        picks[i]--;
+    /* What that left over. */
+    for (int tries = 0; tries < 8 && (i = pick_item(h, picks, held, true)) < s->n; tries++) {
+        picks[i]++;
+        if (bg_space_bytes(s, picks) > budget) picks[i]--;
+        held[i] = 1;
+    }
+}
+
+static double predict(const bg_space *s, const uint8_t *picks)
+{
+    double sum = 0;
+    for (size_t i = 0; i < s->n; i++) sum += s->items[i].cost[picks[i]];
+    return isnan(sum) ? INFINITY : sum;
+}
+
+static bg_status measure_all(bg_hunt *h, mutant *m, size_t n, bg_level level, bg_error *err)
+{
+    for (size_t i = 0; i < n; i++) BG_TRY(bg_hunt_measure(h, m[i].picks, level, &m[i].score, err));
+    qsort(m, n, sizeof *m, by_score);
+    return BG_OK;
+}
+
+static bg_status generation(bg_hunt *h, mutant *m, uint8_t *held, bool *better, bg_error *err)
+{
+    for (size_t i = 0; i < PROPOSED; i++) {
+        mutate(h, m[i].picks, held);
+        m[i].index = i;
+        m[i].score = bg_space_bytes(&h->space, m[i].picks) > h->o->file_bytes
+                         ? INFINITY : predict(&h->space, m[i].picks);
+    }
+    qsort(m, PROPOSED, sizeof *m, by_score);
+    BG_TRY(measure_all(h, m, TRIED, BG_LEVEL_FEW, err));
+    BG_TRY(measure_all(h, m, SURVIVORS, BG_LEVEL_SOME, err));
+    *better = false;
+    for (size_t i = 0; i < 2 && !*better; i++) BG_TRY(bg_hunt_offer(h, m[i].picks, better, err));
+    return BG_OK;
+}
+
+bg_status bg_hunt_evolve(bg_hunt *h, bg_error *err)
+{
+    size_t n = h->space.n;
+    mutant *m = bg_alloc(PROPOSED, sizeof *m);
+    uint8_t *memory = bg_alloc((PROPOSED + 1) * n, 1);
+    bg_status s = m && memory ? BG_OK : bg_fail_nomem(err, "a search", (PROPOSED + 1) * n);
+    bool better = true;
+    for (size_t i = 0; s == BG_OK && i < PROPOSED; i++) m[i].picks = memory + (i + 1) * n;
+    for (int g = 0, idle = 0; s == BG_OK && g < GENERATIONS && idle < PATIENCE; g++) {
+        bg_hunt_stage(h, "population", (double)idle / PATIENCE);
+        if (better) bg_hunt_settle(h, h->best);
+        s = generation(h, m, memory, &better, err);
+        idle = better ? 0 : idle + 1;
+    }
+    bg_free(m);
+    bg_free(memory);
+    return s;
+}

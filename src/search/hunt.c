@@ -1,0 +1,194 @@
+#include "search/hunt.h"
+
+#include "base/team.h"
+
+#include <math.h>
+#include <string.h>
+
+static bool go_on(bg_hunt *h)
+{
+    h->state.best_kld = h->best_kld;
+    h->state.best_bytes = bg_space_bytes(&h->space, h->best);
+    h->state.evaluations = h->evaluations;
+    h->state.seconds = (double)(bg_clock_ns() - h->start_ns) * 1e-9;
+    if (h->o->progress && !h->o->progress(h->o->user, &h->state)) return false;
+    return h->o->seconds <= 0 || h->state.seconds < h->o->seconds;
+}
+
+void bg_hunt_stage(bg_hunt *h, const char *stage, double fraction)
+{
+    h->state.stage = stage;
+    h->state.fraction = fraction;
+}
+
+void bg_hunt_settle(bg_hunt *h, const uint8_t *picks)
+{
+    if (picks) bg_space_formats(&h->space, picks, h->anchor);
+    else for (size_t i = 0; i < h->space.n_tensors; i++) h->anchor[i] = BG_FORMAT_NONE;
+    h->anchored = false;
+}
+
+bg_status bg_hunt_measure_formats(bg_hunt *h, const bg_format *formats, bg_level level, double *kld,
+                                  bg_error *err)
+{
+    uint64_t windows = h->windows[level], key;
+    double all;
+    key = bg_hash(BG_HASH_INIT, formats, h->space.n_tensors * sizeof *formats);
+    key = bg_hash(key, &windows, sizeof windows);
+    if (bg_memo_find(h->memo, key, kld)) return BG_OK;
+    if (!go_on(h)) return bg_fail(err, BG_ERR_INTERRUPTED, NULL, "the search was stopped");
+    if (!h->anchored) {
+        BG_TRY(bg_evaluator_anchor(h->evaluator, h->anchor, h->windows[BG_LEVEL_ALL], &all, err));
+        h->anchored = true;
+    }
+    BG_TRY(bg_evaluator_run(h->evaluator, formats, windows, kld, err));
+    h->evaluations++;
+    return bg_memo_add(h->memo, key, *kld, err);
+}
+
+bg_status bg_hunt_measure(bg_hunt *h, const uint8_t *picks, bg_level level, double *kld,
+                          bg_error *err)
+{
+    bg_space_formats(&h->space, picks, h->formats);
+    return bg_hunt_measure_formats(h, h->formats, level, kld, err);
+}
+
+bg_status bg_hunt_offer(bg_hunt *h, const uint8_t *picks, bool *better, bg_error *err)
+{
+    double kld;
+    *better = false;
+    if (bg_space_bytes(&h->space, picks) > h->o->file_bytes) return BG_OK;
+    BG_TRY(bg_hunt_measure(h, picks, BG_LEVEL_ALL, &kld, err));
+    *better = isnan(h->best_kld) || kld < h->best_kld;
+    if (!*better) return BG_OK;
+    memcpy(h->best, picks, h->space.n);
+    h->best_kld = kld;
+    return BG_OK;
+}
+
+/* ---- sensitivity -------------------------------------------------------------------------- */
+
+/* Each tensor alone in each of its formats, or of many in three of them: what lies between follows
+ * from its distortion. */
+enum { MANY = 1500 };
+
+static bool is_measured(const bg_space *s, const bg_item *it, size_t c)
+{
+    size_t all = 0;
+    for (size_t i = 0; i < s->n; i++) all += s->items[i].n;
+    return all <= MANY || c == 0 || c == it->n / 3 || c == it->n / 2;
+}
+
+/* Costs grow with the distortion as they do between the measured neighbours. */
+static void interpolate(const bg_space *s, bg_item *it, const double *measured)
+{
+    for (size_t c = 0; c < it->n; c++) {
+        size_t near = c;
+        double ratio;
+        if (is_measured(s, it, c)) {
+            it->cost[c] = measured[c];
+            continue;
+        }
+        while (near > 0 && !is_measured(s, it, near)) near--;
+        ratio = it->error[near] > 0 ? it->error[c] / it->error[near] : 0;
+        it->cost[c] = measured[near] * ratio;
+    }
+}
+
+bg_status bg_hunt_sensitivity(bg_hunt *h, bg_error *err)
+{
+    bg_space *s = &h->space;
+    bg_format *formats = bg_alloc(s->n_tensors, sizeof *formats);
+    bg_status status = BG_OK;
+    if (!formats) return bg_fail_nomem(err, "a search", s->n_tensors * sizeof *formats);
+    bg_hunt_settle(h, NULL);
+    for (size_t i = 0; i < s->n_tensors; i++) formats[i] = BG_FORMAT_NONE;
+    for (size_t i = 0; status == BG_OK && i < s->n; i++) {
+        bg_item *it = &s->items[i];
+        double measured[BG_MAX_CHOICES] = {0};
+        bg_hunt_stage(h, "sensitivity", (double)i / (double)s->n);
+        for (size_t c = 0; status == BG_OK && c < it->n; c++) {
+            if (!is_measured(s, it, c)) continue;
+            formats[it->tensor] = it->format[c];
+            if (it->error[c] > 0)
+                status = bg_hunt_measure_formats(h, formats, BG_LEVEL_FEW, &measured[c], err);
+        }
+        formats[it->tensor] = BG_FORMAT_NONE;
+        if (status == BG_OK) interpolate(s, it, measured);
+    }
+    bg_free(formats);
+    return status;
+}
+
+/* ---- refining ----------------------------------------------------------------------------- */
+
+enum { ROUNDS = 12, REACH = 2 };
+
+/* What one step of each item up or down would change, here; further ones are out of reach. */
+static bg_status learn(bg_hunt *h, bg_error *err)
+{
+    bg_space *s = &h->space;
+    uint8_t *picks = bg_alloc(s->n, 1);
+    double here;
+    bg_status status = BG_OK;
+    if (!picks) return bg_fail_nomem(err, "a search", s->n);
+    memcpy(picks, h->best, s->n);
+    bg_hunt_settle(h, picks);
+    status = bg_hunt_measure(h, picks, BG_LEVEL_SOME, &here, err);
+    for (size_t i = 0; status == BG_OK && i < s->n; i++) {
+        bg_item *it = &s->items[i];
+        bg_hunt_stage(h, "refining", (double)i / (double)s->n);
+        for (size_t c = 0; status == BG_OK && c < it->n; c++) {
+            double kld;
+            it->cost[c] = 0;
+            if (c == h->best[i]) continue;
+            it->cost[c] = INFINITY;
+            if (c + REACH < h->best[i] || c > (size_t)h->best[i] + REACH) continue;
+            picks[i] = (uint8_t)c;
+            status = bg_hunt_measure(h, picks, BG_LEVEL_SOME, &kld, err);
+            it->cost[c] = kld - here;
+        }
+        picks[i] = h->best[i];
+    }
+    bg_free(picks);
+    return status;
+}
+
+/* Many changes at once do not add up: each costs something extra, more and more until what the
+ * knapsack proposes is better indeed. */
+static bg_status step(bg_hunt *h, bool *better, bg_error *err)
+{
+    static const double dampings[] = {0, 0.05, 0.1, 0.2, 0.4};
+    bg_space *s = &h->space;
+    uint8_t *picks = bg_alloc(2 * s->n, 1), *from = picks ? picks + s->n : NULL;
+    bg_status status = BG_OK;
+    double largest = 0, base = h->best_kld;
+    if (!picks) return bg_fail_nomem(err, "a search", 2 * s->n);
+    memcpy(from, h->best, s->n);
+    for (size_t i = 0; i < s->n; i++)
+        for (size_t c = 0; c < s->items[i].n; c++)
+            if (isfinite(s->items[i].cost[c])) largest = fmax(largest, -s->items[i].cost[c]);
+    *better = false;
+    for (size_t d = 0; status == BG_OK && d < BG_COUNT(dampings); d++) {
+        double extra = (dampings[d] - (d ? dampings[d - 1] : 0)) * largest;
+        bool now;
+        for (size_t i = 0; i < s->n; i++)
+            for (size_t c = 0; c < s->items[i].n; c++)
+                if (c != from[i]) s->items[i].cost[c] += extra;
+        status = bg_space_solve(s, h->o->file_bytes, picks, err);
+        if (status == BG_OK) status = bg_hunt_offer(h, picks, &now, err);
+        if (status == BG_OK) *better |= now && h->best_kld < 0.999 * base;
+    }
+    bg_free(picks);
+    return status;
+}
+
+bg_status bg_hunt_refine(bg_hunt *h, bg_error *err)
+{
+    bool better = true;
+    for (int round = 0; better && round < ROUNDS; round++) {
+        BG_TRY(learn(h, err));
+        BG_TRY(step(h, &better, err));
+    }
+    return BG_OK;
+}

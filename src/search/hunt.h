@@ -1,0 +1,46 @@
+/* hunt.h: a search that is going on. Internal to the search room. */
+#ifndef BG_SEARCH_HUNT_H
+#define BG_SEARCH_HUNT_H
+
+#include "search/evaluate.h"
+#include "search/memo.h"
+#include "search/space.h"
+
+/* Windows that an evaluation takes, by how sure one must be. */
+typedef enum bg_level { BG_LEVEL_FEW, BG_LEVEL_SOME, BG_LEVEL_ALL, BG_LEVEL_COUNT } bg_level;
+
+typedef struct bg_hunt {
+    const bg_search_options *o;
+    bg_space space;
+    bg_evaluator *evaluator;
+    bg_memo *memo;
+    bg_rng rng;
+    size_t windows[BG_LEVEL_COUNT];
+    bg_format *formats;      /* scratch: of all tensors */
+    bg_format *anchor;       /* what evaluations are near to; made an anchor when one is due */
+    bool anchored;
+    uint8_t *best;           /* picks of the best so far */
+    double best_kld;         /* at BG_LEVEL_ALL; NaN before the first */
+    uint64_t start_ns, evaluations;
+    bg_search_state state;
+} bg_hunt;
+
+/* The divergence of some picks, remembered or measured. BG_ERR_INTERRUPTED: time to stop. */
+bg_status bg_hunt_measure(bg_hunt *h, const uint8_t *picks, bg_level level, double *kld,
+                          bg_error *err);
+/* The same for picks of which one item is as in the source. */
+bg_status bg_hunt_measure_formats(bg_hunt *h, const bg_format *formats, bg_level level, double *kld,
+                                  bg_error *err);
+/* What follows is near these (NULL: the source). */
+void bg_hunt_settle(bg_hunt *h, const uint8_t *picks);
+/* Measures at the highest level and takes them if they are better. */
+bg_status bg_hunt_offer(bg_hunt *h, const uint8_t *picks, bool *better, bg_error *err);
+/* Progress of a stage. */
+void bg_hunt_stage(bg_hunt *h, const char *stage, double fraction);
+
+/* The stages, one after another. */
+bg_status bg_hunt_sensitivity(bg_hunt *h, bg_error *err);
+bg_status bg_hunt_refine(bg_hunt *h, bg_error *err);
+bg_status bg_hunt_evolve(bg_hunt *h, bg_error *err);
+
+#endif

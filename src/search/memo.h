@@ -1,0 +1,22 @@
+/* memo.h: evaluations that were made, in memory and in a file that a stopped search resumes from.
+ * Internal to the search room.
+ *
+ * The search is deterministic given the results of its evaluations, so one that starts again and
+ * finds them here comes to where it was. */
+#ifndef BG_SEARCH_MEMO_H
+#define BG_SEARCH_MEMO_H
+
+#include "base/base.h"
+
+typedef struct bg_memo bg_memo;
+
+/* path NULL: in memory alone. `request` identifies what is searched for: a file of another request is
+ * begun anew. A line that was cut off in the middle is ignored. */
+bg_status bg_memo_open(bg_memo **m, const char *path, uint64_t request, bg_error *err);
+/* finished: the file is no longer needed and removed. */
+void bg_memo_close(bg_memo **m, bool finished);
+bool bg_memo_find(const bg_memo *m, uint64_t key, double *value);
+bg_status bg_memo_add(bg_memo *m, uint64_t key, double value, bg_error *err);
+size_t bg_memo_count(const bg_memo *m);
+
+#endif

@@ -1,0 +1,145 @@
+#include "search/hunt.h"
+
+#include "base/team.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { CTX = 256, FIRST_SCORED = 64, WINDOWS = 48, CYCLES = 4 };
+
+/* What the results of evaluations depend on. */
+static uint64_t request_of(const bg_model *m, const int32_t *tokens, size_t n_tokens,
+                           const bg_search_options *o)
+{
+    const uint64_t numbers[] = {o->file_bytes, o->seed, o->memory, o->isa, n_tokens,
+                                bg_gguf_file_bytes(bg_model_gguf(m))};
+    uint64_t h = bg_hash(BG_HASH_INIT, numbers, sizeof numbers);
+    h = bg_hash(h, tokens, n_tokens * sizeof *tokens);
+    if (o->n_formats) h = bg_hash(h, o->formats, o->n_formats * sizeof *o->formats);
+    for (size_t i = 0; i < bg_gguf_tensor_count(bg_model_gguf(m)); i++) {
+        const bg_tensor *t = bg_gguf_tensor_at(bg_model_gguf(m), i);
+        const float *weights = NULL;
+        h = bg_hash(h, t->data, BG_MIN(t->bytes, (size_t)4096));
+        if (o->importance) weights = bg_importance_find(o->importance, t->name, t->ne[0]);
+        if (weights) h = bg_hash(h, weights, t->ne[0] * sizeof *weights);
+    }
+    return h;
+}
+
+static bg_status open_hunt(bg_hunt *h, const bg_model *m, const int32_t *tokens, size_t n_tokens,
+                           const bg_search_options *o, bg_error *err)
+{
+    bg_evaluator_options eo = {.n_ctx = CTX, .first_scored = FIRST_SCORED, .max_windows = WINDOWS,
+                               .seed = o->seed + 1, .memory = o->memory, .isa = o->isa,
+                               .team = o->team, .importance = o->importance};
+    size_t n;
+    *h = (bg_hunt){.o = o, .best_kld = NAN, .start_ns = bg_clock_ns()};
+    bg_rng_seed(&h->rng, o->seed);
+    BG_TRY(bg_space_open(&h->space, m, o, err));
+    h->formats = bg_alloc(h->space.n_tensors, sizeof *h->formats);
+    h->anchor = bg_alloc(h->space.n_tensors, sizeof *h->anchor);
+    h->best = bg_alloc(h->space.n, 1);
+    if (!h->formats || !h->anchor || !h->best)
+        return bg_fail_nomem(err, "a search", h->space.n_tensors * 9);
+    BG_TRY(bg_space_solve(&h->space, o->file_bytes, h->best, err));
+    BG_TRY(bg_memo_open(&h->memo, o->checkpoint, request_of(m, tokens, n_tokens, o), err));
+    BG_TRY(bg_evaluator_open(&h->evaluator, m, tokens, n_tokens, &eo, err));
+    n = bg_evaluator_windows(h->evaluator);
+    h->windows[BG_LEVEL_FEW] = BG_MIN(n, bg_round_up(n / 6 + 1, 2));
+    h->windows[BG_LEVEL_SOME] = BG_MIN(n, bg_round_up(n / 3 + 1, 2));
+    h->windows[BG_LEVEL_ALL] = n;
+    bg_hunt_settle(h, NULL);
+    return BG_OK;
+}
+
+static void close_hunt(bg_hunt *h, bool finished)
+{
+    bg_evaluator_close(&h->evaluator);
+    bg_memo_close(&h->memo, finished);
+    bg_space_close(&h->space);
+    bg_free(h->formats);
+    bg_free(h->anchor);
+    bg_free(h->best);
+}
+
+/* The fixed schemes that are small enough, as far as they are made of the listed formats: the search
+ * is never worse than they are. */
+static bg_status offer_schemes(bg_hunt *h, bg_error *err)
+{
+    bg_space *s = &h->space;
+    bg_scheme_model facts = bg_model_scheme_facts(s->model);
+    uint8_t *picks = bg_alloc(s->n, 1);
+    bg_status status = picks ? BG_OK : bg_fail_nomem(err, "a search", s->n);
+    for (size_t k = 0; status == BG_OK && k < bg_scheme_count(); k++) {
+        bool whole = true, better;
+        bg_hunt_stage(h, "schemes", (double)k / (double)bg_scheme_count());
+        for (size_t i = 0; i < s->n; i++) {
+            const bg_item *it = &s->items[i];
+            const bg_tensor *t = bg_model_tensor_at(s->model, it->tensor);
+            bg_format f = bg_scheme_tensor_format(bg_scheme_at(k), &facts, t->name, t->n_dims, t->ne,
+                                                  NULL);
+            size_t c = 0;
+            while (c < it->n && it->format[c] != f) c++;
+            whole &= c < it->n;
+            picks[i] = (uint8_t)BG_MIN(c, it->n - 1);
+        }
+        if (whole) status = bg_hunt_offer(h, picks, &better, err);
+    }
+    bg_free(picks);
+    return status;
+}
+
+static bg_status search(bg_hunt *h, bg_error *err)
+{
+    uint8_t *picks = bg_alloc(h->space.n, 1);
+    bool better;
+    bg_status s = picks ? BG_OK : bg_fail_nomem(err, "a search", h->space.n);
+    if (s == BG_OK) s = bg_hunt_sensitivity(h, err);
+    if (s == BG_OK) s = bg_space_solve(&h->space, h->o->file_bytes, picks, err);
+    if (s == BG_OK) bg_hunt_settle(h, picks);
+    if (s == BG_OK) s = bg_hunt_offer(h, picks, &better, err);
+    if (s == BG_OK) s = offer_schemes(h, err);
+    for (int cycle = 0; s == BG_OK && cycle < CYCLES; cycle++) {
+        double before = h->best_kld;
+        s = bg_hunt_refine(h, err);
+        if (s == BG_OK) s = bg_hunt_evolve(h, err);
+        if (h->best_kld > 0.995 * before) break;
+    }
+    bg_free(picks);
+    return s;
+}
+
+static bg_status make_recipe(bg_recipe **out, const bg_hunt *h, bg_error *err)
+{
+    BG_TRY(bg_recipe_new(out, bg_model_gguf(h->space.model), err));
+    bg_space_formats(&h->space, h->best, (*out)->formats);
+    return BG_OK;
+}
+
+bg_status bg_search_formats(bg_recipe **best, const bg_model *m, const int32_t *tokens,
+                            size_t n_tokens, const bg_search_options *o, bg_search_result *result,
+                            bg_error *err)
+{
+    uint64_t layers, reused;
+    bg_hunt h;
+    bg_status s = open_hunt(&h, m, tokens, n_tokens, o, err);
+    bool stopped = false;
+    *best = NULL;
+    if (s == BG_OK) s = search(&h, err);
+    if (s == BG_ERR_INTERRUPTED && h.evaluator) {
+        stopped = true;
+        s = BG_OK;
+    }
+    if (s == BG_OK) s = make_recipe(best, &h, err);
+    if (s == BG_OK) {
+        bg_evaluator_work(h.evaluator, &layers, &reused);
+        *result = (bg_search_result){
+            .stopped = stopped, .kld = h.best_kld, .evaluations = h.evaluations,
+            .file_bytes = bg_space_bytes(&h.space, h.best),
+            .seconds = (double)(bg_clock_ns() - h.start_ns) * 1e-9,
+            .reused = (double)reused / (double)BG_MAX(layers + reused, (uint64_t)1),
+        };
+    }
+    close_hunt(&h, s == BG_OK && !stopped);
+    return s;
+}

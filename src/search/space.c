@@ -1,0 +1,201 @@
+#include "search/space.h"
+
+#include "base/team.h"
+#include "search/allocate.h"
+
+#include <math.h>
+#include <string.h>
+
+static bool listed(const bg_search_options *o, bg_format f)
+{
+    bool found = o->n_formats == 0;
+    for (size_t i = 0; i < o->n_formats; i++) found |= o->formats[i] == f;
+    return found;
+}
+
+/* ---- distortion --------------------------------------------------------------------------- */
+
+typedef struct distortion {
+    const bg_tensor *t;
+    const bg_format_info *from, *to;
+    const float *importance;
+    const uint8_t *blocks;
+    double *sums;            /* of each row: squares of errors, and of weights */
+} distortion;
+
+static void distort_rows(void *user, int member, int size)
+{
+    const distortion *d = user;
+    size_t k = d->t->ne[0], begin, end;
+    float *a = bg_alloc(2 * k, sizeof *a), *b = a ? a + k : NULL;
+    bg_team_share(d->t->ne[1], 1, member, size, &begin, &end);
+    for (size_t r = begin; r < end; r++) {
+        double error = NAN, own = NAN;
+        if (a) {
+            error = own = 0;
+            bg_format_decode(d->from, (const uint8_t *)d->t->data + r * bg_format_row_bytes(d->from, k),
+                             a, k);
+            bg_format_decode(d->to, d->blocks + r * bg_format_row_bytes(d->to, k), b, k);
+            for (size_t i = 0; i < k; i++) {
+                double w = d->importance ? (double)d->importance[i] : 1;
+                double x = (double)a[i], e = x - (double)b[i];
+                error += w * e * e;
+                own += w * x * x;
+            }
+        }
+        d->sums[2 * r] = error;
+        d->sums[2 * r + 1] = own;
+    }
+    bg_free(a);
+}
+
+static bg_status measure_error(const bg_tensor *t, bg_format f, const bg_search_options *o,
+                               double *out, bg_error *err)
+{
+    const bg_format_info *from = bg_format_get((int)t->format), *to = bg_format_get((int)f);
+    size_t rows = t->ne[1], k = t->ne[0], bytes = bg_format_row_bytes(to, k) * rows;
+    const float *importance = o->importance ? bg_importance_find(o->importance, t->name, k) : NULL;
+    uint8_t *blocks = bg_alloc_large(bytes);
+    double *sums = bg_alloc(2 * rows, sizeof *sums), error = 0, own = 0;
+    distortion d = {t, from, to, importance, blocks, sums};
+    bg_status s = BG_OK;
+    if (!blocks || !sums) s = bg_fail_nomem(err, t->name, bytes);
+    if (s == BG_OK)
+        s = bg_quantize_rows(from, t->data, to, blocks, importance, rows, k, o->team, err);
+    if (s == BG_OK) {
+        bg_team_run(o->team, distort_rows, &d);
+        for (size_t r = 0; r < rows; r++) {
+            error += sums[2 * r];
+            own += sums[2 * r + 1];
+        }
+        *out = own > 0 ? error / own : 0;
+        if (!isfinite(*out)) s = bg_fail_nomem(err, t->name, 2 * k * sizeof(float));
+    }
+    bg_free_large(blocks, bytes);
+    bg_free(sums);
+    return s;
+}
+
+/* ---- items -------------------------------------------------------------------------------- */
+
+static void insert(bg_item *it, bg_format f, uint64_t bytes, double error)
+{
+    size_t at = it->n, out = 0;
+    while (at > 0 && (it->bytes[at - 1] > bytes ||
+                      (it->bytes[at - 1] == bytes && it->error[at - 1] > error))) {
+        it->format[at] = it->format[at - 1];
+        it->bytes[at] = it->bytes[at - 1];
+        it->error[at] = it->error[at - 1];
+        at--;
+    }
+    it->format[at] = f;
+    it->bytes[at] = bytes;
+    it->error[at] = error;
+    it->n++;
+    for (size_t i = 0; i < it->n; i++) {
+        if (out && it->error[i] >= it->error[out - 1]) continue;
+        it->format[out] = it->format[i];
+        it->bytes[out] = it->bytes[i];
+        it->error[out] = it->error[i];
+        out++;
+    }
+    it->n = out;
+}
+
+static bg_status fill_item(bg_item *it, const bg_recipe *r, const bg_gguf *g, size_t tensor,
+                           const bg_search_options *o, bg_error *err)
+{
+    const bg_tensor *t = bg_gguf_tensor_at(g, tensor);
+    const bg_format_info *f, *own = bg_format_get((int)t->format);
+    *it = (bg_item){.tensor = tensor};
+    for (size_t i = 0; (f = bg_format_at(i)) && it->n < BG_MAX_CHOICES; i++) {
+        size_t bytes = bg_format_row_bytes(f, t->ne[0]) * t->ne[1];
+        double error = 0;
+        if (!listed(o, f->format) || !bg_recipe_fits(r, g, tensor, f->format)) continue;
+        if (f->format != t->format && (!own || bg_format_bpw(f) >= bg_format_bpw(own))) continue;
+        if (f->format != t->format) BG_TRY(measure_error(t, f->format, o, &error, err));
+        insert(it, f->format, bg_round_up(bytes, bg_gguf_alignment(g)), error);
+    }
+    /* Before anything is known better: the distortion counts as much as there are weights. */
+    for (size_t c = 0; c < it->n; c++)
+        it->cost[c] = it->error[c] * (double)t->ne[0] * (double)t->ne[1] * 1e-6;
+    return BG_OK;
+}
+
+bg_status bg_space_open(bg_space *s, const bg_model *m, const bg_search_options *o, bg_error *err)
+{
+    const bg_gguf *g = bg_model_gguf(m);
+    bg_quantize_plan plan;
+    bg_recipe *r;
+    bg_status status;
+    *s = (bg_space){.model = m, .n_tensors = bg_gguf_tensor_count(g)};
+    BG_TRY(bg_recipe_new(&r, g, err));
+    bg_encoders_choose();
+    s->items = bg_alloc(s->n_tensors, sizeof *s->items);
+    status = s->items ? bg_recipe_plan(r, g, o->importance, &plan, err)
+                      : bg_fail_nomem(err, "a search", s->n_tensors * sizeof *s->items);
+    for (size_t i = 0; status == BG_OK && i < s->n_tensors; i++) {
+        status = fill_item(&s->items[s->n], r, g, i, o, err);
+        if (status != BG_OK || s->items[s->n].n == 0) continue;
+        plan.file_bytes -= bg_round_up(bg_gguf_tensor_at(g, i)->bytes, bg_gguf_alignment(g));
+        s->n++;
+    }
+    if (status == BG_OK) s->fixed = plan.file_bytes;
+    if (status == BG_OK && s->n == 0)
+        status = bg_fail(err, BG_ERR_INPUT, bg_gguf_path(g), "has no tensor that could be in one of "
+                         "these formats: give a larger list");
+    bg_recipe_free(&r);
+    if (status != BG_OK) bg_space_close(s);
+    return status;
+}
+
+void bg_space_close(bg_space *s)
+{
+    bg_free(s->items);
+    *s = (bg_space){0};
+}
+
+uint64_t bg_space_bytes(const bg_space *s, const uint8_t *picks)
+{
+    uint64_t bytes = s->fixed;
+    for (size_t i = 0; i < s->n; i++) bytes += s->items[i].bytes[picks[i]];
+    return bytes;
+}
+
+void bg_space_formats(const bg_space *s, const uint8_t *picks, bg_format *formats)
+{
+    for (size_t i = 0; i < s->n_tensors; i++) formats[i] = BG_FORMAT_NONE;
+    for (size_t i = 0; i < s->n; i++) {
+        const bg_item *it = &s->items[i];
+        bg_format f = it->format[picks[i]];
+        if (f != bg_model_tensor_at(s->model, it->tensor)->format) formats[it->tensor] = f;
+    }
+}
+
+bg_status bg_space_solve(const bg_space *s, uint64_t file_bytes, uint8_t *picks, bg_error *err)
+{
+    bg_choice *choices = bg_alloc(s->n * BG_MAX_CHOICES, sizeof *choices);
+    const bg_choice **items = bg_alloc(s->n, sizeof *items);
+    size_t *counts = bg_alloc(2 * s->n, sizeof *counts), *out = counts ? counts + s->n : NULL;
+    uint64_t budget = file_bytes > s->fixed ? file_bytes - s->fixed : 0;
+    bool feasible = false;
+    bg_status status = BG_OK;
+    if (!choices || !items || !counts) status = bg_fail_nomem(err, "a search", s->n * 400);
+    for (size_t i = 0; status == BG_OK && i < s->n; i++) {
+        items[i] = choices + i * BG_MAX_CHOICES;
+        counts[i] = s->items[i].n;
+        for (size_t c = 0; c < counts[i]; c++)
+            choices[i * BG_MAX_CHOICES + c] = (bg_choice){s->items[i].bytes[c], s->items[i].cost[c]};
+    }
+    if (status == BG_OK)
+        status = bg_allocate(items, counts, s->n, budget, 0, out, &feasible, err);
+    for (size_t i = 0; status == BG_OK && i < s->n; i++) picks[i] = (uint8_t)out[i];
+    if (status == BG_OK && !feasible)
+        status = bg_fail(err, BG_ERR_INFEASIBLE, NULL, "no choice of formats fits into %llu bytes: "
+                         "the smallest takes %llu", (unsigned long long)file_bytes,
+                         (unsigned long long)bg_space_bytes(s, picks));
+    bg_free(choices);
+    bg_free((void *)items);
+    bg_free(counts);
+    return status;
+}

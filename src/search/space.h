@@ -1,0 +1,35 @@
+/* space.h: what a search of formats chooses from. Internal to the search room. */
+#ifndef BG_SEARCH_SPACE_H
+#define BG_SEARCH_SPACE_H
+
+#include "base/base.h"
+#include "bitgauge/search.h"
+
+enum { BG_MAX_CHOICES = 24 };
+
+/* A tensor with its formats, smallest first. A format is left out when another takes no more bytes and
+ * distorts the tensor less. */
+typedef struct bg_item {
+    size_t tensor, n;
+    bg_format format[BG_MAX_CHOICES];
+    uint64_t bytes[BG_MAX_CHOICES];  /* in a file, padded */
+    double error[BG_MAX_CHOICES];    /* squared, weighted by importance, relative to the weights' own */
+    double cost[BG_MAX_CHOICES];     /* what the search last learnt of it, nats */
+} bg_item;
+
+typedef struct bg_space {
+    const bg_model *model;
+    size_t n_tensors, n;
+    bg_item *items;
+    uint64_t fixed;          /* bytes of the file without the items */
+} bg_space;
+
+bg_status bg_space_open(bg_space *s, const bg_model *m, const bg_search_options *o, bg_error *err);
+void bg_space_close(bg_space *s);
+uint64_t bg_space_bytes(const bg_space *s, const uint8_t *picks);
+/* formats of all tensors; those without a choice: NONE. */
+void bg_space_formats(const bg_space *s, const uint8_t *picks, bg_format *formats);
+/* The least sum of costs within the bytes. false: not even the smallest fits. */
+bg_status bg_space_solve(const bg_space *s, uint64_t file_bytes, uint8_t *picks, bg_error *err);
+
+#endif
