@@ -6,11 +6,12 @@
 #include <math.h>
 #include <string.h>
 
-enum { CALIBRATION_WINDOWS = 128, SELF_DOCUMENTS = 48, SELF_TOKENS = 512, RIVALS = 3, MAX_FORMATS = 64 };
+enum { CALIBRATION_WINDOWS = 64, SELF_DOCUMENTS = 48, SELF_TOKENS = 512, RIVALS = 3, MAX_FORMATS = 64 };
 #define TEXT_LIMIT ((size_t)500 << 20)
 
 typedef struct request {
-    const char *model, *calibration, *text, *imatrix, *formats, *recipe, *out, *isa;
+    const char *model, *calibration, *text, *imatrix, *formats, *recipe, *out, *isa,
+        *evaluations;
     uint64_t size, memory;
     double bpw, minutes;
     int ctx, chunks, seed, threads;
@@ -194,6 +195,7 @@ static bg_status prepare(run *r, bg_error *err)
                       &r->n_tokens, err));
     BG_TRY(get_importance(r, err));
     BG_TRY(find_budget(r, err));
+    if (a->evaluations) return BG_OK;
     r->checkpoint = bg_alloc(strlen(a->recipe) + 16, 1);
     if (!r->checkpoint) return bg_fail_nomem(err, a->recipe, strlen(a->recipe));
     sprintf(r->checkpoint, "%s.evaluations", a->recipe);
@@ -218,7 +220,8 @@ static bg_status search(run *r, bg_error *err)
     bg_search_options o = {
         .file_bytes = r->budget, .formats = r->formats, .n_formats = r->n_formats,
         .seed = (uint64_t)a->seed, .seconds = a->minutes * 60, .isa = r->isa, .team = r->team,
-        .importance = r->importance, .checkpoint = r->checkpoint, .progress = show_search, .user = r,
+        .importance = r->importance, .checkpoint = a->evaluations ? a->evaluations : r->checkpoint,
+        .keep_checkpoint = a->evaluations != NULL, .progress = show_search, .user = r,
     };
     begin_progress(r, "search");
     BG_TRY(bg_search_formats(&r->best, r->model, r->tokens, r->n_tokens, &o, &r->result, err));
@@ -365,6 +368,8 @@ int bg_cmd_search(int argc, char **argv)
          NULL, 0, 1e6},
         {BG_OPT_INT, "-s --seed", "N", "same seed, same recipe (1)", &a.seed, NULL, 0, 0},
         {BG_OPT_TEXT, "--recipe-out", "FILE", "the recipe (recipe.csv)", &a.recipe, NULL, 0, 0},
+        {BG_OPT_TEXT, "--evaluations", "FILE", "keep what was measured here, for searches of other\n"
+         "                              sizes", &a.evaluations, NULL, 0, 0},
         {BG_OPT_TEXT, "-o --out --output", "FILE", "the model file", &a.out, NULL, 0, 0},
         {BG_OPT_INT, "--chunks", "N", "windows to evaluate on at most (64; 0: the whole text)",
          &a.chunks, NULL, 0, 1 << 30},

@@ -23,16 +23,17 @@ void bg_hunt_stage(bg_hunt *h, const char *stage, double fraction)
 
 void bg_hunt_settle(bg_hunt *h, const uint8_t *picks)
 {
-    if (picks) bg_space_formats(&h->space, picks, h->anchor);
-    else for (size_t i = 0; i < h->space.n_tensors; i++) h->anchor[i] = BG_FORMAT_NONE;
+    bg_space_formats(&h->space, picks, h->anchor);
     h->anchored = false;
 }
 
-bg_status bg_hunt_measure_formats(bg_hunt *h, const bg_format *formats, bg_level level, double *kld,
-                                  bg_error *err)
+bg_status bg_hunt_measure(bg_hunt *h, const uint8_t *picks, bg_level level, double *kld,
+                          bg_error *err)
 {
+    const bg_format *formats = h->formats;
     uint64_t windows = h->windows[level], key;
     double all;
+    bg_space_formats(&h->space, picks, h->formats);
     key = bg_hash(BG_HASH_INIT, formats, h->space.n_tensors * sizeof *formats);
     key = bg_hash(key, &windows, sizeof windows);
     if (bg_memo_find(h->memo, key, kld)) return BG_OK;
@@ -44,13 +45,6 @@ bg_status bg_hunt_measure_formats(bg_hunt *h, const bg_format *formats, bg_level
     BG_TRY(bg_evaluator_run(h->evaluator, formats, windows, kld, err));
     h->evaluations++;
     return bg_memo_add(h->memo, key, *kld, err);
-}
-
-bg_status bg_hunt_measure(bg_hunt *h, const uint8_t *picks, bg_level level, double *kld,
-                          bg_error *err)
-{
-    bg_space_formats(&h->space, picks, h->formats);
-    return bg_hunt_measure_formats(h, h->formats, level, kld, err);
 }
 
 bg_status bg_hunt_offer(bg_hunt *h, const uint8_t *picks, bool *better, bg_error *err)
@@ -69,8 +63,9 @@ bg_status bg_hunt_offer(bg_hunt *h, const uint8_t *picks, bool *better, bg_error
 /* ---- sensitivity -------------------------------------------------------------------------- */
 
 /* Each tensor alone in each of its formats, or of many in three of them: what lies between follows
- * from its distortion. */
-enum { MANY = 1500 };
+ * from its distortion. The others are in their finest quantized format, which the fastest kernels
+ * multiply; that costs next to nothing, and is taken off. */
+enum { MANY = 400 };
 
 static bool is_measured(const bg_space *s, const bg_item *it, size_t c)
 {
@@ -79,7 +74,14 @@ static bool is_measured(const bg_space *s, const bg_item *it, size_t c)
     return all <= MANY || c == 0 || c == it->n / 3 || c == it->n / 2;
 }
 
-/* Costs grow with the distortion as they do between the measured neighbours. */
+static uint8_t finest(const bg_item *it)
+{
+    size_t c = it->n - 1;
+    if (c > 0 && it->error[c] <= 0) c--;
+    return (uint8_t)c;
+}
+
+/* Costs grow with the distortion as they do at the next smaller format that was measured. */
 static void interpolate(const bg_space *s, bg_item *it, const double *measured)
 {
     for (size_t c = 0; c < it->n; c++) {
@@ -98,25 +100,27 @@ static void interpolate(const bg_space *s, bg_item *it, const double *measured)
 bg_status bg_hunt_sensitivity(bg_hunt *h, bg_error *err)
 {
     bg_space *s = &h->space;
-    bg_format *formats = bg_alloc(s->n_tensors, sizeof *formats);
+    uint8_t *picks = bg_alloc(s->n, 1);
     bg_status status = BG_OK;
-    if (!formats) return bg_fail_nomem(err, "a search", s->n_tensors * sizeof *formats);
-    bg_hunt_settle(h, NULL);
-    for (size_t i = 0; i < s->n_tensors; i++) formats[i] = BG_FORMAT_NONE;
+    double least;
+    if (!picks) return bg_fail_nomem(err, "a search", s->n);
+    for (size_t i = 0; i < s->n; i++) picks[i] = finest(&s->items[i]);
+    bg_hunt_settle(h, picks);
+    status = bg_hunt_measure(h, picks, BG_LEVEL_FEW, &least, err);
     for (size_t i = 0; status == BG_OK && i < s->n; i++) {
         bg_item *it = &s->items[i];
         double measured[BG_MAX_CHOICES] = {0};
         bg_hunt_stage(h, "sensitivity", (double)i / (double)s->n);
         for (size_t c = 0; status == BG_OK && c < it->n; c++) {
-            if (!is_measured(s, it, c)) continue;
-            formats[it->tensor] = it->format[c];
-            if (it->error[c] > 0)
-                status = bg_hunt_measure_formats(h, formats, BG_LEVEL_FEW, &measured[c], err);
+            if (!is_measured(s, it, c) || c >= finest(it)) continue;
+            picks[i] = (uint8_t)c;
+            status = bg_hunt_measure(h, picks, BG_LEVEL_FEW, &measured[c], err);
+            measured[c] = BG_MAX(measured[c] - least, 0);
         }
-        formats[it->tensor] = BG_FORMAT_NONE;
+        picks[i] = finest(it);
         if (status == BG_OK) interpolate(s, it, measured);
     }
-    bg_free(formats);
+    bg_free(picks);
     return status;
 }
 

@@ -28,10 +28,7 @@ typedef struct bg_hunt {
 /* The divergence of some picks, remembered or measured. BG_ERR_INTERRUPTED: time to stop. */
 bg_status bg_hunt_measure(bg_hunt *h, const uint8_t *picks, bg_level level, double *kld,
                           bg_error *err);
-/* The same for picks of which one item is as in the source. */
-bg_status bg_hunt_measure_formats(bg_hunt *h, const bg_format *formats, bg_level level, double *kld,
-                                  bg_error *err);
-/* What follows is near these (NULL: the source). */
+/* What follows is near these. */
 void bg_hunt_settle(bg_hunt *h, const uint8_t *picks);
 /* Measures at the highest level and takes them if they are better. */
 bg_status bg_hunt_offer(bg_hunt *h, const uint8_t *picks, bool *better, bg_error *err);

@@ -5,17 +5,16 @@
 #include <math.h>
 #include <string.h>
 
-enum { CTX = 256, FIRST_SCORED = 64, WINDOWS = 48, CYCLES = 4 };
+enum { CTX = 256, FIRST_SCORED = 64, WINDOWS = 24, CYCLES = 4 };
 
-/* What the results of evaluations depend on. */
+/* What the results of evaluations depend on; not the size that is asked for. */
 static uint64_t request_of(const bg_model *m, const int32_t *tokens, size_t n_tokens,
                            const bg_search_options *o)
 {
-    const uint64_t numbers[] = {o->file_bytes, o->seed, o->memory, o->isa, n_tokens,
+    const uint64_t numbers[] = {o->seed, o->memory, o->isa, n_tokens,
                                 bg_gguf_file_bytes(bg_model_gguf(m))};
     uint64_t h = bg_hash(BG_HASH_INIT, numbers, sizeof numbers);
     h = bg_hash(h, tokens, n_tokens * sizeof *tokens);
-    if (o->n_formats) h = bg_hash(h, o->formats, o->n_formats * sizeof *o->formats);
     for (size_t i = 0; i < bg_gguf_tensor_count(bg_model_gguf(m)); i++) {
         const bg_tensor *t = bg_gguf_tensor_at(bg_model_gguf(m), i);
         const float *weights = NULL;
@@ -48,7 +47,7 @@ static bg_status open_hunt(bg_hunt *h, const bg_model *m, const int32_t *tokens,
     h->windows[BG_LEVEL_FEW] = BG_MIN(n, bg_round_up(n / 6 + 1, 2));
     h->windows[BG_LEVEL_SOME] = BG_MIN(n, bg_round_up(n / 3 + 1, 2));
     h->windows[BG_LEVEL_ALL] = n;
-    bg_hunt_settle(h, NULL);
+    bg_hunt_settle(h, h->best);
     return BG_OK;
 }
 
@@ -140,6 +139,6 @@ bg_status bg_search_formats(bg_recipe **best, const bg_model *m, const int32_t *
             .reused = (double)reused / (double)BG_MAX(layers + reused, (uint64_t)1),
         };
     }
-    close_hunt(&h, s == BG_OK && !stopped);
+    close_hunt(&h, s == BG_OK && !stopped && !o->keep_checkpoint);
     return s;
 }
