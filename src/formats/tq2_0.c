@@ -1,4 +1,4 @@
-/* tq2_0.c: 256 weights in 66 bytes, w = d (q - 1) with q of 0, 1, 2.
+/* tq2_0.c: 256 weights in 66 bytes, w = d (q - 1) with q of 0 to 3.
  *
  *    0  64 bytes: weight 128 h + 32 g + i has its two bits in byte 32 h + i, from bit 2 g on
  *   64  f16 d
@@ -18,7 +18,7 @@ void bg_tq2_0_decode(const void *blocks, float *out, size_t n)
 }
 
 static const bg_grid grid = {
-    .kind = BG_GRID_SCALED, .subs = 16, .size = 16, .low = -1, .high = 1, .scale_low = 1,
+    .kind = BG_GRID_SCALED, .subs = 16, .size = 16, .low = -1, .high = 2, .scale_low = 1,
     .scale_high = 1, .trials = 14, .beyond = 1.6f, .apart = 0.5f,
     .descents = 1, .neighbours = 2,
 };

@@ -336,34 +336,59 @@ INLINE vf v_value(const bg_grid *g, vf level)
 {
     if (g->kind != BG_GRID_IQ4) return v_round(level);
     vi n = v_nearest_iq4(level);
+#if defined(__AVX512F__)
+    return (vf)_mm512_permutexvar_ps((__m512i)n, _mm512_load_ps(bg_iq4_values));
+#else
     for (int i = 0; i < LANES; i++) level[i] = bg_iq4_values[n[i]];
     return level;
+#endif
 }
 
-static void round_levels(const bg_grid *g, const float *w, float scale, float min, float *out,
-                         uint8_t *q)
+static void round_levels(const bg_grid *g, const float *w, const float *scale, const float *min,
+                         size_t subs, float *out, uint8_t *q)
 {
-    float inverse = bg_inverse(scale);
-    for (int j = 0; j < g->size; j += LANES) {
-        vf level = v_level(g, u_load(w + j), inverse, min);
-        u_store(out + j, scale * v_value(g, level) - min);
-        if (q) v_put(q + j, g->kind == BG_GRID_IQ4 ? v_nearest_iq4(level)
-                                                   : v_int(v_round(level) - (float)g->low));
+    size_t size = (size_t)g->size;
+    for (size_t s = 0; s < subs; s++) {
+        float inverse = bg_inverse(scale[s]);
+        for (size_t j = s * size; j < (s + 1) * size; j += LANES) {
+            vf level = v_level(g, u_load(w + j), inverse, min[s]);
+            u_store(out + j, scale[s] * v_value(g, level) - min[s]);
+            if (q) v_put(q + j, g->kind == BG_GRID_IQ4 ? v_nearest_iq4(level)
+                                                       : v_int(v_round(level) - (float)g->low));
+        }
     }
 }
 
-static void level_sums(const bg_grid *g, const float *w, float scale, float min, const float *dw,
-                       float *sum, float *sum_level)
+static void level_sums(const bg_grid *g, const float *w, const float *scale, const float *min,
+                       size_t subs, const float *dw, float *sum, float *sum_level)
 {
-    float inverse = bg_inverse(scale);
-    vf all = v_all(0), by_level = v_all(0);
-    for (int j = 0; j < g->size; j += LANES) {
-        vf d = u_load(dw + j);
-        all += d;
-        by_level += d * v_value(g, v_level(g, u_load(w + j), inverse, min));
+    size_t size = (size_t)g->size;
+    for (size_t s = 0; s < subs; s++) {
+        float inverse = bg_inverse(scale[s]);
+        vf all = v_all(0), by_level = v_all(0);
+        for (size_t j = s * size; j < (s + 1) * size; j += LANES) {
+            vf d = u_load(dw + j);
+            all += d;
+            by_level += d * v_value(g, v_level(g, u_load(w + j), inverse, min[s]));
+        }
+        sum[s] = v_sum(all);
+        sum_level[s] = v_sum(by_level);
     }
-    *sum = v_sum(all);
-    *sum_level = v_sum(by_level);
+}
+
+static void rescale(const bg_grid *g, float *w, const float *scale, const float *min,
+                    const float *new_scale, const float *new_min, size_t subs)
+{
+    float beyond = g->kind == BG_GRID_IQ4 ? 10 : 0.5f;
+    size_t size = (size_t)g->size;
+    for (size_t s = 0; s < subs; s++) {
+        float inverse = bg_inverse(scale[s]);
+        for (size_t j = s * size; j < (s + 1) * size; j += LANES) {
+            vf level = (u_load(w + j) + min[s]) * inverse;
+            level = v_clamp(level, (float)g->low - beyond, (float)g->high + beyond);
+            u_store(w + j, level * new_scale[s] - new_min[s]);
+        }
+    }
 }
 
 const bg_grad_ops BG_GRAD_OPS = {
@@ -371,4 +396,5 @@ const bg_grad_ops BG_GRAD_OPS = {
     .norm_weight = norm_weight, .gated = gated, .gated_back = gated_back, .softmax = softmax,
     .probabilities = probabilities, .softmax_back = softmax_back, .dot = dot, .add = add,
     .divergence = divergence, .adam = adam, .round = round_levels, .level_sums = level_sums,
+    .rescale = rescale,
 };

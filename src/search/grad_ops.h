@@ -55,12 +55,17 @@ typedef struct bg_grad_ops {
     double (*divergence)(float *z, float *t, float share, size_t n);
     /* w -= step of Adam by gradient g. */
     void (*adam)(float *w, float *m, float *v, const float *g, const bg_adam *step, size_t n);
-    /* Weights of a sub-block of `size` on the levels of g: their values in `out`, their levels,
-     * counted from the lowest, in q (may be NULL). */
-    void (*round)(const bg_grid *g, const float *w, float scale, float min, float *out, uint8_t *q);
-    /* Sums over a sub-block of dw and of dw times the level, for dL/dmin and dL/dscale. */
-    void (*level_sums)(const bg_grid *g, const float *w, float scale, float min, const float *dw,
-                       float *sum, float *sum_level);
+    /* Blocks of a row, sub-block by sub-block: a level l stands for scale l - min. Weights on their
+     * nearest levels: their values in `out`, and the levels, counted from the lowest, in q (may be
+     * NULL). */
+    void (*round)(const bg_grid *g, const float *w, const float *scale, const float *min,
+                  size_t subs, float *out, uint8_t *q);
+    /* Sums over each sub-block of dw, and of dw times the level. */
+    void (*level_sums)(const bg_grid *g, const float *w, const float *scale, const float *min,
+                       size_t subs, const float *dw, float *sum, float *sum_level);
+    /* The same places between levels (not far outside of them) of another scale and min. */
+    void (*rescale)(const bg_grid *g, float *w, const float *scale, const float *min,
+                    const float *new_scale, const float *new_min, size_t subs);
 } bg_grad_ops;
 
 extern const bg_grad_ops bg_grad_ops_any, bg_grad_ops_avx2, bg_grad_ops_avx512;

@@ -1,0 +1,62 @@
+/* bitgauge/tune.h: a quantized model made better as a whole, by the gradient of what it loses.
+ *
+ * The loss is the mean over the positions of a calibration text of KL(model || quantized model).
+ * Weights are kept in F32 beside the blocks; each step runs the model with every weight on the
+ * level that it is nearest to, and moves weights, scales and mins against the gradient as if
+ * rounding were not there (the straight-through estimator). What comes out are ordinary blocks of
+ * the same formats.
+ */
+#ifndef BITGAUGE_TUNE_H
+#define BITGAUGE_TUNE_H
+
+#include "bitgauge/search.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct bg_tuner bg_tuner;
+
+typedef struct bg_tuner_options {
+    uint32_t n_ctx;          /* of a window; 0: 512 */
+    uint32_t windows;        /* of a step; 0: 1 */
+    double held_out;         /* share of the windows that never teach, but judge; 0: 1/8 */
+    bg_isa isa;
+    struct bg_team *team;    /* results do not depend on its size */
+} bg_tuner_options;
+
+/* Cuts the text into windows and runs the model on them. The model outlives the tuner; tokens are
+ * copied. BG_ERR_INPUT: a text of less than 8 windows. BG_ERR_UNSUPPORTED: gradients are known for
+ * dense models of the llama family. */
+bg_status bg_tuner_open(bg_tuner **t, const bg_model *m, const int32_t *tokens, size_t n_tokens,
+                        const bg_tuner_options *o, bg_error *err);
+void bg_tuner_close(bg_tuner **t);
+
+/* How far a run has come. Divergences are nats a token on calibration text: `loss` of the latest
+ * steps, `start` and `best` on the windows held out. */
+typedef struct bg_tune_progress {
+    uint64_t step, steps, tokens;
+    double loss, start, best, seconds;
+} bg_tune_progress;
+
+typedef struct bg_tune_options {
+    uint64_t steps;          /* 0: as many as fit `seconds`, decided after the first few */
+    double seconds;          /* from the start of the run */
+    double rate;             /* of weights: part of the tensor's rms a step, at most; 0: 0.01 */
+    double scale_rate;       /* of scales, mins and vectors: part of their size; 0: 0.002 */
+    uint64_t seed;           /* order of the windows */
+    /* Hears every step; returns false to stop. Stopping is no error: the best so far stays. */
+    bool (*progress)(void *user, const bg_tune_progress *p);
+    void *user;
+} bg_tune_options;
+
+/* Tunes the blocks of an image of the same model (pruned or not), which always holds the best so far
+ * as the held-out windows see it. The same seed and steps give the same blocks. */
+bg_status bg_tuner_run(bg_tuner *t, bg_image *image, const bg_tune_options *o,
+                       bg_tune_progress *result, bg_error *err);
+
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,276 @@
+/* Tuning: windows of the calibration text, what the full model says of them, and the steps. */
+#include "search/tune.h"
+
+#include "model/model.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { TRIAL_STEPS = 6, JUDGEMENTS = 12 };
+
+struct bg_tuner {
+    const bg_model *model;
+    bg_team *team;
+    bg_isa isa;
+    uint32_t n_ctx, per_step;
+    size_t width, windows, held;        /* the last `held` ones are never learned from */
+    int32_t *tokens;
+    uint16_t *hidden;                   /* of every position */
+    size_t hidden_bytes;
+    float *output;
+    size_t output_bytes;
+};
+
+/* ---- the full model ----------------------------------------------------------------------- */
+
+static void full_rows(void *user, size_t tensor, size_t first, size_t n, float *out)
+{
+    const bg_tensor *t = bg_gguf_tensor_at(user, tensor);
+    const bg_format_info *f = bg_format_get((int)t->format);
+    size_t bytes = bg_format_row_bytes(f, t->ne[0]);
+    for (size_t r = 0; r < n; r++)
+        bg_format_decode(f, (const uint8_t *)t->data + (first + r) * bytes, out + r * t->ne[0],
+                         t->ne[0]);
+}
+
+/* Windows in the order of a fixed shuffle, so that those held out are from all over the text. */
+static bg_status cut(bg_tuner *t, const int32_t *tokens, double held_out, bg_error *err)
+{
+    const bg_tokenizer *words = bg_model_tokenizer(t->model);
+    uint32_t *order = bg_alloc(t->windows, sizeof *order);
+    bg_rng rng;
+    t->tokens = bg_alloc(t->windows * t->n_ctx, sizeof *t->tokens);
+    if (!order || !t->tokens) {
+        bg_free(order);
+        return bg_fail_nomem(err, "calibration text", t->windows * t->n_ctx * sizeof *tokens);
+    }
+    bg_rng_seed(&rng, 1);
+    for (uint32_t i = 0; i < t->windows; i++) order[i] = i;
+    bg_rng_shuffle(&rng, order, t->windows);
+    for (size_t i = 0; i < t->windows; i++) {
+        memcpy(t->tokens + i * t->n_ctx, tokens + (size_t)order[i] * t->n_ctx,
+               t->n_ctx * sizeof *tokens);
+        if (words && bg_tokenizer_adds_bos(words)) t->tokens[i * t->n_ctx] = bg_tokenizer_bos(words);
+    }
+    bg_free(order);
+    t->held = (size_t)((double)t->windows * (held_out > 0 ? held_out : 0.125) + 0.5);
+    t->held = BG_MIN(BG_MAX(t->held, (size_t)1), t->windows / 2);
+    return BG_OK;
+}
+
+static bg_status ask_full(bg_tuner *t, bg_error *err)
+{
+    const bg_gguf *g = bg_model_gguf(t->model);
+    bg_grad_weights w = {(void *)(uintptr_t)g, full_rows, NULL};
+    bg_grad *grad;
+    bg_status s = BG_OK;
+    BG_TRY(bg_grad_open(&grad, g, bg_model_hparams(t->model), t->n_ctx, t->per_step, t->isa, t->team,
+                        err));
+    t->width = bg_grad_width(grad);
+    t->hidden_bytes = t->windows * t->n_ctx * t->width * sizeof *t->hidden;
+    t->hidden = bg_alloc_large(t->hidden_bytes);
+    t->output = bg_grad_output(grad, &w, &t->output_bytes);
+    if (!t->hidden || !t->output)
+        s = bg_fail_nomem(err, "what the full model says", t->hidden_bytes + t->output_bytes);
+    for (size_t i = 0; s == BG_OK && i < t->windows; i += t->per_step)
+        bg_grad_hidden(grad, &w, t->tokens + i * t->n_ctx, BG_MIN(t->per_step, t->windows - i),
+                       t->hidden + i * t->n_ctx * t->width);
+    bg_grad_close(&grad);
+    return s;
+}
+
+bg_status bg_tuner_open(bg_tuner **out, const bg_model *m, const int32_t *tokens, size_t n_tokens,
+                        const bg_tuner_options *o, bg_error *err)
+{
+    bg_tuner *t = bg_alloc(1, sizeof *t);
+    bg_status s;
+    *out = NULL;
+    if (!t) return bg_fail_nomem(err, "tuner", sizeof *t);
+    *t = (bg_tuner){.model = m, .team = o->team, .isa = o->isa, .n_ctx = o->n_ctx ? o->n_ctx : 512,
+                    .per_step = o->windows ? o->windows : 1};
+    t->windows = n_tokens / t->n_ctx;
+    if (t->windows < 8)
+        s = bg_fail(err, BG_ERR_INPUT, NULL, "a calibration text of %zu tokens has less than 8 "
+                    "windows of %u: give a longer one", n_tokens, t->n_ctx);
+    else s = cut(t, tokens, o->held_out, err);
+    for (size_t i = 0; s == BG_OK && i < t->windows * t->n_ctx; i++)
+        if (t->tokens[i] < 0 || (uint32_t)t->tokens[i] >= bg_model_hparams(m)->n_vocab)
+            s = bg_fail(err, BG_ERR_INPUT, NULL, "token %d is not in the vocabulary", t->tokens[i]);
+    if (s == BG_OK) s = ask_full(t, err);
+    if (s != BG_OK) bg_tuner_close(&t);
+    *out = t;
+    return s;
+}
+
+void bg_tuner_close(bg_tuner **tuner)
+{
+    bg_tuner *t = *tuner;
+    if (!t) return;
+    if (t->hidden) bg_free_large(t->hidden, t->hidden_bytes);
+    if (t->output) bg_free_large(t->output, t->output_bytes);
+    bg_free(t->tokens);
+    bg_free(t);
+    *tuner = NULL;
+}
+
+/* ---- a run -------------------------------------------------------------------------------- */
+
+typedef struct run {
+    bg_tuner *t;
+    const bg_tune_options *o;
+    bg_grad *grad;
+    bg_tuned_model model;
+    bg_image *image;
+    uint32_t *order;                    /* of the windows that teach */
+    size_t taught, at;                  /* how many; the next one */
+    int32_t *tokens;                    /* of a step */
+    uint16_t *hidden;
+    bg_rng rng;
+    uint64_t start_ns;
+    bg_tune_progress *p;
+} run;
+
+static double judge(run *r)
+{
+    bg_tuner *t = r->t;
+    bg_grad_weights w = {&r->model, bg_tuned_rows, NULL};
+    size_t first = t->windows - t->held;
+    double sum = 0;
+    for (size_t i = first; i < t->windows; i += t->per_step) {
+        size_t n = BG_MIN(t->per_step, t->windows - i);
+        bg_grad_batch b = {t->tokens + i * t->n_ctx, n, t->hidden + i * t->n_ctx * t->width,
+                           t->output, 0};
+        sum += bg_grad_run(r->grad, &w, &b) * (double)n;
+    }
+    return sum / (double)t->held;
+}
+
+/* Keeps what is better than the best so far. */
+static void keep_better(run *r)
+{
+    double now = judge(r);
+    if (!(now < r->p->best)) return;
+    r->p->best = now;
+    bg_tuned_store(&r->model, r->image);
+}
+
+/* The windows of a step: every one once before any comes again. */
+static void take_windows(run *r)
+{
+    const bg_tuner *t = r->t;
+    size_t row = t->n_ctx * t->width;
+    for (size_t i = 0; i < t->per_step; i++) {
+        size_t from;
+        if (r->at == r->taught) {
+            bg_rng_shuffle(&r->rng, r->order, r->taught);
+            r->at = 0;
+        }
+        from = r->order[r->at++];
+        memcpy(r->tokens + i * t->n_ctx, t->tokens + from * t->n_ctx,
+               t->n_ctx * sizeof *r->tokens);
+        memcpy(r->hidden + i * row, t->hidden + from * row, row * sizeof *r->hidden);
+    }
+}
+
+static double seconds_since(uint64_t ns) { return (double)(bg_clock_ns() - ns) * 1e-9; }
+
+/* Steps come in gently and go out to nothing, so that what was undecided settles. */
+static double height(uint64_t step, uint64_t steps)
+{
+    double warm = BG_MIN(0.04 * (double)steps, 50.0), at = (double)step + 0.5;
+    double slope = at < warm ? at / warm : 1, left = 1 - at / (double)steps;
+    return slope * 0.5 * (1 - cos(3.14159265358979 * BG_MAX(left, 0.0)));
+}
+
+static void set_rates(run *r, uint64_t steps)
+{
+    const bg_tune_options *o = r->o;
+    double n = (double)r->p->step + 1, h = height(r->p->step, steps);
+    double rate = o->rate > 0 ? o->rate : 0.01, scales = o->scale_rate > 0 ? o->scale_rate : 0.002;
+    bg_adam a = {.beta1 = 0.9f, .beta2 = 0.99f, .epsilon = 1e-12f};
+    a.correct = (float)(1 / (1 - pow((double)a.beta2, n)));
+    h /= 1 - pow((double)a.beta1, n);
+    r->model.weights = r->model.others = a;
+    r->model.weights.rate = (float)(rate * h);
+    r->model.others.rate = (float)(scales * h);
+}
+
+static void step(run *r, uint64_t steps)
+{
+    bg_grad_weights w = {&r->model, bg_tuned_rows, bg_tuned_gradient};
+    bg_grad_batch b = {r->tokens, r->t->per_step, r->hidden, r->t->output, 0};
+    double loss;
+    take_windows(r);
+    set_rates(r, steps);
+    loss = bg_grad_run(r->grad, &w, &b);
+    r->p->loss = r->p->step ? r->p->loss + 0.05 * (loss - r->p->loss) : loss;
+    r->p->step++;
+    r->p->tokens += (uint64_t)r->t->per_step * r->t->n_ctx;
+    r->p->seconds = seconds_since(r->start_ns);
+}
+
+/* As many steps as fit the time that is left, by those that were made since `since`. */
+static uint64_t plan_steps(const run *r, uint64_t since, double judging)
+{
+    double each = seconds_since(since) / (double)r->p->step;
+    double left = r->o->seconds - seconds_since(r->start_ns) - (JUDGEMENTS + 1) * judging;
+    return r->p->step + (uint64_t)(left > each ? left / each : 1);
+}
+
+static void run_steps(run *r, double judging)
+{
+    const bg_tune_options *o = r->o;
+    uint64_t since = bg_clock_ns();
+    r->p->steps = o->steps ? o->steps : 1u << 30;
+    while (r->p->step < r->p->steps) {
+        step(r, r->p->steps);
+        if (!o->steps && r->p->step == TRIAL_STEPS) r->p->steps = plan_steps(r, since, judging);
+        if (r->p->step < r->p->steps && r->p->step * JUDGEMENTS / r->p->steps
+                                            > (r->p->step - 1) * JUDGEMENTS / r->p->steps)
+            keep_better(r);
+        if (o->progress && !o->progress(o->user, r->p)) break;
+    }
+    keep_better(r);
+}
+
+static bg_status prepare(run *r, bg_error *err)
+{
+    bg_tuner *t = r->t;
+    BG_TRY(bg_grad_open(&r->grad, r->image->g, bg_model_hparams(t->model), t->n_ctx, t->per_step,
+                        t->isa, t->team, err));
+    BG_TRY(bg_tuned_open(&r->model, r->image, bg_model_gguf(t->model), r->grad->ops, t->team, err));
+    r->taught = t->windows - t->held;
+    r->at = r->taught;
+    r->order = bg_alloc(r->taught, sizeof *r->order);
+    r->tokens = bg_alloc((size_t)t->per_step * t->n_ctx, sizeof *r->tokens);
+    r->hidden = bg_alloc((size_t)t->per_step * t->n_ctx * t->width, sizeof *r->hidden);
+    if (!r->order || !r->tokens || !r->hidden)
+        return bg_fail_nomem(err, "a step", (size_t)t->per_step * t->n_ctx * t->width * 2);
+    for (uint32_t i = 0; i < r->taught; i++) r->order[i] = i;
+    bg_rng_seed(&r->rng, r->o->seed);
+    return BG_OK;
+}
+
+bg_status bg_tuner_run(bg_tuner *t, bg_image *image, const bg_tune_options *o,
+                       bg_tune_progress *result, bg_error *err)
+{
+    bg_tune_progress p = {0};
+    run r = {.t = t, .o = o, .image = image, .start_ns = bg_clock_ns(), .p = &p};
+    uint64_t before;
+    bg_status s = prepare(&r, err);
+    if (s == BG_OK) {
+        before = bg_clock_ns();
+        p.start = p.best = judge(&r);
+        if (isfinite(p.start)) run_steps(&r, seconds_since(before));
+        else s = bg_fail(err, BG_ERR_INPUT, bg_gguf_path(image->g), "the quantized model's logits "
+                         "are not finite: quantize it again");
+        p.seconds = seconds_since(r.start_ns);
+        if (result) *result = p;
+    }
+    bg_grad_close(&r.grad);
+    bg_tuned_close(&r.model);
+    bg_free(r.order);
+    bg_free(r.tokens);
+    bg_free(r.hidden);
+    return s;
+}
