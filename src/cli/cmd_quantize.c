@@ -2,6 +2,7 @@
 #include "bitgauge/search.h"
 #include "bitgauge/shape.h"
 #include "cli/json.h"
+#include "cli/tune.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@ typedef struct request {
     const char *imatrix, *shape, *recipe;
     int threads, layers;
     bool json;
+    bg_cli_tune_request tune;
 } request;
 
 static bool show(void *user, double fraction)
@@ -65,18 +67,22 @@ static bg_status write_shape(const request *r, bg_quantize_plan *plan, int *thre
 }
 
 /* The file is made in memory: what the recipe keeps of tensors goes in and comes out whole. */
-static bg_status write_recipe(const request *r, const bg_gguf *g, const bg_importance *importance,
+static bg_status write_image(const request *r, const bg_gguf *g, const bg_importance *importance,
                               bg_quantize_plan *plan, bg_team *team, bg_cli_progress *progress,
                               bg_error *err)
 {
     bg_image *image = NULL;
     bg_recipe *recipe;
     bg_status s = importance ? bg_importance_check(importance, g, err) : BG_OK;
-    if (s == BG_OK) s = bg_recipe_read(&recipe, g, r->recipe, err);
+    if (s == BG_OK) s = r->recipe ? bg_recipe_read(&recipe, g, r->recipe, err)
+                                  : bg_recipe_of_scheme(&recipe, g, r->scheme, err);
     if (s != BG_OK) return s;
     s = bg_recipe_plan(recipe, g, importance, plan, err);
     if (s == BG_OK)
         s = bg_recipe_apply(&image, recipe, g, importance, team, show, progress, err);
+    bg_cli_progress_end(progress);
+    if (s == BG_OK && bg_cli_tune_wanted(&r->tune))
+        s = bg_cli_tune(&r->tune, r->in, image, team, err);
     if (s == BG_OK) s = bg_image_write(image, r->out, err);
     bg_image_free(&image);
     bg_recipe_free(&recipe);
@@ -97,9 +103,10 @@ static bg_status quantize(const request *r, bg_quantize_plan *plan, int *threads
     if (s == BG_OK) {
         *threads = bg_team_size(team);
         bg_cli_catch_interrupt();
-        s = r->recipe ? write_recipe(r, g, importance, plan, team, &progress, err)
-                      : bg_quantize_file(r->in, r->out, r->scheme, importance, team, show,
-                                         &progress, err);
+        s = r->recipe || bg_cli_tune_wanted(&r->tune)
+                ? write_image(r, g, importance, plan, team, &progress, err)
+                : bg_quantize_file(r->in, r->out, r->scheme, importance, team, show,
+                                   &progress, err);
         bg_cli_progress_end(&progress);
     }
     bg_gguf_close(&g);
@@ -164,6 +171,7 @@ int bg_cmd_quantize(int argc, char **argv)
          .max = 4096, .help = "of the shape, only the first N layers"},
         {.type = BG_OPT_INT, .names = "-t --threads", .metavar = "N", .target = &r.threads,
          .min = 1, .max = 4096, .help = "threads (default: one a usable core)"},
+        BG_CLI_TUNE_OPTIONS(r.tune),
         {.type = BG_OPT_FLAG, .names = "--json", .target = &r.json, .help = "print JSON"},
     };
     const bg_opt_spec spec = {

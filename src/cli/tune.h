@@ -1,0 +1,45 @@
+/* tune.h: tuning a quantized model, for the commands that write one. Internal. */
+#ifndef BG_CLI_TUNE_H
+#define BG_CLI_TUNE_H
+
+#include "bitgauge/tune.h"
+#include "cli/cli.h"
+
+typedef struct bg_cli_tune_request {
+    double minutes, rate, scale_rate;   /* rates of 0: the tuner's own */
+    int steps, windows, ctx, seed;      /* steps: instead of minutes */
+    const char *calib;                  /* a file; NULL or "self": what the model writes */
+} bg_cli_tune_request;
+
+static inline bool bg_cli_tune_wanted(const bg_cli_tune_request *r)
+{
+    return r->minutes > 0 || r->steps > 0;
+}
+
+/* Tunes the image, made of the model at `model`. What came of it is told on standard error. */
+bg_status bg_cli_tune(const bg_cli_tune_request *r, const char *model, bg_image *image,
+                      bg_team *team, bg_error *err);
+
+/* The lines of an option table. */
+#define BG_CLI_TUNE_OPTIONS(request)                                                              \
+    {.type = BG_OPT_REAL, .names = "--tune", .metavar = "MINUTES", .target = &(request).minutes,  \
+     .min = 0, .max = 1e5,                                                                        \
+     .help = "then minimise the whole model's error by gradient for so long"},                    \
+    {.type = BG_OPT_TEXT, .names = "--calib", .metavar = "FILE|self",                             \
+     .target = &(request).calib,                                                                  \
+     .help = "text to tune on; self (default): the model writes it"},                             \
+    {.type = BG_OPT_INT, .names = "--tune-steps", .metavar = "N", .target = &(request).steps,     \
+     .min = 0, .max = 1 << 28, .help = "so many steps instead of minutes: repeatable"},           \
+    {.type = BG_OPT_INT, .names = "--tune-windows", .metavar = "N",                               \
+     .target = &(request).windows, .min = 1, .max = 4096, .help = "windows of a step (1)"},       \
+    {.type = BG_OPT_INT, .names = "--tune-ctx", .metavar = "N", .target = &(request).ctx,         \
+     .min = 8, .max = 1 << 16, .help = "tokens of a window (512)"},                               \
+    {.type = BG_OPT_REAL, .names = "--tune-rate", .metavar = "X", .target = &(request).rate,      \
+     .min = 0, .max = 1, .help = "most that a weight moves a step, in parts of their rms"},       \
+    {.type = BG_OPT_REAL, .names = "--tune-scale-rate", .metavar = "X",                           \
+     .target = &(request).scale_rate, .min = 0, .max = 1,                                         \
+     .help = "most that scales and norms move, in parts of themselves"},                          \
+    {.type = BG_OPT_INT, .names = "--seed", .metavar = "N", .target = &(request).seed,            \
+     .help = "of the order of the text"}
+
+#endif
