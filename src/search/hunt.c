@@ -86,14 +86,10 @@ static void interpolate(const bg_space *s, bg_item *it, const double *measured)
 {
     for (size_t c = 0; c < it->n; c++) {
         size_t near = c;
-        double ratio;
-        if (is_measured(s, it, c)) {
-            it->cost[c] = measured[c];
-            continue;
-        }
         while (near > 0 && !is_measured(s, it, near)) near--;
-        ratio = it->error[near] > 0 ? it->error[c] / it->error[near] : 0;
-        it->cost[c] = measured[near] * ratio;
+        it->alone[c] = measured[near];
+        if (near != c) it->alone[c] *= it->error[c] / it->error[near];
+        it->cost[c] = it->alone[c];
     }
 }
 
@@ -126,9 +122,18 @@ bg_status bg_hunt_sensitivity(bg_hunt *h, bg_error *err)
 
 /* ---- refining ----------------------------------------------------------------------------- */
 
-enum { ROUNDS = 12, REACH = 2 };
+enum { ROUNDS = 12 };
 
-/* What one step of each item up or down would change, here; further ones are out of reach. */
+/* What a step of an item would change, from what its nearest step in the same direction was measured to
+ * change here: they relate as they do for the item alone. */
+static double extrapolate(const bg_item *it, size_t from, size_t near, size_t to, double measured)
+{
+    double by = it->alone[near] - it->alone[from], all = it->alone[to] - it->alone[from];
+    if (to == near) return measured;
+    return by * all > 0 ? measured * all / by : INFINITY;
+}
+
+/* Measures one step of each item down and up from the best so far, and guesses the longer ones. */
 static bg_status learn(bg_hunt *h, bg_error *err)
 {
     bg_space *s = &h->space;
@@ -138,21 +143,24 @@ static bg_status learn(bg_hunt *h, bg_error *err)
     if (!picks) return bg_fail_nomem(err, "a search", s->n);
     memcpy(picks, h->best, s->n);
     bg_hunt_settle(h, picks);
-    status = bg_hunt_measure(h, picks, BG_LEVEL_SOME, &here, err);
+    status = bg_hunt_measure(h, picks, BG_LEVEL_FEW, &here, err);
     for (size_t i = 0; status == BG_OK && i < s->n; i++) {
         bg_item *it = &s->items[i];
+        size_t from = h->best[i];
+        double down = INFINITY, up = INFINITY;
         bg_hunt_stage(h, "refining", (double)i / (double)s->n);
-        for (size_t c = 0; status == BG_OK && c < it->n; c++) {
-            double kld;
-            it->cost[c] = 0;
-            if (c == h->best[i]) continue;
-            it->cost[c] = INFINITY;
-            if (c + REACH < h->best[i] || c > (size_t)h->best[i] + REACH) continue;
-            picks[i] = (uint8_t)c;
-            status = bg_hunt_measure(h, picks, BG_LEVEL_SOME, &kld, err);
-            it->cost[c] = kld - here;
+        if (from > 0) {
+            picks[i] = (uint8_t)(from - 1);
+            status = bg_hunt_measure(h, picks, BG_LEVEL_FEW, &down, err);
         }
-        picks[i] = h->best[i];
+        if (status == BG_OK && from + 1 < it->n) {
+            picks[i] = (uint8_t)(from + 1);
+            status = bg_hunt_measure(h, picks, BG_LEVEL_FEW, &up, err);
+        }
+        for (size_t c = 0; c < it->n; c++)
+            it->cost[c] = c == from ? 0 : c < from ? extrapolate(it, from, from - 1, c, down - here)
+                                                   : extrapolate(it, from, from + 1, c, up - here);
+        picks[i] = (uint8_t)from;
     }
     bg_free(picks);
     return status;

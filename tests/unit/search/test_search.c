@@ -1,0 +1,145 @@
+/* The search on a random model: it fits, beats the schemes, and comes to the same result again, also
+ * when it was stopped on the way. */
+#include "test.h"
+
+#include "base/base.h"
+#include "base/file.h"
+#include "bitgauge/search.h"
+#include "unit/model/tiny.h"
+
+#include <unistd.h>
+
+enum { TOKENS = 256 * 4 };
+
+static bg_error err;
+static bg_text file;
+static bg_model *model;
+static int32_t tokens[TOKENS];
+static char path[64];
+
+static int setup(void **state)
+{
+    tiny t = tiny_default;
+    bg_rng rng;
+    (void)state;
+    t.n_embd = t.n_ff = 256;
+    file = tiny_file(&t);
+    model = tiny_open(&file);
+    bg_rng_seed(&rng, 3);
+    for (size_t i = 0; i < TOKENS; i++) tokens[i] = (int32_t)bg_rng_below(&rng, t.n_vocab);
+    snprintf(path, sizeof path, "/tmp/bg-search-%d", (int)getpid());
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    bg_model_close(&model);
+    bg_text_fini(&file);
+    unlink(path);
+    return 0;
+}
+
+static bg_search_options options(uint64_t bytes)
+{
+    static const bg_format formats[] = {BG_FORMAT_TQ2_0, BG_FORMAT_Q2_K, BG_FORMAT_Q4_0,
+                                        BG_FORMAT_Q6_K};
+    bg_search_options o = {.file_bytes = bytes, .seed = 7, .memory = 16 << 20, .formats = formats,
+                           .n_formats = BG_COUNT(formats)};
+    bg_isa_parse("native", &o.isa, &err);
+    return o;
+}
+
+static bg_recipe *search(const bg_search_options *o, bg_search_result *result)
+{
+    bg_recipe *r;
+    assert_ok(bg_search_formats(&r, model, tokens, TOKENS, o, result, &err), &err);
+    return r;
+}
+
+static uint64_t scheme_bytes(const char *name)
+{
+    bg_quantize_plan plan;
+    assert_ok(bg_quantize_plan_file(&plan, bg_model_gguf(model), bg_scheme_find(name), &err), &err);
+    return plan.file_bytes;
+}
+
+static void assert_same(const bg_recipe *a, const bg_recipe *b)
+{
+    assert_memory_equal(a->formats, b->formats, a->n_tensors * sizeof *a->formats);
+}
+
+static bool stop_after(void *user, const bg_search_state *s)
+{
+    return s->evaluations < *(const uint64_t *)user;
+}
+
+static void test_search(void **state)
+{
+    bg_search_options o = options(scheme_bytes("Q4_0"));
+    bg_search_result whole, again, part;
+    bg_recipe *a = search(&o, &whole), *b, *c;
+    bg_quantize_plan plan;
+    uint64_t most = 10;
+    (void)state;
+    assert_false(whole.stopped);
+    assert_ok(bg_recipe_plan(a, bg_model_gguf(model), NULL, &plan, &err), &err);
+    assert_int_equal(plan.file_bytes, whole.file_bytes);
+    assert_true(plan.file_bytes <= o.file_bytes);
+    b = search(&o, &again);
+    assert_same(a, b);
+    assert_true(whole.kld == again.kld);
+    /* Stopped early, it still has something; then it goes on, and evaluates nothing twice. */
+    o.checkpoint = path;
+    o.progress = stop_after;
+    o.user = &most;
+    c = search(&o, &part);
+    assert_true(part.stopped);
+    assert_true(part.file_bytes <= o.file_bytes);
+    assert_int_equal(part.evaluations, 10);
+    assert_true(bg_file_exists(path));
+    bg_recipe_free(&c);
+    o.progress = NULL;
+    c = search(&o, &part);
+    assert_same(a, c);
+    assert_int_equal(part.evaluations, whole.evaluations - 10);
+    assert_false(bg_file_exists(path));
+    bg_recipe_free(&a);
+    bg_recipe_free(&b);
+    bg_recipe_free(&c);
+}
+
+static void test_limits(void **state)
+{
+    static const bg_format formats[] = {BG_FORMAT_Q4_K, BG_FORMAT_Q4_0};
+    bg_search_options o = options(1000);
+    bg_search_result result;
+    uint64_t none = 0;
+    bg_recipe *r;
+    (void)state;
+    assert_fails(bg_search_formats(&r, model, tokens, TOKENS, &o, &result, &err), BG_ERR_INFEASIBLE,
+                 "the smallest takes", &err);
+    /* Only what was listed; stopped before anything was measured. */
+    o = options(1 << 30);
+    o.formats = formats;
+    o.n_formats = 2;
+    o.progress = stop_after;
+    o.user = &none;
+    r = search(&o, &result);
+    assert_true(result.stopped);
+    for (size_t i = 0; i < r->n_tensors; i++)
+        assert_true(r->formats[i] == BG_FORMAT_Q4_K || r->formats[i] == BG_FORMAT_Q4_0 ||
+                    r->formats[i] == BG_FORMAT_NONE);
+    bg_recipe_free(&r);
+    assert_fails(bg_search_formats(&r, model, tokens, 100, &o, &result, &err), BG_ERR_INPUT,
+                 "a window needs 256", &err);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_search),
+        cmocka_unit_test(test_limits),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
