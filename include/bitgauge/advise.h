@@ -22,6 +22,7 @@ typedef struct bg_advise_options {
     double max_kld;           /* 0: none but BG_ADVISE_USELESS_KLD */
     double max_ppl_loss_pct;  /* 0: none */
     bg_objective objective;
+    const char *engine;       /* only what this one ran, as the results name it; NULL: any */
 } bg_advise_options;
 
 /* The exchange rate of "balanced". With speed v and KL divergence k a scheme's score is
@@ -44,11 +45,14 @@ typedef enum bg_loss_basis {
     BG_LOSS_BPW       /* estimate: 32 * 4^-bpw, each bit quarters the squared error */
 } bg_loss_basis;
 
-/* One scheme as a candidate: its rows joined, for speed the fastest of each test over instruction
+/* One scheme in one engine as a candidate: its rows joined, for speed the fastest of each test over instruction
  * sets and threads. Unknown numbers are NaN, rows NULL. Borrowed from the results and the advice.
  */
 typedef struct bg_candidate {
-    const char *scheme;
+    const char *scheme, *engine;
+    const char *name;         /* for people: the scheme, "Q4_K_M with llama.cpp" where there are several
+                                 engines */
+    const char *quality_by;   /* the engine that measured its quality, where that is another */
     const bg_row *any, *tg, *pp, *quality; /* any: the first row, also of a failed scheme */
     double bpw, weight_bytes, kv_bytes, scratch_bytes, memory_bytes; /* memory: their sum */
     double tg_tps, tg_low, tg_high, pp_tps, pp_low, pp_high;

@@ -88,7 +88,7 @@ static bg_status fail_infeasible(const bg_advice *a, bg_error *err)
     const char *lacks = bg_advise_lacks(a, bg_advice_pick(a), a->query.objective);
     bool relax = a->n_changes && a->changes[0].candidate == a->pick;
     return bg_fail(err, BG_ERR_INFEASIBLE, NULL, "%s: the nearest choice is %s%s%s",
-                   lacks ? lacks : "no scheme meets the limits", bg_advice_pick(a)->scheme,
+                   lacks ? lacks : "no scheme meets the limits", bg_advice_pick(a)->name,
                    relax ? " with " : "", relax ? a->changes[0].option : "");
 }
 
@@ -102,7 +102,7 @@ bg_status bg_advise(bg_advice **out, const bg_results *r, const bg_advise_option
     a = bg_alloc(1, sizeof *a);
     if (!a) return bg_fail_nomem(err, "the recommendation", sizeof *a);
     a->results = r;
-    if ((status = bg_advise_join(a, err)) != BG_OK) goto cleanup;
+    if ((status = bg_advise_join(a, o->engine, err)) != BG_OK) goto cleanup;
     if (!anything_measured(a)) {
         status = bg_fail(err, BG_ERR_INPUT, bg_results_dir(r),
                          "holds no scheme that was measured: run `bitgauge sweep --out DIR`");
@@ -138,6 +138,7 @@ void bg_advice_close(bg_advice **advice)
     for (size_t i = 0; i < a->n_reasons; i++) bg_free(a->reasons[i]);
     for (size_t i = 0; i < a->n_runners; i++) bg_free(a->runners[i].why);
     bg_free(a->removed);
+    bg_free(a->names);
     bg_free(a->reasons);
     bg_free(a->runners);
     bg_free(a->changes);

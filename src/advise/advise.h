@@ -36,6 +36,7 @@ typedef struct runner_up { size_t candidate; char *why; } runner_up;
 struct bg_advice {
     const bg_results *results;
     bg_candidate *c;                /* sorted by weight bytes */
+    char (*names)[96];              /* of the candidates, where there are several engines */
     size_t n;
     bg_loss_basis basis;
     query query;
@@ -61,7 +62,8 @@ typedef struct verdict {
     size_t n;
 } verdict;
 
-bg_status bg_advise_join(bg_advice *a, bg_error *err);
+/* engine: of bg_advise_options. */
+bg_status bg_advise_join(bg_advice *a, const char *engine, bg_error *err);
 /* Fills in published quality where the results are those of a shape. */
 bg_status bg_advise_publish(bg_advice *a, bg_error *err);
 /* What machine.json says: bytes available (NaN unknown), why energy is not read (NULL unknown). */

@@ -43,7 +43,7 @@ static void add_change(bg_advice *a, const char *option, size_t candidate)
     snprintf(c->option, sizeof c->option, "%s", option);
     c->candidate = candidate;
     snprintf(a->change_text[a->n_changes], sizeof *a->change_text, "with %s: %s", option,
-             a->c[candidate].scheme);
+             a->c[candidate].name);
     a->n_changes++;
 }
 

@@ -113,6 +113,7 @@ static const bg_candidate *unquantized(const bg_advice *a, const bg_candidate *c
     const bg_candidate *found = NULL;
     for (size_t i = 0; i < a->n; i++)
         if (a->c[i].bpw >= BG_UNQUANTIZED_BPW && a->c[i].tg &&
+            strcmp(a->c[i].engine, c->engine) == 0 &&
             (!found || strcmp(a->c[i].scheme, "F16") == 0))
             found = &a->c[i];
     return found == c ? NULL : found;
@@ -141,7 +142,7 @@ static void say_speed(const bg_advice *a, const bg_candidate *c, bg_text *t)
     const char *roof = c->tg ? bg_row_text(c->tg, BG_COL_ROOF) : NULL;
     double share = c->tg ? bg_row_number(c->tg, BG_COL_ROOF_PCT) : NAN;
     char tps[32], low[32], high[32], size[32];
-    bg_text_printf(t, "%s ", c->scheme);
+    bg_text_printf(t, "%s ", c->name);
     if (!isnan(c->tg_tps)) {
         bg_text_printf(t, "%s %s tokens/s", bg_candidate_predicted(c) ? "should decode" : "decodes",
                        bg_advise_number(tps, sizeof tps, c->tg_tps));
@@ -153,7 +154,7 @@ static void say_speed(const bg_advice *a, const bg_candidate *c, bg_text *t)
             bg_text_puts(t, " (too few repetitions for an interval)");
         if (full)
             bg_text_printf(t, ", %.*f times as fast as %s", c->tg_tps / full->tg_tps < 1.1 ? 2 : 1,
-                           c->tg_tps / full->tg_tps, full->scheme);
+                           c->tg_tps / full->tg_tps, full->name);
         if (roof && !isnan(share)) {
             bg_text_printf(t, "%s %.0f %% of its roof (", full ? " and" : ",", share);
             say_roof(roof, t);
@@ -177,7 +178,7 @@ static void say_published(const bg_advice *a, const bg_candidate *c, bg_text *t)
                    "the nearest model that there is a table of (%s; %s)", p->model, p->source,
                    p->text);
     if (isnan(c->loss)) {
-        bg_text_printf(t, ", is nothing about %s.", c->scheme);
+        bg_text_printf(t, ", is nothing about %s.", c->name);
         return;
     }
     if (c->loss <= 0) {
@@ -231,6 +232,9 @@ static void say_loss(const bg_advice *a, const bg_candidate *c, bg_text *t)
         bg_text_puts(t, " KL divergence was not measured");
     }
     bg_text_puts(t, ".");
+    if (c->quality_by)
+        bg_text_printf(t, " That was measured with %s, on the same weights; %s measured speed alone.",
+                       c->quality_by, c->engine);
 }
 
 /* The best under tight limits can still be bad: say so, and what would be better. */
@@ -267,7 +271,7 @@ static void say_knee(const bg_advice *a, const bg_candidate *pick, bg_text *t)
                        said ? "; and"
                             : "It is the knee "
                               "of quality against speed:",
-                       faster ? "faster" : "better", c->scheme, words,
+                       faster ? "faster" : "better", c->name, words,
                        said ? "gives up" : "would give up", price[faster]);
         bg_free(words);
         said = true;
@@ -317,10 +321,10 @@ static void say_infeasible(const bg_advice *a, const bg_candidate *c, bg_text *t
         bg_text_printf(t, "No scheme can be recommended for %s: %s.",
                        bg_objective_name(a->query.objective), lacks);
         if (a->query.objective != BG_OBJECTIVE_BALANCED)
-            bg_text_printf(t, " %s comes nearest otherwise.", c->scheme);
+            bg_text_printf(t, " %s comes nearest otherwise.", c->name);
         return;
     }
-    bg_text_printf(t, "No scheme meets the limits. %s comes nearest, but it ", c->scheme);
+    bg_text_printf(t, "No scheme meets the limits. %s comes nearest, but it ", c->name);
     for (size_t l = 0; l < BG_LIMIT_COUNT; l++) {
         const limit_info *info = &bg_limits[l];
         double value = info->value(c, &a->query);

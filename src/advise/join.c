@@ -39,28 +39,70 @@ static const char *common_test(const bg_results *r, const char *prefix)
     return best;
 }
 
+static const char *engine_of(const bg_row *row)
+{
+    const char *engine = bg_row_text(row, BG_COL_ENGINE);
+    return engine ? engine : "bitgauge";
+}
+
 static bg_candidate *find_or_add(bg_advice *a, const bg_row *row)
 {
-    const char *scheme = bg_row_text(row, BG_COL_SCHEME);
+    const char *scheme = bg_row_text(row, BG_COL_SCHEME), *engine = engine_of(row);
     bg_candidate *c;
     for (size_t i = 0; i < a->n; i++)
-        if (strcmp(a->c[i].scheme, scheme) == 0) return &a->c[i];
+        if (strcmp(a->c[i].scheme, scheme) == 0 && strcmp(a->c[i].engine, engine) == 0)
+            return &a->c[i];
     c = &a->c[a->n++];
-    c->scheme = scheme;
+    c->scheme = c->name = scheme;
+    c->engine = engine;
     c->any = row;
     return c;
 }
 
-/* The first known value of a column that is the same for every row of a scheme. */
-static double first_known(const bg_results *r, const char *scheme, bg_column column)
+/* The first known value of a column that is the same for every row of a scheme in an engine. */
+static double first_known(const bg_results *r, const bg_candidate *c, bg_column column)
 {
     for (size_t i = 0; i < bg_results_row_count(r); i++) {
         const bg_row *row = bg_results_row(r, i);
         const char *name = bg_row_text(row, BG_COL_SCHEME);
-        if (name && strcmp(name, scheme) == 0 && bg_row_has(row, column))
+        if (name && strcmp(name, c->scheme) == 0 && strcmp(engine_of(row), c->engine) == 0 &&
+            bg_row_has(row, column))
             return bg_row_number(row, column);
     }
     return NAN;
+}
+
+static bool tells_quality(const bg_row *row)
+{
+    return row_ok(row) && (bg_row_has(row, BG_COL_KLD) || bg_row_has(row, BG_COL_PPL));
+}
+
+/* Engines run the same weights: one that did not measure their quality has it from another, and says
+ * so. */
+static void borrow_quality(const bg_advice *a, bg_candidate *c)
+{
+    for (size_t i = 0; i < bg_results_row_count(a->results) && !c->quality; i++) {
+        const bg_row *row = bg_results_row(a->results, i);
+        const char *name = bg_row_text(row, BG_COL_SCHEME);
+        if (!name || strcmp(name, c->scheme) != 0 || !tells_quality(row)) continue;
+        c->quality = row;
+        c->quality_by = engine_of(row);
+    }
+}
+
+static bg_status name_candidates(bg_advice *a, bg_error *err)
+{
+    bool several = false;
+    for (size_t i = 0; i < bg_results_row_count(a->results) && a->n; i++)
+        several |= strcmp(engine_of(bg_results_row(a->results, i)), a->c[0].engine) != 0;
+    if (!several) return BG_OK;
+    a->names = bg_alloc(a->n, sizeof *a->names);
+    if (!a->names) return bg_fail_nomem(err, "the recommendation", a->n * sizeof *a->names);
+    for (size_t i = 0; i < a->n; i++) {
+        snprintf(a->names[i], sizeof a->names[i], "%.60s with %.24s", a->c[i].scheme, a->c[i].engine);
+        a->c[i].name = a->names[i];
+    }
+    return BG_OK;
 }
 
 static void take_fastest(const bg_row **best, const bg_row *row)
@@ -118,10 +160,10 @@ static int by_size(const void *pa, const void *pb)
     const bg_candidate *a = pa, *b = pb;
     double x = isnan(a->weight_bytes) ? INFINITY : a->weight_bytes;
     double y = isnan(b->weight_bytes) ? INFINITY : b->weight_bytes;
-    return x < y ? -1 : x > y ? 1 : strcmp(a->scheme, b->scheme);
+    return x < y ? -1 : x > y ? 1 : strcmp(a->name, b->name);
 }
 
-bg_status bg_advise_join(bg_advice *a, bg_error *err)
+bg_status bg_advise_join(bg_advice *a, const char *engine, bg_error *err)
 {
     const bg_results *r = a->results;
     size_t rows = bg_results_row_count(r);
@@ -133,20 +175,25 @@ bg_status bg_advise_join(bg_advice *a, bg_error *err)
         const char *test = bg_row_text(row, BG_COL_TEST);
         bg_candidate *c;
         if (!bg_row_text(row, BG_COL_SCHEME)) continue;
+        if (engine && strcmp(engine_of(row), engine) != 0) continue;
         c = find_or_add(a, row);
         if (!row_ok(row)) continue;
         if (!row_ok(c->any)) c->any = row;
         if (tg && test && strcmp(test, tg) == 0 && is_test(row, "tg")) take_fastest(&c->tg, row);
         if (pp && test && strcmp(test, pp) == 0 && is_test(row, "pp")) take_fastest(&c->pp, row);
-        if (!c->quality && (bg_row_has(row, BG_COL_KLD) || bg_row_has(row, BG_COL_PPL)))
-            c->quality = row;
+        if (!c->quality && tells_quality(row)) c->quality = row;
     }
+    if (engine && a->n == 0)
+        return bg_fail(err, BG_ERR_INPUT, bg_results_dir(r), "holds nothing that %s ran", engine);
+    BG_TRY(name_candidates(a, err));
+    for (size_t i = 0; i < a->n; i++)
+        if (a->c[i].tg || a->c[i].pp) borrow_quality(a, &a->c[i]);
     for (size_t i = 0; i < a->n; i++) {
         bg_candidate *c = &a->c[i];
-        c->bpw = first_known(r, c->scheme, BG_COL_BPW);
-        c->weight_bytes = first_known(r, c->scheme, BG_COL_WEIGHT_BYTES);
+        c->bpw = first_known(r, c, BG_COL_BPW);
+        c->weight_bytes = first_known(r, c, BG_COL_WEIGHT_BYTES);
         c->scratch_bytes = c->tg ? bg_row_number(c->tg, BG_COL_SCRATCH) : NAN;
-        if (isnan(c->scratch_bytes)) c->scratch_bytes = first_known(r, c->scheme, BG_COL_SCRATCH);
+        if (isnan(c->scratch_bytes)) c->scratch_bytes = first_known(r, c, BG_COL_SCRATCH);
         c->j_per_token = c->tg ? bg_row_number(c->tg, BG_COL_J_TOKEN) : NAN;
         take_speed(c->tg, &c->tg_tps, &c->tg_low, &c->tg_high);
         take_speed(c->pp, &c->pp_tps, &c->pp_low, &c->pp_high);

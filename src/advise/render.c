@@ -79,16 +79,17 @@ static void print_facts(const bg_advice *a, bg_text *t)
     char x[32], y[32], z[32], w[32];
     bg_text_puts(t, "  decode   ");
     print_speed(t, c->tg_tps, c->tg_low, c->tg_high);
-    if (c->tg && bg_row_has(c->tg, BG_COL_THREADS) && bg_row_has(c->tg, BG_COL_ISA))
+    if (c->tg && bg_row_has(c->tg, BG_COL_THREADS))
         bg_text_printf(t, ", threads %.0f, %s%s", bg_row_number(c->tg, BG_COL_THREADS),
-                       bg_row_text(c->tg, BG_COL_ISA),
+                       bg_row_has(c->tg, BG_COL_ISA) ? bg_row_text(c->tg, BG_COL_ISA) : c->engine,
                        bg_candidate_predicted(c) ? ", predicted" : "");
     bg_text_puts(t, "\n  prefill  ");
     print_speed(t, c->pp_tps, c->pp_low, c->pp_high);
-    bg_text_printf(t, "\n  memory   %s: weights %s, KV cache of %.0f tokens %s, activations %s\n",
+    bg_text_printf(t, "\n  memory   %s: weights %s, KV cache of %.0f tokens %s, %s %s\n",
                    bg_format_size(x, sizeof x, c->memory_bytes),
                    bg_format_size(y, sizeof y, c->weight_bytes), a->query.ctx,
                    bg_format_size(z, sizeof z, c->kv_bytes),
+                   strcmp(c->engine, "bitgauge") == 0 ? "activations" : "the rest of its process",
                    isnan(c->scratch_bytes) ? "unknown"
                                            : bg_format_size(w, sizeof w, c->scratch_bytes));
 }
@@ -110,7 +111,7 @@ static void print_limit(const bg_advice *a, size_t limit, bg_text *t, int width)
                            : limit == BG_LIMIT_MEMORY ? " (what the machine had free)"
                                                       : " (no longer the same model)");
         else bg_text_puts(&line, ", ");
-        bg_text_printf(&line, "%s (%s)", a->c[i].scheme, isnan(value) ? info->unknown : has);
+        bg_text_printf(&line, "%s (%s)", a->c[i].name, isnan(value) ? info->unknown : has);
     }
     if (line.data) wrap(t, "  ", line.data, width);
     t->failed |= line.failed;
@@ -130,11 +131,11 @@ static void print_removed(const bg_advice *a, bg_text *t, int width)
         const char *failure = bg_row_text(a->c[i].any, BG_COL_REASON);
         if (!lacks) continue;
         if (failure && !a->c[i].tg && !a->c[i].pp && !a->c[i].quality) {
-            bg_text_printf(t, "  %s failed: %s\n", a->c[i].scheme, failure);
+            bg_text_printf(t, "  %s failed: %s\n", a->c[i].name, failure);
             continue;
         }
         shared = lacks; /* every other has the objective's own lack */
-        bg_text_printf(&line, "%s%s", line.length ? ", " : "", a->c[i].scheme);
+        bg_text_printf(&line, "%s%s", line.length ? ", " : "", a->c[i].name);
     }
     if (line.data) {
         bg_text_printf(&line, ": %s", shared);
@@ -150,11 +151,11 @@ static void print_others(const bg_advice *a, bg_text *t, int width)
     int name = 9;
     if (a->n_runners) bg_text_puts(t, "\nNext best:\n");
     for (size_t i = 0; i < a->n_runners; i++)
-        name = BG_MAX(name, (int)strlen(a->c[a->runners[i].candidate].scheme));
+        name = BG_MAX(name, (int)strlen(a->c[a->runners[i].candidate].name));
     name = BG_MIN(name, 24);
     for (size_t i = 0; i < a->n_runners; i++) {
         char lead[48];
-        snprintf(lead, sizeof lead, "  %-*.40s", name, a->c[a->runners[i].candidate].scheme);
+        snprintf(lead, sizeof lead, "  %-*.40s", name, a->c[a->runners[i].candidate].name);
         strcat(lead, " ");
         wrap(t, lead, a->runners[i].why, width);
     }
@@ -169,13 +170,13 @@ static void print_conclusion(const bg_advice *a, bg_text *t)
     const char *published = a->published ? "published " : "";
     char x[32], y[32];
     if (!a->feasible) {
-        bg_text_printf(t, "\nrecommended: none (nearest: %s", c->scheme);
+        bg_text_printf(t, "\nrecommended: none (nearest: %s", c->name);
         if (a->n_changes && a->changes[0].candidate == a->pick)
             bg_text_printf(t, " with %s", a->changes[0].option);
         bg_text_puts(t, ")\n");
         return;
     }
-    bg_text_printf(t, "\nrecommended: %s (weights %s, memory %s", c->scheme,
+    bg_text_printf(t, "\nrecommended: %s (weights %s, memory %s", c->name,
                    bg_format_size(x, sizeof x, c->weight_bytes),
                    bg_format_size(y, sizeof y, c->memory_bytes));
     if (!isnan(c->tg_tps))
@@ -224,6 +225,8 @@ static json_t *candidate_json(const bg_candidate *c)
         {"threads", c->tg ? bg_row_number(c->tg, BG_COL_THREADS) : NAN},
     };
     json_object_set_new(o, "scheme", json_string(c->scheme));
+    json_object_set_new(o, "engine", json_string(c->engine));
+    json_object_set_new(o, "quality_by", json_string(c->quality_by ? c->quality_by : c->engine));
     json_object_set_new(o, "isa", isa ? json_string(isa) : json_null());
     json_object_set_new(o, "speed_source",
                         json_string(bg_candidate_predicted(c) ? "predicted" : "measured"));
@@ -264,7 +267,7 @@ static json_t *limits_json(const bg_advice *a)
 static int by_speed(const void *pa, const void *pb)
 {
     const bg_candidate *a = *(const bg_candidate *const *)pa, *b = *(const bg_candidate *const *)pb;
-    return a->tg_tps > b->tg_tps ? -1 : a->tg_tps < b->tg_tps ? 1 : strcmp(a->scheme, b->scheme);
+    return a->tg_tps > b->tg_tps ? -1 : a->tg_tps < b->tg_tps ? 1 : strcmp(a->name, b->name);
 }
 
 static json_t *front_json(const bg_advice *a)
@@ -293,10 +296,12 @@ static json_t *lists_json(const bg_advice *a, json_t *o)
     }
     for (size_t i = 0; i < a->n; i++)
         if (a->removed[i])
-            json_array_append_new(removed, json_pack("{s:s, s:s}", "scheme", a->c[i].scheme,
+            json_array_append_new(removed, json_pack("{s:s, s:s, s:s}", "scheme", a->c[i].scheme, "engine",
+                                                     a->c[i].engine,
                                                      "constraint", a->removed[i]));
     for (size_t i = 0; i < a->n_changes; i++)
-        json_array_append_new(changes, json_pack("{s:s, s:s}", "change", a->changes[i].option,
+        json_array_append_new(changes, json_pack("{s:s, s:s, s:s}", "change", a->changes[i].option,
+                                                 "engine", a->c[a->changes[i].candidate].engine,
                                                  "scheme", a->c[a->changes[i].candidate].scheme));
     json_object_set_new(o, "reasons", reasons);
     json_object_set_new(o, "runners_up", runners);

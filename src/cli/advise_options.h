@@ -20,6 +20,8 @@ typedef struct bg_cli_advise { bg_advise_options options; int ctx; const char *o
      &(a).options.max_kld, NULL, 1e-9, 1e6}, /* 0 means none to bg_advise */                        \
     {BG_OPT_REAL, "--max-ppl-loss", "%", "largest loss of perplexity in percent",                   \
      &(a).options.max_ppl_loss_pct, NULL, 1e-9, 1e6},                                               \
+    {BG_OPT_TEXT, "--engine", "NAME", "only what this engine ran: builtin or llama.cpp (default: "   \
+     "any)", &(a).options.engine, NULL, 0, 0},                                                      \
     {BG_OPT_TEXT, "--objective", "NAME", "what to look for; balanced is the knee of quality "       \
      "against decode speed", &(a).objective, "balanced|speed|quality|size|energy", 0, 0}
 

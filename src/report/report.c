@@ -27,7 +27,13 @@ bg_status bg_report_prepare(report *r, const bg_results *results, const bg_advic
     if (!r->schemes) return bg_fail_nomem(err, "the report", n * sizeof *r->schemes);
     for (size_t i = 0; i < n; i++) {
         const bg_candidate *c = bg_advice_candidate(advice, i);
-        if (c->tg || c->pp || c->quality) r->schemes[r->n_schemes++] = c;
+        if (strcmp(c->engine, bg_advice_pick(advice)->engine) == 0 &&
+            (c->tg || c->pp || c->quality))
+            r->schemes[r->n_schemes++] = c;
+    }
+    for (size_t i = 0; i < bg_results_row_count(results); i++) {
+        const char *engine = bg_row_text(bg_results_row(results, i), BG_COL_ENGINE);
+        r->several |= engine && strcmp(engine, bg_advice_pick(advice)->engine) != 0;
     }
     qsort(r->schemes, r->n_schemes, sizeof *r->schemes, by_bits);
     return BG_OK;

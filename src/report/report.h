@@ -20,7 +20,9 @@ typedef struct report {
     const bg_advice *advice;
     const bg_report_options *options;
     json_t *plan, *machine;                 /* NULL when there is none */
-    const bg_candidate **schemes;           /* those measured, by bits per weight */
+    const bg_candidate **schemes;           /* those measured, by bits per weight; of the engine of
+                                               the pick where there are several */
+    bool several;                           /* there are */
     size_t n_schemes;
     bool drawn[BG_PLOT_COUNT];
     char plot_problem[512];                 /* why there are no plots, or "" */
@@ -70,6 +72,8 @@ typedef struct summary_column {
 extern const summary_column bg_summary_columns[];
 extern const size_t bg_summary_count;
 
+/* How the engines compare, in sentences; nothing where there is one. */
+void bg_report_engines(const report *r, bg_text *t);
 /* What in the summary was not measured, in sentences; "" when all was. */
 void bg_report_sources(const report *r, bg_text *t);
 

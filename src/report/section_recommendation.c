@@ -10,9 +10,9 @@ static void put_lead(const report *r, doc *d)
     bg_text t = {0};
     char number[32], low[32], high[32];
     if (!bg_advice_feasible(r->advice)) {
-        bg_text_printf(&t, "No scheme meets the limits; %s comes nearest.", c->scheme);
+        bg_text_printf(&t, "No scheme meets the limits; %s comes nearest.", c->name);
     } else {
-        bg_text_printf(&t, "Run %s: ", c->scheme);
+        bg_text_printf(&t, "Run %s: ", c->name);
         if (!isnan(c->tg_tps))
             bg_text_printf(&t, "%s%s tokens/s ", bg_candidate_predicted(c) ? "a predicted " : "",
                            bg_report_number(number, sizeof number, c->tg_tps));
@@ -39,13 +39,13 @@ static void put_runners(const report *r, doc *d)
     if (!n) return;
     bg_doc_heading(d, 3, "The next best, against the pick");
     bg_doc_table(d, "");
-    bg_doc_column(d, "Scheme", "", true);
+    bg_doc_column(d, r->several ? "Choice" : "Scheme", "", true);
     bg_doc_column(d, "Compared with the pick", "", true);
     for (size_t i = 0; i < n; i++) {
         const char *why;
         const bg_candidate *c = bg_advice_runner_up(r->advice, i, &why);
         bg_doc_row(d, false);
-        bg_doc_cell(d, "%s", c->scheme);
+        bg_doc_cell(d, "%s", c->name);
         bg_doc_cell(d, "%s", why);
     }
 }
@@ -58,13 +58,13 @@ static void put_removed(const report *r, doc *d)
     if (!n) return;
     bg_doc_heading(d, 3, "Removed by the limits");
     bg_doc_table(d, "");
-    bg_doc_column(d, "Scheme", "", true);
+    bg_doc_column(d, r->several ? "Choice" : "Scheme", "", true);
     bg_doc_column(d, "Why", "", true);
     for (size_t i = 0; i < bg_advice_count(r->advice); i++) {
         const bg_candidate *c = bg_advice_candidate(r->advice, i);
         if (!c->removed_by) continue;
         bg_doc_row(d, false);
-        bg_doc_cell(d, "%s", c->scheme);
+        bg_doc_cell(d, "%s", c->name);
         bg_doc_cell(d, "%s", c->removed_by);
     }
 }

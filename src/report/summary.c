@@ -120,5 +120,14 @@ void bg_report_sources(const report *r, bg_text *t)
         bg_text_printf(t, "Perplexity, loss and KLD are not this model's: they are published for "
                        "%s, the nearest model with a table (%s; %s). ", p->model, p->source,
                        p->text);
+    if (r->several)
+        bg_text_printf(t, "These are the rows of %s. ", bg_advice_pick(r->advice)->engine);
+    for (size_t i = 0; i < r->n_schemes; i++)
+        if (r->schemes[i]->quality_by) {
+            bg_text_printf(t, "Quality was measured with %s, on the same weights. ",
+                           r->schemes[i]->quality_by);
+            break;
+        }
+    bg_report_engines(r, t);
     while (t->length && t->data[t->length - 1] == ' ') t->data[--t->length] = 0;
 }

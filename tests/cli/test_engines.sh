@@ -35,6 +35,15 @@ clean
 "$BITGAUGE" quantize "$TINY" q8.gguf Q8_0 >out 2>err || fail "quantize: $(cat err)"
 awk -v bytes="$(wc -c <q8.gguf)" -v tps="$(column both/results.csv tps | sed -n 3p)" \
     'BEGIN { r = tps * bytes / 1e6; exit !(r > 0.999999 && r < 1.000001) }' || fail "speed"
+# What is to be run with which, and how they compare.
+"$BITGAUGE" recommend both >out || fail "recommend"
+tail -1 out | grep -q '^recommended: .* with bitgauge ' || fail "recommended: $(tail -1 out)"
+"$BITGAUGE" recommend both --engine llama.cpp --json >out || fail "recommend --engine"
+grep -q '"engine": "llama.cpp"' out && ! grep -q '"engine": "bitgauge"' out || fail "JSON: $(cat out)"
+"$BITGAUGE" report both -o page >out 2>err || fail "report: $(cat err)"
+grep -q '^## Engines' page/report.md || fail "the report has no section on engines"
+grep -qE 'bitgauge [0-9.]+ decodes [0-9.]+ times as fast as llama.cpp abc1234 \(7\)' page/report.md ||
+    fail "no ratio: $(grep 'times as fast' page/report.md)"
 # Nothing is left to do, nothing is run again; another list of engines is another plan.
 before=$(wc -l <log)
 sweep $timed --schemes Q8_0,F16 --engine builtin,llama.cpp --llama-bench ./llama-bench --out both

@@ -3,6 +3,8 @@
 
 #include "bitgauge/advise.h"
 
+#include "base/base.h"
+
 #include <math.h>
 
 typedef struct cell { const char *scheme; double mb, tps, half, kld, ppl; } cell;
@@ -292,6 +294,60 @@ static void energy(void **state)
     bg_results_close(&r);
 }
 
+/* The same schemes in another engine, which was only timed: `speed` times as fast. */
+static void add_engine(bg_results *r, double speed)
+{
+    for (size_t i = 0; i < BG_COUNT(usual); i++) {
+        bg_row *row = bg_row_new();
+        bg_error err;
+        bg_row_set_text(row, BG_COL_SCHEME, usual[i].scheme);
+        bg_row_set_text(row, BG_COL_ENGINE, "llama.cpp");
+        bg_row_set_text(row, BG_COL_TEST, "tg100");
+        bg_row_set_text(row, BG_COL_STATUS, "ok");
+        bg_row_set_number(row, BG_COL_WEIGHT_BYTES, usual[i].mb * 1e6);
+        bg_row_set_number(row, BG_COL_BPW, usual[i].mb * 16 / 16.4);
+        bg_row_set_number(row, BG_COL_TPS, usual[i].tps * speed);
+        bg_row_set_number(row, BG_COL_TPS_LOW, usual[i].tps * speed - 10);
+        bg_row_set_number(row, BG_COL_TPS_HIGH, usual[i].tps * speed + 10);
+        assert_ok(bg_results_add(r, &row, &err), &err);
+    }
+}
+
+static void engines_are_choices(void **state)
+{
+    static const struct { double speed; const char *engine, *pick; } cases[] = {
+        {2, NULL, "llama.cpp"}, {0.5, NULL, "bitgauge"}, {0.5, "llama.cpp", "llama.cpp"},
+        {2, "bitgauge", "bitgauge"}};
+    (void)state;
+    for (size_t i = 0; i < BG_COUNT(cases); i++) {
+        bg_results *r = make(usual, 7);
+        bg_advise_options o = {.engine = cases[i].engine};
+        const bg_candidate *pick;
+        bg_advice *a;
+        bg_error err;
+        char *text, name[64];
+        bool other = strcmp(cases[i].pick, "llama.cpp") == 0;
+        add_engine(r, cases[i].speed);
+        assert_ok(bg_advise(&a, r, &o, &err), &err);
+        assert_int_equal(bg_advice_count(a), cases[i].engine ? 7 : 14);
+        pick = bg_advice_pick(a);
+        assert_string_equal(pick->engine, cases[i].pick);
+        assert_string_equal(pick->scheme, "Q5_K_M");
+        snprintf(name, sizeof name, "Q5_K_M with %s", cases[i].pick);
+        assert_string_equal(pick->name, name);
+        /* Quality that another engine measured is named as such. */
+        assert_true(pick->kld == .0062);
+        assert_int_equal(pick->quality_by != NULL, other);
+        assert_ok(bg_advice_text(a, 1000, &text, &err), &err);
+        assert_int_equal(strstr(text, "measured with bitgauge, on the same weights") != NULL, other);
+        bg_free_text(text);
+        bg_advice_close(&a);
+        o.engine = "vllm";
+        assert_fails(bg_advise(&a, r, &o, &err), BG_ERR_INPUT, "nothing that vllm ran", &err);
+        bg_results_close(&r);
+    }
+}
+
 static void refuses_nonsense(void **state)
 {
     bg_results *empty, *r = make(usual, 7);
@@ -344,7 +400,7 @@ int main(void)
         cmocka_unit_test(missing_quality_is_estimated),
         cmocka_unit_test(unmeasured_among_measured),
         cmocka_unit_test(energy),
-        cmocka_unit_test(refuses_nonsense),
+        cmocka_unit_test(engines_are_choices), cmocka_unit_test(refuses_nonsense),
         cmocka_unit_test(is_deterministic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
