@@ -172,6 +172,10 @@ int bg_cmd_quantize(int argc, char **argv)
         {.type = BG_OPT_INT, .names = "-t --threads", .metavar = "N", .target = &r.threads,
          .min = 1, .max = 4096, .help = "threads (default: one a usable core)"},
         BG_CLI_TUNE_OPTIONS(r.tune),
+        {.type = BG_OPT_TEXT, .names = "--calib", .metavar = "FILE|self", .target = &r.tune.calib,
+         .help = "text to tune on; self (default): the model writes it"},
+        {.type = BG_OPT_INT, .names = "--seed", .metavar = "N", .target = &r.tune.seed,
+         .help = "of the order of the text"},
         {.type = BG_OPT_FLAG, .names = "--json", .target = &r.json, .help = "print JSON"},
     };
     const bg_opt_spec spec = {

@@ -1,7 +1,6 @@
-#include "cli/cli.h"
+#include "cli/tune.h"
 
 #include "bitgauge/machine.h"
-#include "bitgauge/search.h"
 
 #include <math.h>
 #include <string.h>
@@ -15,6 +14,7 @@ typedef struct request {
     uint64_t size, memory;
     double bpw, minutes;
     int ctx, chunks, seed, threads;
+    bg_cli_tune_request tune;
 } request;
 
 /* What a run holds; all of it is closed by run_close. */
@@ -229,6 +229,10 @@ static bg_status search(run *r, bg_error *err)
     begin_progress(r, "quantizing");
     BG_TRY(bg_recipe_apply(&r->image, r->best, bg_model_gguf(r->model), r->importance, r->team,
                            r->result.stopped ? NULL : show_fraction, &r->progress, err));
+    if (bg_cli_tune_wanted(&a->tune) && !bg_cli_interrupted()) {
+        bg_cli_progress_end(&r->progress);
+        BG_TRY(bg_cli_tune_on(&a->tune, r->model, r->tokens, r->n_tokens, r->image, r->team, err));
+    }
     return a->out ? bg_image_write(r->image, a->out, err) : BG_OK;
 }
 
@@ -366,6 +370,7 @@ int bg_cmd_search(int argc, char **argv)
         {BG_OPT_TEXT, "--formats", "LIST", "formats to choose from (all)", &a.formats, NULL, 0, 0},
         {BG_OPT_REAL, "--minutes", "M", "stop after so long (when it gets no better)", &a.minutes,
          NULL, 0, 1e6},
+        BG_CLI_TUNE_OPTIONS(a.tune),
         {BG_OPT_INT, "-s --seed", "N", "same seed, same recipe (1)", &a.seed, NULL, 0, 0},
         {BG_OPT_TEXT, "--recipe-out", "FILE", "the recipe (recipe.csv)", &a.recipe, NULL, 0, 0},
         {BG_OPT_TEXT, "--evaluations", "FILE", "keep what was measured here, for searches of other\n"
@@ -393,6 +398,7 @@ int bg_cmd_search(int argc, char **argv)
     int status = bg_opt_parse(&spec, argc, argv, &word, &n_words);
     if (status >= 0) return status;
     if (n_words) a.model = word;
+    a.tune.seed = a.seed;
     bg_cli_catch_interrupt();
     status = BG_EXIT_OK;
     if (prepare(&r, &err) != BG_OK || search(&r, &err) != BG_OK || report(&r, &err) != BG_OK) {

@@ -51,8 +51,8 @@ static bg_status get_tokens(const bg_cli_tune_request *r, const bg_model *m, bg_
     return s;
 }
 
-static bg_status tune(const bg_cli_tune_request *r, const bg_model *m, bg_image *image,
-                      bg_team *team, bg_error *err)
+bg_status bg_cli_tune_on(const bg_cli_tune_request *r, const bg_model *m, const int32_t *tokens,
+                         size_t n_tokens, bg_image *image, bg_team *team, bg_error *err)
 {
     bg_tuner_options to = {.n_ctx = (uint32_t)r->ctx, .windows = (uint32_t)r->windows, .team = team};
     shown line = {.said_ns = 0};
@@ -61,11 +61,8 @@ static bg_status tune(const bg_cli_tune_request *r, const bg_model *m, bg_image 
                          .progress = show_step, .user = &line};
     bg_tune_progress p;
     bg_tuner *t = NULL;
-    int32_t *tokens = NULL;
-    size_t n;
     bg_status s = bg_isa_parse("native", &to.isa, err);
-    if (s == BG_OK) s = get_tokens(r, m, to.isa, team, &tokens, &n, err);
-    if (s == BG_OK) s = bg_tuner_open(&t, m, tokens, n, &to, err);
+    if (s == BG_OK) s = bg_tuner_open(&t, m, tokens, n_tokens, &to, err);
     if (s == BG_OK) s = bg_tuner_run(t, image, &o, &p, err);
     bg_cli_progress_end(&line.line);
     if (s == BG_OK)
@@ -73,17 +70,22 @@ static bg_status tune(const bg_cli_tune_request *r, const bg_model *m, bg_image 
                 "text %.5f, before %.5f\n", (unsigned long long)p.step,
                 (unsigned long long)(p.tokens / BG_MAX(p.step, (uint64_t)1)), p.best, p.start);
     bg_tuner_close(&t);
-    bg_tokens_free(tokens);
     return s;
 }
 
 bg_status bg_cli_tune(const bg_cli_tune_request *r, const char *model, bg_image *image,
                       bg_team *team, bg_error *err)
 {
+    bg_isa isa;
+    int32_t *tokens = NULL;
+    size_t n;
     bg_model *m;
     bg_status s;
+    BG_TRY(bg_isa_parse("native", &isa, err));
     BG_TRY(bg_model_open(&m, model, err));
-    s = tune(r, m, image, team, err);
+    s = get_tokens(r, m, isa, team, &tokens, &n, err);
+    if (s == BG_OK) s = bg_cli_tune_on(r, m, tokens, n, image, team, err);
+    bg_tokens_free(tokens);
     bg_model_close(&m);
     return s;
 }

@@ -19,15 +19,15 @@ static inline bool bg_cli_tune_wanted(const bg_cli_tune_request *r)
 /* Tunes the image, made of the model at `model`. What came of it is told on standard error. */
 bg_status bg_cli_tune(const bg_cli_tune_request *r, const char *model, bg_image *image,
                       bg_team *team, bg_error *err);
+/* The same on a text that is at hand. */
+bg_status bg_cli_tune_on(const bg_cli_tune_request *r, const bg_model *m, const int32_t *tokens,
+                         size_t n_tokens, bg_image *image, bg_team *team, bg_error *err);
 
 /* The lines of an option table. */
 #define BG_CLI_TUNE_OPTIONS(request)                                                              \
     {.type = BG_OPT_REAL, .names = "--tune", .metavar = "MINUTES", .target = &(request).minutes,  \
      .min = 0, .max = 1e5,                                                                        \
      .help = "then minimise the whole model's error by gradient for so long"},                    \
-    {.type = BG_OPT_TEXT, .names = "--calib", .metavar = "FILE|self",                             \
-     .target = &(request).calib,                                                                  \
-     .help = "text to tune on; self (default): the model writes it"},                             \
     {.type = BG_OPT_INT, .names = "--tune-steps", .metavar = "N", .target = &(request).steps,     \
      .min = 0, .max = 1 << 28, .help = "so many steps instead of minutes: repeatable"},           \
     {.type = BG_OPT_INT, .names = "--tune-windows", .metavar = "N",                               \
@@ -38,8 +38,6 @@ bg_status bg_cli_tune(const bg_cli_tune_request *r, const char *model, bg_image 
      .min = 0, .max = 1, .help = "most that a weight moves a step, in parts of their rms"},       \
     {.type = BG_OPT_REAL, .names = "--tune-scale-rate", .metavar = "X",                           \
      .target = &(request).scale_rate, .min = 0, .max = 1,                                         \
-     .help = "most that scales and norms move, in parts of themselves"},                          \
-    {.type = BG_OPT_INT, .names = "--seed", .metavar = "N", .target = &(request).seed,            \
-     .help = "of the order of the text"}
+     .help = "most that scales and norms move, in parts of themselves"}
 
 #endif
