@@ -30,12 +30,13 @@ static int print_summary(const request *r, const bg_quantize_plan *p, int thread
         return bg_cli_print_json(json_pack(
             "{s:o, s:o, s:s, s:I, s:I, s:I, s:f, s:s, s:i, s:i, s:f}", "in",
             bg_cli_json_text(r->in, strlen(r->in)), "out", bg_cli_json_text(r->out, strlen(r->out)),
-            "scheme", r->scheme ? bg_scheme_name(r->scheme) : "recipe", "file_bytes", (json_int_t)p->file_bytes,
-            "weight_bytes", (json_int_t)p->weight_bytes, "n_params", (json_int_t)p->n_params, "bpw",
+            "scheme", r->scheme ? bg_scheme_name(r->scheme) : "recipe", "file_bytes",
+            (json_int_t)p->file_bytes, "weight_bytes", (json_int_t)p->weight_bytes, "n_params", (json_int_t)p->n_params, "bpw",
             bpw, "formats", p->formats, "fell_back", (int)p->n_fell_back, "threads", threads,
             "seconds", seconds));
     printf("%s: %s, %s, %.2f bits per weight (%s), %.1f s with %d thread%s\n", r->out,
-           r->scheme ? bg_scheme_name(r->scheme) : "by the recipe", bg_format_size(size, sizeof size, (double)p->file_bytes), bpw,
+           r->scheme ? bg_scheme_name(r->scheme) : "by the recipe",
+           bg_format_size(size, sizeof size, (double)p->file_bytes), bpw,
            p->formats, seconds, threads, threads == 1 ? "" : "s");
     if (p->n_fell_back)
         printf("%u tensors have rows that do not fit the scheme's format and took a larger one\n",
@@ -141,10 +142,11 @@ static bg_status read_words(request *r, const char *const *words, size_t n, bg_e
                            "OUT.gguf SCHEME; see `bitgauge quantize --help`");
         r->in = words[0];
         r->out = words[1];
+        if (r->recipe && (words[3] || (words[2] && bg_scheme_find(words[2]))))
+            return bg_fail(err, BG_ERR_INPUT, NULL, "a recipe takes the place of the scheme: give "
+                           "IN.gguf OUT.gguf --recipe FILE");
         BG_TRY(read_threads(r, words[r->recipe ? 2 : 3], err));
-        if (!r->recipe) return bg_scheme_parse(words[2], &r->scheme, err);
-        return words[3] ? bg_fail(err, BG_ERR_INPUT, NULL, "a recipe takes the place of the scheme: "
-                                  "give IN.gguf OUT.gguf --recipe FILE") : BG_OK;
+        return r->recipe ? BG_OK : bg_scheme_parse(words[2], &r->scheme, err);
     }
     if (r->imatrix || r->recipe || n > 3)
         return bg_fail(err, BG_ERR_INPUT, NULL, r->imatrix || r->recipe

@@ -1,0 +1,42 @@
+# A search that is stopped leaves a recipe that quantize applies; recipes that are wrong are refused.
+set -eu
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir"
+models=$SOURCE/bench/models/codelet
+fail() { echo "$*" >&2; exit 1; }
+
+head -c 9000 "$models/codelet-calib.txt" > calib.txt
+head -c 4000 "$models/codelet-eval.txt" > eval.txt
+
+"$BITGAUGE" search --size 2900000 --calib calib.txt --text eval.txt --minutes 0.001 --chunks 2 \
+    --recipe-out best.csv -o best.gguf > out.txt 2> err.txt || fail "search: $(cat err.txt)"
+grep -q 'stopped before the end' out.txt || fail "it does not say that it was stopped: $(cat out.txt)"
+grep -q '^searched ' out.txt || fail "no table"
+grep -q '^Q2_K ' out.txt && fail "Q2_K is larger than what was asked for"
+grep -q '^tensor,format,kept$' best.csv || fail "no recipe"
+[ -s best.csv.evaluations ] || fail "nothing to go on from"
+size=$(stat -c %s best.gguf)
+[ "$size" -le 2900000 ] || fail "$size bytes"
+grep -q "^# bitgauge search: $size bytes" best.csv || fail "the recipe has another size"
+
+# By the recipe, but without the importance of the calibration text: the same sizes.
+"$BITGAUGE" quantize "$models/codelet-8m-f16.gguf" again.gguf --recipe best.csv > out.txt
+grep -q 'by the recipe' out.txt || fail "quantize: $(cat out.txt)"
+"$BITGAUGE" perplexity again.gguf --text eval.txt --chunks 1 > out.txt || fail "it does not run"
+
+# What is wrong is named.
+expect() {
+    word=$1
+    shift
+    if "$BITGAUGE" "$@" > out.txt 2> err.txt; then fail "no error for: $*"; fi
+    grep -q -- "$word" err.txt || fail "no '$word' in: $(cat err.txt)"
+}
+sed 's/Q2_K/Q2_X/;t' best.csv > wrong.csv
+expect 'wrong.csv: line' quantize "$models/codelet-8m-f16.gguf" x.gguf --recipe wrong.csv
+expect 'takes the place of the scheme' quantize a.gguf b.gguf Q4_K 2 --recipe best.csv
+expect 'one of --size' search --calib calib.txt
+expect 'one of --size' search --calib calib.txt --size 3MB --bpw 3
+expect 'is no format' search --calib calib.txt --size 3MB --formats Q4_K,Q4_X
+expect 'the smallest takes' search --calib calib.txt --size 1MB
+[ ! -e x.gguf ] || fail "a file in spite of the error"
