@@ -138,21 +138,21 @@ static void put_name(const comparison *c, size_t engine, bg_text *t)
 static void say_ratios(const comparison *c, bg_text *t)
 {
     for (size_t e = 1; e < c->n_names; e++) {
-        bool said = false;
         size_t n, most = 0;
         for (size_t k = 0; k < BG_COUNT(kinds); k++) {
             double ratio = mean_ratio(c, e, k, &n);
             char number[32];
             if (isnan(ratio)) continue;
-            if (!said) put_name(c, 0, t);
-            bg_text_printf(t, "%s %s %s times as fast as ", said ? " and" : "", kinds[k].verb,
+            if (!most) put_name(c, 0, t);
+            bg_text_printf(t, "%s %s %s", most ? " and" : "", kinds[k].verb,
                            bg_report_fixed(number, sizeof number, ratio, ratio < 9.95 ? 2 : 1));
-            if (said) bg_text_puts(t, "it");
-            else put_name(c, e, t);
-            said = true;
             most = BG_MAX(most, n);
         }
-        if (said) bg_text_printf(t, " (geometric mean of %zu cell%s). ", most, most == 1 ? "" : "s");
+        if (!most) continue;
+        bg_text_puts(t, " times as fast as ");
+        put_name(c, e, t);
+        if (most > 1) bg_text_printf(t, " (geometric mean of %zu cells)", most);
+        bg_text_puts(t, ". ");
     }
 }
 
@@ -287,9 +287,13 @@ void bg_section_engines(const report *r, doc *d)
     if (t.length) bg_doc_text(d, "%s", t.data);
     d->failed |= t.failed;
     bg_text_fini(&t);
-    bg_doc_text(d, "Both ran the same files' weights with as many threads; repetitions of all cells took "
-                   "turns. What is beyond this section is of %s unless it says so.",
+    bg_doc_text(d, "All ran the same weights with as many threads, and repetitions of all cells took turns. "
+                   "llama.cpp loads and warms up anew for each of its own, before it is timed. The other "
+                   "sections are of %s where they do not say otherwise.",
                 bg_advice_pick(r->advice)->engine);
+    bg_report_figure(r, d, BG_PLOT_ENGINES, "Bars of decode and prefill speed by scheme, one an engine, "
+                     "with 95 % intervals", "The speeds side by side: of each scheme the best "
+                     "instruction set and number of threads of each engine.");
     for (size_t e = 1; e < c->n_names; e++) {
         for (size_t k = 0; k < BG_COUNT(kinds); k++) put_speeds(c, e, k, d);
         put_qualities(r, c, e, d);

@@ -42,7 +42,7 @@ tail -1 out | grep -q '^recommended: .* with bitgauge ' || fail "recommended: $(
 grep -q '"engine": "llama.cpp"' out && ! grep -q '"engine": "bitgauge"' out || fail "JSON: $(cat out)"
 "$BITGAUGE" report both -o page >out 2>err || fail "report: $(cat err)"
 grep -q '^## Engines' page/report.md || fail "the report has no section on engines"
-grep -qE 'bitgauge [0-9.]+ decodes [0-9.]+ times as fast as llama.cpp abc1234 \(7\)' page/report.md ||
+grep -qE 'bitgauge [0-9.]+ decodes [0-9.]+ and prefills [0-9.]+ times as fast as llama.cpp abc1234 \(7\)' page/report.md ||
     fail "no ratio: $(grep 'times as fast' page/report.md)"
 # Nothing is left to do, nothing is run again; another list of engines is another plan.
 before=$(wc -l <log)
