@@ -19,18 +19,33 @@ typedef struct bg_model bg_model;
 typedef struct bg_tokenizer bg_tokenizer;
 typedef struct bg_session bg_session;
 
+/* How rotations were stretched to longer contexts. */
+typedef enum bg_rope_scaling {
+    BG_ROPE_NONE, BG_ROPE_LINEAR, BG_ROPE_YARN, BG_ROPE_LONGROPE
+} bg_rope_scaling;
+
 typedef struct bg_hparams {
     char architecture[32];     /* "llama" */
     char name[64];             /* general.name, or the file's name */
+    /* Of n_ff, n_head and n_head_kv the largest, where layers differ. */
     uint32_t n_layer, n_embd, n_ff, n_head, n_head_kv, head_dim, rope_dim, n_vocab, n_ctx_train;
-    float rms_eps, rope_base, rope_scale;
+    uint32_t window;           /* of layers that see the last positions only; 0: none do */
+    float rms_eps, embedding_scale;
+    float score_scale;         /* of the product of a query and a key */
+    float score_cap, logit_cap; /* x = cap * tanh(x / cap); 0: none */
+    bg_rope_scaling rope_scaling;
+    float rope_base, local_rope_base; /* the latter of layers with a window; 0: the same */
+    float rope_scale;          /* of angles: 1 / rope.scaling.factor */
+    float rope_magnitude;      /* of turned queries and keys */
+    uint32_t rope_n_ctx;       /* the context before stretching */
     bool tied_embeddings;
     uint64_t n_params;         /* weights of all tensors */
 } bg_hparams;
 
 /* Loads and checks: architecture, every tensor present with the right shape and a known format.
- * A tensor that a plain llama model does not have is refused, for leaving it out would change what
- * the model computes. The file stays mapped. */
+ * A tensor that the architecture does not have is refused, for leaving it out would change what
+ * the model computes. The file stays mapped. Matrices that some files fuse (phi3: attn_qkv, and
+ * ffn_up with the gate) are tensors of their own here, under the names that they have elsewhere. */
 bg_status bg_model_open(bg_model **m, const char *path, bg_error *err);
 /* The same of a file in memory, which outlives the model. `name` appears in errors. */
 bg_status bg_model_open_memory(bg_model **m, const void *data, size_t size, const char *name,
@@ -89,7 +104,16 @@ bg_scheme_model bg_model_scheme_facts(const bg_model *m);
 size_t bg_model_bytes_per_token(const bg_model *m);
 /* Multiply-adds count 2, matrices and attention at `depth` cached positions. */
 double bg_model_flops_per_token(const bg_model *m, uint32_t depth);
-size_t bg_model_kv_bytes(const bg_hparams *h, uint32_t n_ctx);  /* F16 cache, one sequence */
+/* The F16 cache of one sequence. Layers with a window keep no more than it and a batch. SIZE_MAX:
+ * more than any memory. */
+size_t bg_model_kv_bytes(const bg_model *m, uint32_t n_ctx, uint32_t n_batch);
+/* How it grows, for batches of up to n_batch: layers that see all take *token bytes for each
+ * position, those with a window *window bytes from *positions positions on (and their share of that
+ * before). */
+void bg_model_kv_growth(const bg_model *m, uint32_t n_batch, double *token, double *window,
+                        double *positions);
+/* Bytes of it that a token at `depth` cached positions reads. */
+double bg_model_kv_read_bytes(const bg_model *m, double depth);
 
 /* Importance (mean squared activation per input column), by tensor name: llama.cpp's GGUF files
  * (NAME.in_sum2 and NAME.counts) and its older .dat files. A tensor of several matrices (experts)
@@ -139,9 +163,11 @@ size_t bg_token_bytes(const bg_tokenizer *t, int32_t token, char *buffer, size_t
 
 /* ---- running ----------------------------------------------------------------------------- */
 
+enum { BG_BATCH_DEFAULT = 512 };
+
 typedef struct bg_session_options {
     uint32_t n_ctx;       /* positions per sequence; 0: the model's training context */
-    uint32_t n_batch;     /* most tokens per eval; 0: 512 */
+    uint32_t n_batch;     /* most tokens per eval; 0: BG_BATCH_DEFAULT */
     uint32_t n_seq;       /* sequences with caches of their own; 0: 1 */
     bg_isa isa;           /* the best instruction set to use */
     struct bg_team *team; /* NULL: this thread alone; outlives the session */

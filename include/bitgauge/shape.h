@@ -31,8 +31,6 @@ const char *bg_shape_source(const bg_shape *s);   /* where the sizes are from */
 uint64_t bg_shape_params(const bg_shape *s);
 /* The model's file as it would be in F16, but its tensors have no data. */
 const bg_gguf *bg_shape_gguf(const bg_shape *s);
-/* What bitgauge runs in its place, where that is not the same; else NULL. */
-const char *bg_shape_remark(const bg_shape *s);
 
 /* The names of all shapes, sorted; free with bg_shape_names_free. */
 bg_status bg_shape_names(char ***names, size_t *n, bg_error *err);

@@ -61,6 +61,9 @@ const limit_info bg_limits[BG_LIMIT_COUNT] = {
 double bg_advise_memory(const bg_candidate *c, double ctx)
 {
     double kv = bg_row_number(c->any, BG_COL_KV_TOKEN) * ctx;
+    double window = bg_row_number(c->any, BG_COL_KV_WINDOW_B);
+    double positions = bg_row_number(c->any, BG_COL_KV_WINDOW_N);
+    if (window > 0 && positions > 0) kv += window * fmin(ctx / positions, 1);
     if (isnan(kv)) kv = bg_row_number(c->any, BG_COL_KV_BYTES);
     return c->weight_bytes + (isnan(kv) ? 0 : kv) +
            (isnan(c->scratch_bytes) ? 0 : c->scratch_bytes);

@@ -353,7 +353,6 @@ static bg_status run_shape(run *r, const char *name, bg_error *err)
     status = bg_shape_open(&shape, name, err);
     if (status == BG_OK) status = bg_model_open_shape(&source, shape, &sample, err);
     if (status == BG_OK) {
-        if (bg_shape_remark(shape)) bg_log(BG_LOG_WARN, "%s %s", name, bg_shape_remark(shape));
         line.model_path = bg_shape_name(shape);
         status = run_source(r, &line, type, source, bg_clock_ns(), err);
     }

@@ -98,7 +98,7 @@ static bg_status read_prompt(job *j, bg_error *err)
 static bg_status check_memory(const job *j, bg_error *err)
 {
     uint64_t available = bg_machine_memory_available(j->machine);
-    double bytes = (double)bg_model_kv_bytes(bg_model_hparams(j->model), j->n_ctx) * j->o.parallel;
+    double bytes = (double)bg_model_kv_bytes(j->model, j->n_ctx, 0) * j->o.parallel;
     char need[32], have[32];
     if (!available || bytes <= (double)available) return BG_OK;
     return bg_fail(err, BG_ERR_NOMEM, NULL,

@@ -61,7 +61,6 @@ static void find_out(bg_info *info, const bg_shape *shape)
     count_tensors(info);
     info->runs = shape || bg_model_open(&m, bg_gguf_path(g), &info->why_not) == BG_OK;
     info->shape = shape != NULL;
-    info->remark = shape ? bg_shape_remark(shape) : NULL;
     bg_model_close(&m);
 }
 
@@ -245,9 +244,7 @@ static int print_text(const bg_info *info, bool tensors)
     append_shape(&out, info);
     append_tokenizer(&out, info);
     append_sizes(&out, info);
-    if (info->remark) /* "runs as ..." */
-        bg_text_printf(&out, "  %-14s%s\n", "runs here", info->remark + strlen("runs "));
-    else if (info->runs) bg_text_printf(&out, "  %-14syes\n", "runs here");
+    if (info->runs) bg_text_printf(&out, "  %-14syes\n", "runs here");
     else bg_text_printf(&out, "  %-14sno: %s\n", "runs here", info->why_not.message);
     append_metadata(&out, info->g);
     if (tensors) append_tensors(&out, info->g);

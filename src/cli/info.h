@@ -22,7 +22,6 @@ typedef struct bg_info {
     bool runs;
     bg_error why_not;        /* when it does not run */
     bool shape;              /* no file: what one of a known model would hold */
-    const char *remark;      /* what runs in its place, or NULL */
 } bg_info;
 
 int bg_info_print_json(const bg_info *info, bool tensors);

@@ -23,9 +23,9 @@ static void print_line(const bg_shape *s)
 static json_t *make_object(const bg_shape *s)
 {
     const bg_gguf *g = bg_shape_gguf(s);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:I, s:I, s:I, s:I}", "name", bg_shape_name(s),
+    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "name", bg_shape_name(s),
                      "title", bg_shape_title(s), "family", bg_shape_family(s), "source",
-                     bg_shape_source(s), "remark", bg_shape_remark(s), "n_params",
+                     bg_shape_source(s), "n_params",
                      (json_int_t)bg_shape_params(s), "n_layer",
                      (json_int_t)number(g, "block_count"), "n_embd",
                      (json_int_t)number(g, "embedding_length"), "n_ff",

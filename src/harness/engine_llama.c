@@ -199,9 +199,8 @@ static bg_status count(void *user, const bg_cell *c, double per_token[BG_SIM_COU
 
 static void describe_memory(const bg_llama *l, const bg_cell *c, bg_row *row)
 {
-    const bg_hparams *h = bg_model_hparams(l->rig->source);
     double rss = l->peak_rss[c - l->rig->plan->cells], weights = bg_row_number(row, BG_COL_WEIGHT_BYTES);
-    double kv = (double)bg_model_kv_bytes(h, c->depth + c->n);
+    double kv = (double)bg_model_kv_bytes(l->rig->source, c->depth + c->n, BG_BATCH);
     if (!(rss > 0)) return;
     bg_row_set_number(row, BG_COL_RSS_BYTES, rss);
     bg_row_set_number(row, BG_COL_KV_BYTES, kv);

@@ -277,13 +277,22 @@ static void describe_loading(const bg_rig *rig, const bg_cell *c, bg_row *row)
         bg_row_set_absent(row, BG_COL_QUANTIZE_S, "random weights are made in the format");
 }
 
+static void describe_growth(const bg_model *m, bg_row *row)
+{
+    double token, window, positions;
+    bg_model_kv_growth(m, BG_BATCH, &token, &window, &positions);
+    bg_row_set_number(row, BG_COL_KV_TOKEN, token);
+    bg_row_set_number(row, BG_COL_KV_WINDOW_B, window);
+    bg_row_set_number(row, BG_COL_KV_WINDOW_N, positions);
+}
+
 void bg_rig_describe_model(const bg_rig *rig, const bg_model *m, bg_row *row)
 {
     const bg_hparams *h = bg_model_hparams(rig->source);
     char formats[128];
     bg_row_set_text(row, BG_COL_MODEL, h->name);
     bg_row_set_number(row, BG_COL_MODEL_PARAMS, (double)h->n_params);
-    bg_row_set_number(row, BG_COL_KV_TOKEN, (double)bg_model_kv_bytes(h, 1024) / 1024);
+    describe_growth(rig->source, row);
     if (!m) return;
     bg_formats_used(m, formats, sizeof formats);
     bg_row_set_text(row, BG_COL_FORMATS, formats);

@@ -76,9 +76,7 @@ static double arithmetic_seconds(bg_bound *b, const bg_machine *machine, const w
 static void find_one(bg_bound *b, const bg_model *m, const bg_machine *machine,
                      const bg_load *load)
 {
-    const bg_hparams *h = bg_model_hparams(m);
     double context = load->depth + (load->n_prompt + load->n_gen) / 2.0;
-    double kv_token = (double)bg_model_kv_bytes(h, 1024) / 1024;
     double batch = load->n_prompt ? BG_MIN(load->n_prompt, load->batch) : 1;
     work w = count_ops(m, load, context);
     double read, compute, bandwidth;
@@ -86,7 +84,7 @@ static void find_one(bg_bound *b, const bg_model *m, const bg_machine *machine,
     memset(b, 0, sizeof *b);
     b->flops = w.total;
     /* A batch reads the weights once, and each of its tokens what came before it. */
-    b->bytes = ((double)bg_model_bytes_per_token(m) + context * kv_token) / batch;
+    b->bytes = ((double)bg_model_bytes_per_token(m) + bg_model_kv_read_bytes(m, context)) / batch;
     level = level_of(machine, b->bytes * batch, load->threads);
     bandwidth = 1e9 * bg_machine_roof(machine, BG_ROOF_READ, level, NULL, load->threads);
     compute = arithmetic_seconds(b, machine, &w, load->threads);

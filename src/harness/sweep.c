@@ -159,7 +159,7 @@ static uint64_t guess_session(const bg_rig *rig)
     const bg_plan *p = rig->plan;
     uint64_t floats = 4ull * h->n_embd + 3ull * h->n_ff + 4ull * h->n_head * h->head_dim;
     return floats * BG_BATCH * sizeof(float) +
-           bg_model_kv_bytes(h, p->depth + BG_MAX(p->n_prompt, p->n_gen + 1));
+           bg_model_kv_bytes(rig->source, p->depth + BG_MAX(p->n_prompt, p->n_gen + 1), BG_BATCH);
 }
 
 /* Sizes what the plan left open: how many windows of quality fit the time limit, and which schemes
@@ -316,8 +316,6 @@ static bg_status open_shape(bg_rig *rig, bg_error *err)
 {
     bg_shape_sample sample = bg_bench_sample(rig->machine, rig->plan->layers, MEMORY_SHARE);
     BG_TRY(bg_shape_open(&rig->shape, rig->options->shape, err));
-    if (bg_shape_remark(rig->shape))
-        bg_log(BG_LOG_WARN, "%s %s", bg_shape_name(rig->shape), bg_shape_remark(rig->shape));
     return bg_model_open_shape(&rig->source, rig->shape, &sample, err);
 }
 

@@ -12,9 +12,10 @@ enum {
 };
 
 /* Attention of `heads` query heads, which share a key head, of `tokens` consecutive tokens, to the
- * positions begin <= j < end. The token at position p sees those up to p. Row t * heads + h of the
- * results belongs to token t and head h:
- *     score[j] = log2(e) / sqrt(dim) * (q . key[j])
+ * positions begin <= j < end. The token at position p sees those up to p, or of these the last
+ * `window`. Row t * heads + h of the results belongs to token t and head h:
+ *     score[j] = log2(e) * scale * (q . key[j]), or with a cap
+ *     score[j] = log2(e) * cap * tanh(scale * (q . key[j]) / cap)
  *     base = some number that lets no power or sum overflow
  *     sum = sum of 2^(score[j] - base), out = sum of 2^(score[j] - base) * value[j]
  * A row that sees none has base -infinity and the rest 0. Same arguments give the same bits. */
@@ -25,13 +26,32 @@ typedef struct bg_attend {
     size_t value_width;           /* dim rounded up to 16 */
     const uint16_t *keys;         /* halves, [positions / 16][dim][16] */
     const uint16_t *values;       /* halves, [positions][value_width] */
+    size_t ring;                  /* position j is kept at j % ring, a multiple of BG_ATT_BLOCK; 0:
+                                     at j */
     size_t pos;                   /* of token 0 */
-    size_t begin, end;            /* begin is a multiple of BG_KV_PANEL, end > begin */
+    size_t window;                /* 0: sees all */
+    size_t begin, end;            /* begin is a multiple of BG_KV_PANEL, of BG_ATT_BLOCK when there
+                                     is a ring; end > begin */
+    float scale, cap;             /* cap 0: none */
+    void (*soft_cap)(float *x, float cap, size_t n); /* a bg_vecops' */
     float *out, *base, *sum;      /* [rows][value_width], [rows], [rows] */
     void *scratch;                /* bg_attend_scratch bytes, 64-byte aligned */
 } bg_attend;
 
 typedef void bg_attend_fn(const bg_attend *a);
+
+/* Where position j is kept; those of one block, which begins at a multiple of its length, lie
+ * together. */
+static inline size_t bg_attend_place(const bg_attend *a, size_t j)
+{
+    return a->ring ? j % a->ring : j;
+}
+
+/* The first position that the token at `pos` sees. */
+static inline size_t bg_attend_first(const bg_attend *a, size_t pos)
+{
+    return a->window && pos + 1 > a->window ? pos + 1 - a->window : 0;
+}
 
 /* Enough for every set. */
 static inline size_t bg_attend_scratch(size_t dim)

@@ -54,7 +54,7 @@ static bool attends(bg_attend_fn *attend, bg_rng *rng, float bound)
     for (int i = 0; i < 2; i++) {
         bg_attend a = {.q = q, .q_stride = HEADS * DIM, .tokens = TOKENS, .heads = HEADS, .dim = DIM,
                        .value_width = DIM, .keys = keys, .values = values, .pos = BEFORE,
-                       .end = BEFORE + TOKENS, .out = out[i], .base = out[i] + QUERIES * DIM,
+                       .end = BEFORE + TOKENS, .scale = 0.25f, .out = out[i], .base = out[i] + QUERIES * DIM,
                        .sum = out[i] + QUERIES * (DIM + 1), .scratch = scratch};
         (i ? attend : bg_ref_attend)(&a);
         for (size_t r = 0; r < QUERIES; r++)

@@ -73,8 +73,11 @@ static void embed(const worker *w)
     const bg_format_info *f = w->s->embd_format ? w->s->embd_format : bg_format_get(t->format);
     size_t begin, end;
     share_columns(w, w->p->n, &begin, &end);
-    for (size_t i = begin; i < end; i++)
-        embed_row(w, f, (size_t)w->p->tokens[i], w->x + i * t->ne[0]);
+    for (size_t i = begin; i < end; i++) {
+        float *x = w->x + i * t->ne[0], scale = w->s->model->h.embedding_scale;
+        embed_row(w, f, (size_t)w->p->tokens[i], x);
+        if (scale < 1 || scale > 1) w->s->vec->scale(x, scale, t->ne[0]);
+    }
 }
 
 /* What the layers left that this pass leaves out. */
@@ -132,10 +135,10 @@ static void encode(const worker *w, const readers *r, size_t i, const float *in,
     encode_part(w, w->act, r, i, in, 0, k, k);
 }
 
-/* Adds what the block before left in delta (when `add`), puts that down in `keep`, unless it is NULL,
- * normalises, encodes. */
-static void normalise(const worker *w, const columns *c, const float *weight, bool add, float *keep,
-                      const readers *r)
+/* Adds what the block before left in delta (when `add`), itself normalised where `post` is not NULL;
+ * puts that down in `keep`, unless it is NULL, normalises, encodes. */
+static void normalise(const worker *w, const columns *c, const float *weight, bool add,
+                      const float *post, float *keep, const readers *r)
 {
     const bg_session *s = w->s;
     size_t n = s->model->h.n_embd, begin, end;
@@ -143,7 +146,9 @@ static void normalise(const worker *w, const columns *c, const float *weight, bo
     share_columns(w, c->n, &begin, &end);
     for (size_t i = begin; i < end; i++) {
         float *x = w->x + token_of(c, i) * n;
-        if (add) s->vec->add(x, s->delta + i * s->delta_stride, n);
+        const float *delta = s->delta + i * s->delta_stride;
+        if (add && post) s->vec->rmsnorm(delta, post, row, s->model->h.rms_eps, n);
+        if (add) s->vec->add(x, post ? row : delta, n);
         if (keep) memcpy(keep + i * n, x, n * sizeof *x);
         s->vec->rmsnorm(x, weight, row, s->model->h.rms_eps, n);
         encode(w, r, i, row, n);
@@ -172,6 +177,8 @@ static void multiply(const worker *w, const bg_matrix *a, uint8_t *const *act, s
         .k = a->k, .rows = end - begin, .cols = n,
     };
     if (begin < end && n > 0) a->run[op](&args);
+    for (size_t i = 0; a->bias && begin < end && i < n; i++)
+        w->s->vec->add(y + i * y_stride, a->bias + begin, end - begin);
 }
 
 static size_t matrix_bytes(const bg_matrix *a)
@@ -198,28 +205,45 @@ static void multiply_share(const worker *w, const bg_matrix *a, uint8_t *const *
     multiply(w, a, act, begin, end, n, y + begin, y_stride);
 }
 
+/* Soft-caps what multiply_share has put there. */
+static void cap_share(const worker *w, size_t n, float *logits)
+{
+    size_t begin, end, rows = w->s->output.rows;
+    bg_team_share(rows, BG_PANEL_ROWS, w->member, w->size, &begin, &end);
+    for (size_t i = 0; begin < end && i < n; i++)
+        w->s->vec->soft_cap(logits + i * rows + begin, w->s->model->h.logit_cap, end - begin);
+}
+
 /* Rows of a projection, and where they lie in their head. */
 typedef struct piece { uint32_t head; size_t begin, end; } piece;
 
-static void rotate(const worker *w, float *y, size_t width, piece r)
+/* Also normalises heads where the architecture does. */
+static void rotate(const worker *w, const bg_layer *l, bg_matrix_id id, float *y, size_t width,
+                   piece r)
 {
     const bg_session *s = w->s;
-    size_t rope_dim = s->model->h.rope_dim, end = BG_MIN(r.end, rope_dim);
-    if (r.begin >= end) return;
-    for (size_t i = 0; i < w->p->n; i++)
-        s->vec->rope(y + i * width + r.head * s->model->h.head_dim + r.begin,
-                     s->turn + s->pos[i] * rope_dim + r.begin, end - r.begin);
+    const float *norm = l->v_f32[id == BG_W_Q ? BG_V_Q_NORM : BG_V_K_NORM];
+    const float *turn = s->turns[bg_layer_kind(l)].table;
+    size_t rope_dim = s->model->h.rope_dim, dim = s->model->h.head_dim;
+    size_t end = BG_MIN(r.end, rope_dim);
+    for (size_t i = 0; i < w->p->n; i++) {
+        float *head = y + i * width + r.head * dim;
+        if (norm) s->vec->rmsnorm(head, norm, head, s->model->h.rms_eps, dim);
+        if (r.begin < end)
+            s->rope(head + r.begin, turn + s->pos[i] * rope_dim + r.begin, end - r.begin);
+    }
 }
 
 static void store_keys(const worker *w, uint32_t layer, piece r)
 {
     const bg_pass *p = w->p;
     const bg_session *s = w->s;
-    size_t dim = s->model->h.head_dim;
+    size_t dim = s->model->h.head_dim, width = matrix(s, layer, BG_W_K)->rows;
     for (size_t i = 0; i < p->n; i++) {
         uint16_t *keys = bg_session_keys(s, layer, p->seq ? p->seq[i] : 0, r.head), row[64];
-        const float *in = s->k + i * s->kv_width + r.head * dim;
-        keys += s->pos[i] / BG_KV_PANEL * BG_KV_PANEL * dim + s->pos[i] % BG_KV_PANEL;
+        const float *in = s->k + i * width + r.head * dim;
+        size_t at = bg_session_place(s, layer, s->pos[i]);
+        keys += at / BG_KV_PANEL * BG_KV_PANEL * dim + at % BG_KV_PANEL;
         for (size_t d = r.begin; d < r.end; d += BG_COUNT(row)) {
             size_t n = BG_MIN(r.end - d, BG_COUNT(row));
             s->vec->to_f16(in + d, row, n);
@@ -232,22 +256,23 @@ static void store_values(const worker *w, uint32_t layer, piece r)
 {
     const bg_pass *p = w->p;
     const bg_session *s = w->s;
+    size_t width = matrix(s, layer, BG_W_V)->rows;
     for (size_t i = 0; i < p->n; i++)
-        s->vec->to_f16(s->v + i * s->kv_width + r.head * s->model->h.head_dim + r.begin,
+        s->vec->to_f16(s->v + i * width + r.head * s->model->h.head_dim + r.begin,
                        bg_session_values(s, layer, p->seq ? p->seq[i] : 0, r.head) +
-                           s->pos[i] * s->value_width + r.begin,
+                           bg_session_place(s, layer, s->pos[i]) * s->value_width + r.begin,
                        r.end - r.begin);
 }
 
 /* Queries, keys and values are one list of panels, shared out by their bytes. What a member has
- * computed it rotates and stores, a piece of a head at a time: pairs to rotate lie in one panel, or,
- * where heads are odd, in 16 heads of as many panels. */
+ * computed it rotates and stores, a piece of a head at a time. */
 static void project(const worker *w, uint32_t layer)
 {
     static const bg_matrix_id ids[] = {BG_W_Q, BG_W_K, BG_W_V};
     const bg_session *s = w->s;
+    const bg_layer *l = bg_session_layer(s, layer);
     float *const out[] = {s->q, s->k, s->v};
-    size_t dim = s->model->h.head_dim, unit = dim % 2 ? dim : 1, total = 0, first = 0;
+    size_t dim = s->model->h.head_dim, unit = s->rope_unit, total = 0, first = 0;
     for (size_t i = 0; i < BG_COUNT(ids); i++) total += matrix_bytes(matrix(s, layer, ids[i]));
     for (size_t i = 0; i < BG_COUNT(ids); i++) {
         const bg_matrix *a = matrix(s, layer, ids[i]);
@@ -257,7 +282,7 @@ static void project(const worker *w, uint32_t layer)
         multiply(w, a, w->act, begin, end, w->p->n, out[i] + begin, a->rows);
         for (size_t r = begin; r < end;) {
             piece part = {(uint32_t)(r / dim), r % dim, BG_MIN(dim, r % dim + end - r)};
-            if (ids[i] != BG_W_V) rotate(w, out[i], a->rows, part);
+            if (ids[i] != BG_W_V) rotate(w, l, ids[i], out[i], a->rows, part);
             if (ids[i] == BG_W_K) store_keys(w, layer, part);
             if (ids[i] == BG_W_V) store_values(w, layer, part);
             r += part.end - part.begin;
@@ -302,7 +327,7 @@ static void gate_and_up(const worker *w, uint32_t layer, size_t n, const readers
             float *in = own->gate + i * BG_FFN_STRIDE;
             bool whole = rows == block;
             float *out = whole ? in : s->ffn + i * f.n_ff + r;
-            s->vec->silu_mul(in, own->up + i * BG_FFN_STRIDE, out, rows);
+            s->gate_mul(in, own->up + i * BG_FFN_STRIDE, out, rows);
             if (whole) encode_part(w, w->ffn_act, down, i, out, r, rows, f.n_ff);
         }
     }
@@ -328,14 +353,14 @@ static void gate_and_up_lone(const worker *w, uint32_t layer)
     const ffn_share f = share_ffn(w, gate);
     multiply(w, gate, w->act, f.begin, f.end, 1, own->gate, gate->rows);
     multiply(w, up, w->act, f.begin, f.end, 1, own->up, up->rows);
-    s->vec->silu_mul(own->gate, own->up, s->ffn + f.begin, f.end - f.begin);
+    s->gate_mul(own->gate, own->up, s->ffn + f.begin, f.end - f.begin);
 }
 
 /* The input of the last product, encoded. */
 static void feed_forward(const worker *w, uint32_t layer, size_t n, const readers *down)
 {
     if (n == 1) {
-        size_t n_ff = w->s->model->h.n_ff;
+        size_t n_ff = matrix(w->s, layer, BG_W_GATE)->rows;
         gate_and_up_lone(w, layer);
         bg_team_barrier(w->s->team);
         if (w->lone || w->member == 0)
@@ -348,6 +373,12 @@ static void feed_forward(const worker *w, uint32_t layer, size_t n, const reader
     column_barrier(w);
 }
 
+/* How what the layers before this one left in delta is to be normalised. */
+static const float *left_norm(const bg_session *s, uint32_t layer)
+{
+    return layer ? bg_session_layer(s, layer - 1)->v_f32[BG_V_FFN_POST_NORM] : NULL;
+}
+
 /* One layer; *c shrinks to the wanted tokens once the last layer's keys and values are stored.
  * Returns with its last sum still in delta. */
 static void layer_run(const worker *w, uint32_t layer, columns *c)
@@ -355,9 +386,10 @@ static void layer_run(const worker *w, uint32_t layer, columns *c)
     static const bg_matrix_id qkv[] = {BG_W_Q, BG_W_K, BG_W_V}, out[] = {BG_W_OUT},
                               ffn[] = {BG_W_GATE, BG_W_UP}, down[] = {BG_W_DOWN};
     const bg_session *s = w->s;
-    const bg_layer *l = &s->model->layers[s->model->held[layer]];
+    const bg_layer *l = bg_session_layer(s, layer);
     readers r = readers_of(s, layer, qkv, BG_COUNT(qkv), c->n);
-    normalise(w, c, l->attn_norm_f32, layer > w->p->resume.first, keep_of(w, layer), &r);
+    normalise(w, c, l->v_f32[BG_V_ATTN_NORM], layer > w->p->resume.first, left_norm(s, layer),
+              keep_of(w, layer), &r);
     column_barrier(w);
     project(w, layer);
     bg_team_barrier(s->team);
@@ -365,12 +397,12 @@ static void layer_run(const worker *w, uint32_t layer, columns *c)
     bg_team_barrier(s->team);
     if (layer + 1 == s->n_layer) *c = (columns){w->p->n_out, s->out};
     r = readers_of(s, layer, out, BG_COUNT(out), c->n);
-    encode_columns(w, c, s->att, s->q_width, &r);
+    encode_columns(w, c, s->att, matrix(s, layer, BG_W_Q)->rows, &r);
     column_barrier(w);
     multiply_share(w, matrix(s, layer, BG_W_OUT), w->act, c->n, s->delta, s->delta_stride);
     bg_team_barrier(s->team);
     r = readers_of(s, layer, ffn, BG_COUNT(ffn), c->n);
-    normalise(w, c, l->ffn_norm_f32, true, NULL, &r);
+    normalise(w, c, l->v_f32[BG_V_FFN_NORM], true, l->v_f32[BG_V_ATTN_POST_NORM], NULL, &r);
     column_barrier(w);
     r = readers_of(s, layer, down, BG_COUNT(down), c->n);
     feed_forward(w, layer, c->n, &r);
@@ -395,7 +427,10 @@ void bg_forward_run(void *user, int member, int size)
         if (s->layer_end && member == 0) s->layer_end[layer + 1] = bg_clock_ns();
     }
     r.slots = 1u << s->output.slot[bg_op_for(c.n)];
-    normalise(&w, &c, s->model->output_norm_f32, first < s->n_layer, keep_of(&w, s->n_layer), &r);
+    normalise(&w, &c, s->model->output_norm_f32, first < s->n_layer, left_norm(s, s->n_layer),
+              keep_of(&w, s->n_layer), &r);
     column_barrier(&w);
-    if (p->logits) multiply_share(&w, &s->output, w.act, c.n, p->logits, s->output.rows);
+    if (!p->logits) return;
+    multiply_share(&w, &s->output, w.act, c.n, p->logits, s->output.rows);
+    if (s->model->h.logit_cap > 0) cap_share(&w, c.n, p->logits);
 }

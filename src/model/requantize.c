@@ -1,9 +1,17 @@
 /* A model's tensors in the formats of a scheme, in memory. */
 #include "base/team.h"
 #include "model/model.h"
-#include "model/shape.h"
 
 #include <string.h>
+
+/* What a scheme makes of a tensor: the tensor of the file that it lies in decides. */
+static bg_format format_of(const bg_model *m, const bg_scheme *scheme, const bg_tensor *t)
+{
+    bg_scheme_model facts = bg_model_scheme_facts(m);
+    char name[128];
+    return bg_scheme_tensor_format(scheme, &facts, bg_fusion_name(m->arch, t->name, name, sizeof name),
+                                   t->n_dims, t->ne, NULL);
+}
 
 /* Re-encodes tensor i, which still describes the source's data. */
 static bg_status recode(bg_model *m, size_t i, bg_format format, const bg_importance *importance,
@@ -13,10 +21,13 @@ static bg_status recode(bg_model *m, size_t i, bg_format format, const bg_import
     const bg_format_info *from = bg_format_get(t->format), *to = bg_format_get(format);
     size_t rows = t->ne[1], k = t->ne[0];
     size_t bytes = BG_MAX(bg_format_row_bytes(to, k) * rows, bg_packed_bytes(to, rows, k));
-    const float *weights = importance ? bg_importance_find(importance, t->name, k) : NULL;
     void *data = bg_alloc_large(bytes);
-    char where[256];
+    char where[256], name[128];
+    const float *weights = NULL;
     bg_error cause;
+    if (importance)
+        weights = bg_importance_find(importance,
+                                     bg_fusion_name(m->arch, t->name, name, sizeof name), k);
     snprintf(where, sizeof where, "%s: tensor %s", bg_gguf_path(m->gguf), t->name);
     if (!data)
         return bg_fail(err, BG_ERR_NOMEM, where,
@@ -38,11 +49,10 @@ static bg_status recode_all(bg_model *m, const bg_scheme *scheme, const bg_impor
                             bg_team *team, void (*progress)(void *user, double fraction),
                             void *user, bg_error *err)
 {
-    bg_scheme_model facts = bg_model_scheme_facts(m->source);
     uint64_t done = 0;
     for (size_t i = 0; i < m->n_tensors; i++) {
         const bg_tensor *t = &m->tensors[i];
-        bg_format format = bg_scheme_tensor_format(scheme, &facts, t->name, t->n_dims, t->ne, NULL);
+        bg_format format = format_of(m->source, scheme, t);
         if (format != BG_FORMAT_NONE && format != t->format)
             BG_TRY(recode(m, i, format, importance, team, err));
         done += t->ne[0] * t->ne[1];
@@ -54,13 +64,9 @@ static bg_status recode_all(bg_model *m, const bg_scheme *scheme, const bg_impor
 /* The formats of a scheme for a model that has no data yet. */
 static void describe_all(bg_model *m, const bg_scheme *scheme)
 {
-    bg_scheme_model facts = bg_model_scheme_facts(m->source);
     for (size_t i = 0; i < m->n_tensors; i++) {
         bg_tensor *t = &m->tensors[i];
-        char name[128];
-        bg_format format = bg_scheme_tensor_format(
-            scheme, &facts, bg_shape_scheme_name(m->shape, t->name, name, sizeof name), t->n_dims,
-            t->ne, NULL);
+        bg_format format = format_of(m->source, scheme, t);
         if (format == BG_FORMAT_NONE) continue;
         t->format = format;
         t->type_id = (uint32_t)format;
@@ -76,6 +82,7 @@ static bg_status derive(bg_model **out, const bg_model *source, bg_error *err)
     if (!m) return bg_fail_nomem(err, "model", sizeof *m);
     m->source = source;
     m->h = source->h;
+    m->arch = source->arch;
     m->h.n_params = 0; /* linking counts them */
     m->gguf = source->gguf;
     m->tokenizer = source->tokenizer;
@@ -125,7 +132,6 @@ bg_status bg_model_quantize(bg_model **out, const bg_model *source, const bg_sch
 bg_status bg_model_plan_bytes(const bg_model *source, const bg_scheme *scheme, uint64_t *bytes,
                               bg_error *err)
 {
-    bg_scheme_model facts = bg_model_scheme_facts(source);
     bg_model *m = NULL;
     bg_status status;
     *bytes = 0;
@@ -137,7 +143,7 @@ bg_status bg_model_plan_bytes(const bg_model *source, const bg_scheme *scheme, u
     }
     for (size_t i = 0; i < source->n_tensors; i++) {
         const bg_tensor *t = &source->tensors[i];
-        bg_format f = bg_scheme_tensor_format(scheme, &facts, t->name, t->n_dims, t->ne, NULL);
+        bg_format f = format_of(source, scheme, t);
         if (f == BG_FORMAT_NONE) *bytes += t->bytes;
         else *bytes += bg_format_row_bytes(bg_format_get(f), t->ne[0]) * t->ne[1];
     }

@@ -35,8 +35,12 @@ void bg_session_substitute(bg_session *s, const bg_tensor *t, bg_format format, 
     const bg_model *m = s->model;
     bg_matrix a = packed ? make_matrix(s, t, format, packed) : prepare_matrix(s, t);
     for (uint32_t l = 0; l < s->n_layer; l++)
-        for (size_t w = 0; w < BG_W_COUNT; w++)
-            if (m->layers[m->held[l]].w[w] == t) s->matrices[l * BG_W_COUNT + w] = a;
+        for (size_t w = 0; w < BG_W_COUNT; w++) {
+            if (bg_session_layer(s, l)->w[w] != t) continue;
+            a.bias = bg_session_layer(s, l)->bias_f32[w];
+            s->matrices[l * BG_W_COUNT + w] = a;
+        }
+    a.bias = NULL;
     if (m->output == t) s->output = a;
     if (m->token_embd != t) return;
     s->embd_format = packed ? bg_format_get((int)format) : NULL;
@@ -60,33 +64,78 @@ static bg_status prepare_matrices(bg_session *s, bg_error *err)
     s->matrices = bg_alloc(n, sizeof *s->matrices);
     if (!s->matrices) return bg_fail_nomem(err, "session", n * sizeof *s->matrices);
     for (uint32_t l = 0; l < s->n_layer; l++)
-        for (int w = 0; w < BG_W_COUNT; w++)
-            s->matrices[l * BG_W_COUNT + (size_t)w] =
-                prepare_matrix(s, m->layers[m->held[l]].w[w]);
+        for (size_t w = 0; w < BG_W_COUNT; w++) {
+            bg_matrix *a = &s->matrices[l * BG_W_COUNT + w];
+            *a = prepare_matrix(s, bg_session_layer(s, l)->w[w]);
+            a->bias = bg_session_layer(s, l)->bias_f32[w];
+        }
     s->output = prepare_matrix(s, m->output);
     return BG_OK;
 }
 
-static bg_status prepare_cache(bg_session *s, bg_error *err)
+/* Sizes the caches of all layers, and places them once there is memory. */
+static bool lay_out_caches(bg_session *s)
 {
     const bg_hparams *h = &s->model->h;
-    size_t heads = (size_t)s->n_layer * h->n_head_kv * sizeof(uint16_t), total;
-    s->positions = bg_round_up(s->n_ctx, BG_KV_PANEL);
-    s->value_width = bg_round_up(h->head_dim, BG_KV_PANEL);
-    if (__builtin_mul_overflow(bg_model_kv_bytes(h, s->n_ctx), (size_t)s->n_seq, &total) ||
-        bg_model_kv_bytes(h, s->n_ctx) == SIZE_MAX)
+    size_t used = 0;
+    for (uint32_t l = 0; l < s->n_layer; l++) {
+        const bg_layer *layer = bg_session_layer(s, l);
+        bg_cache *c = &s->caches[l];
+        size_t bytes, positions;
+        c->positions = bg_layer_positions(layer, s->n_ctx, s->n_batch, &c->ring);
+        if (__builtin_mul_overflow(c->positions, (size_t)s->n_seq, &positions)) return false;
+        bytes = bg_layer_kv_bytes(h, layer, positions);
+        if (bytes == SIZE_MAX) return false;
+        if (s->kv) {
+            c->keys = (uint16_t *)(void *)((char *)s->kv + used);
+            c->values = c->keys + (size_t)layer->n.n_head_kv * positions * h->head_dim;
+        }
+        if (__builtin_add_overflow(used, bytes, &used)) return false;
+    }
+    s->kv_bytes = used;
+    return true;
+}
+
+static bg_status prepare_cache(bg_session *s, bg_error *err)
+{
+    s->value_width = bg_round_up(s->model->h.head_dim, BG_KV_PANEL);
+    s->caches = bg_alloc(s->n_layer, sizeof *s->caches);
+    if (!s->caches) return bg_fail_nomem(err, "session", s->n_layer * sizeof *s->caches);
+    if (!lay_out_caches(s))
         return bg_fail(err, BG_ERR_NOMEM, NULL,
                        "a context of %u positions for %u sequences is more than any memory: use "
                        "a smaller --ctx", s->n_ctx, s->n_seq);
-    s->keys_bytes = heads * s->positions * s->n_seq * h->head_dim;
-    s->values_bytes = heads * s->positions * s->n_seq * s->value_width;
-    s->keys = bg_alloc_large(s->keys_bytes);
-    s->values = bg_alloc_large(s->values_bytes);
+    s->kv = bg_alloc_large(s->kv_bytes);
     s->past = bg_alloc(s->n_seq, sizeof *s->past);
-    if (s->keys && s->values && s->past) return BG_OK;
-    return bg_fail(err, BG_ERR_NOMEM, NULL,
-                   "no memory for a KV cache of %zu MB: use a smaller --ctx or fewer sequences",
-                   total / 1000000);
+    if (!s->kv || !s->past)
+        return bg_fail(err, BG_ERR_NOMEM, NULL,
+                       "no memory for a KV cache of %zu MB: use a smaller --ctx or fewer sequences",
+                       s->kv_bytes / 1000000);
+    lay_out_caches(s);
+    return BG_OK;
+}
+
+/* Panels whose rows one member must have all of: pairs that turn together, and heads that are
+ * normalised before. Neighbours lie in one panel, or, where heads are odd, in 16 heads of as many
+ * panels. */
+static size_t find_rope_unit(const bg_model *m)
+{
+    size_t dim = m->h.head_dim, common = 1;
+    bool whole_heads = m->arch->neox || (m->arch->parts & BG_PARTS_HEAD_NORMS) || dim % 2;
+    while (common < BG_PANEL_ROWS && dim % (2 * common) == 0) common *= 2;
+    return whole_heads ? dim / common : 1;
+}
+
+static bg_status prepare_architecture(bg_session *s, bg_error *err)
+{
+    const bg_model *m = s->model;
+    s->gate_mul = m->arch->gelu ? s->vec->gelu_mul : s->vec->silu_mul;
+    s->rope = m->arch->neox ? s->vec->rope_halves : s->vec->rope;
+    s->rope_unit = find_rope_unit(m);
+    for (size_t i = 0; i < BG_COUNT(s->turns) && (i == 0 || m->h.window); i++)
+        BG_TRY(bg_rope_prepare(&s->turns[i].speed, &s->turns[i].magnitude, m, i == 1, s->n_ctx,
+                               err));
+    return BG_OK;
 }
 
 /* Takes the next piece of an arena, or counts it when there is none yet. */
@@ -119,7 +168,8 @@ static void lay_out(bg_session *s, cursor *c)
     s->x = take(c, n, h->n_embd * sizeof(float));
     s->delta_stride = (bg_round_up(h->n_embd, 16) / 16 | 1) * 16;
     s->delta = take(c, n, s->delta_stride * sizeof(float));
-    s->turn = take(c, s->n_ctx, h->rope_dim * sizeof(float));
+    for (size_t i = 0; i < BG_COUNT(s->turns); i++)
+        if (s->turns[i].speed) s->turns[i].table = take(c, s->n_ctx, h->rope_dim * sizeof(float));
     other = *c; /* attention and feed-forward are never alive together */
     s->q = take(c, n, s->q_width * sizeof(float));
     s->k = take(c, n, s->kv_width * sizeof(float));
@@ -161,6 +211,7 @@ static bg_status prepare_scratch(bg_session *s, bg_error *err)
     cursor c = {0};
     s->q_width = (size_t)h->n_head * h->head_dim;
     s->kv_width = (size_t)h->n_head_kv * h->head_dim;
+    bg_attention_prepare(s);
     lay_out(s, &c);
     if (!c.overflow) s->arena = bg_alloc_large(c.used);
     if (!s->arena)
@@ -189,13 +240,14 @@ bg_status bg_session_open(bg_session **out, const bg_model *m, const bg_session_
     s->vec = bg_vecops_get(o->isa);
     s->attend = bg_attend_get(o->isa);
     s->n_ctx = o->n_ctx ? o->n_ctx : m->h.n_ctx_train;
-    s->n_batch = o->n_batch ? o->n_batch : 512;
+    s->n_batch = o->n_batch ? o->n_batch : BG_BATCH_DEFAULT;
     s->n_seq = o->n_seq ? o->n_seq : 1;
     s->n_layer = m->n_held;
     if (m->n_held < m->h.n_layer) s->layer_end = bg_alloc(s->n_layer + 1, sizeof *s->layer_end);
     status = m->n_held < m->h.n_layer && !s->layer_end ? bg_fail_nomem(err, "session", 0)
                                                        : prepare_matrices(s, err);
     if (status == BG_OK && o->any_format) find_all_slots(s);
+    if (status == BG_OK) status = prepare_architecture(s, err);
     if (status == BG_OK) status = prepare_cache(s, err);
     if (status == BG_OK) status = prepare_scratch(s, err);
     if (status != BG_OK) bg_session_close(&s);
@@ -209,8 +261,9 @@ void bg_session_close(bg_session **session)
     if (!s) return;
     bg_free(s->matrices);
     bg_free(s->layer_end);
-    bg_free_large(s->keys, s->keys_bytes);
-    bg_free_large(s->values, s->values_bytes);
+    bg_free_large(s->kv, s->kv_bytes);
+    bg_free(s->caches);
+    for (size_t i = 0; i < BG_COUNT(s->turns); i++) bg_free(s->turns[i].speed);
     bg_free_large(s->arena, s->arena_bytes);
     bg_free(s->past);
     bg_free(s);
@@ -224,7 +277,7 @@ void bg_session_reset(bg_session *s, uint32_t seq)
 
 void bg_session_observe(bg_session *s, const bg_observer *o) { s->observer = o; }
 
-size_t bg_session_kv_bytes(const bg_session *s) { return s->keys_bytes + s->values_bytes; }
+size_t bg_session_kv_bytes(const bg_session *s) { return s->kv_bytes; }
 size_t bg_session_scratch_bytes(const bg_session *s) { return s->arena_bytes; }
 double bg_session_skipped_seconds(const bg_session *s) { return s->skipped_seconds; }
 
@@ -265,18 +318,26 @@ static bg_status place(bg_session *s, const bg_batch *b, bg_error *err)
 /* Cosines and sines of positions [s->turned, `end` of user). */
 typedef struct turning { bg_session *s; uint32_t end; } turning;
 
+static void turn_to(const bg_turn *t, size_t pos, size_t pairs, bool halves)
+{
+    float *row = t->table + 2 * pos * pairs;
+    for (size_t j = 0; j < pairs; j++) {
+        double angle = (double)pos * t->speed[j];
+        row[halves ? j : 2 * j] = (float)(cos(angle) * t->magnitude);
+        row[halves ? pairs + j : 2 * j + 1] = (float)(sin(angle) * t->magnitude);
+    }
+}
+
 static void turn(void *user, int member, int size)
 {
     const turning *t = user;
     const bg_model *m = t->s->model;
-    size_t begin, end, pairs = m->h.rope_dim / 2;
+    size_t begin, end;
     bg_team_share(t->end - t->s->turned, 1, member, size, &begin, &end);
     for (size_t i = t->s->turned + begin; i < t->s->turned + end; i++)
-        for (size_t j = 0; j < pairs; j++) {
-            double angle = (double)i * m->rope_speed[j];
-            t->s->turn[2 * (i * pairs + j)] = (float)cos(angle);
-            t->s->turn[2 * (i * pairs + j) + 1] = (float)sin(angle);
-        }
+        for (size_t k = 0; k < BG_COUNT(t->s->turns); k++)
+            if (t->s->turns[k].speed)
+                turn_to(&t->s->turns[k], i, m->h.rope_dim / 2, m->arch->neox);
 }
 
 /* They are computed when first needed, some ahead, and kept. */
@@ -294,11 +355,10 @@ static void turn_ahead(bg_session *s, size_t n)
 /* Cuts the batch into runs of one sequence, short enough for one attention item. */
 static size_t find_spans(bg_session *s, const bg_batch *b)
 {
-    uint32_t most = bg_attention_span(s);
     size_t n = 0;
     for (uint32_t i = 0; i < b->n; i++) {
         uint32_t seq = sequence_of(b, i);
-        if (n && s->spans[n - 1].seq == seq && s->spans[n - 1].count < most)
+        if (n && s->spans[n - 1].seq == seq && s->spans[n - 1].count < s->most_span)
             s->spans[n - 1].count++;
         else
             s->spans[n++] = (bg_span){.first = i, .count = 1, .seq = seq, .pos = s->pos[i]};

@@ -1,4 +1,5 @@
 /* Shapes: read, checked, and turned into the description of a GGUF file. */
+#include "model/model.h"
 #include "model/shape.h"
 
 #include "base/file.h"
@@ -8,55 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LLAMA = 1, QWEN2 = 2, PHI3 = 4, EVERY = 7 };
-
-static const struct { const char *name, *remark; unsigned id; } architectures[] = {
-    {"llama", NULL, LLAMA},
-    {"qwen2", "runs as a llama model with the same matrices; the biases of attn_q, attn_k and "
-     "attn_v, vectors that take no measurable time, are left out", QWEN2},
-    {"phi3", "runs as a llama model with the same weights; the matrices attn_qkv and ffn_up are "
-     "run as three and two, each in the format of the whole", PHI3},
-};
-
-typedef enum dim { NONE, EMBD, FF, FF_TWICE, Q, KV, QKV, VOCAB } dim;
-
-/* k is the row length; rows NONE marks a vector. */
-static const struct part {
-    const char *name;
-    unsigned of;
-    bool per_layer;
-    dim k, rows;
-} parts[] = {
-    {"token_embd.weight", EVERY, false, EMBD, VOCAB},
-    {"attn_norm.weight", EVERY, true, EMBD, NONE},
-    {"attn_q.weight", LLAMA | QWEN2, true, EMBD, Q},
-    {"attn_k.weight", LLAMA | QWEN2, true, EMBD, KV},
-    {"attn_v.weight", LLAMA | QWEN2, true, EMBD, KV},
-    {"attn_q.bias", QWEN2, true, Q, NONE},
-    {"attn_k.bias", QWEN2, true, KV, NONE},
-    {"attn_v.bias", QWEN2, true, KV, NONE},
-    {"attn_qkv.weight", PHI3, true, EMBD, QKV},
-    {"attn_output.weight", EVERY, true, Q, EMBD},
-    {"ffn_norm.weight", EVERY, true, EMBD, NONE},
-    {"ffn_gate.weight", LLAMA | QWEN2, true, EMBD, FF},
-    {"ffn_up.weight", LLAMA | QWEN2, true, EMBD, FF},
-    {"ffn_up.weight", PHI3, true, EMBD, FF_TWICE},
-    {"ffn_down.weight", EVERY, true, FF, EMBD},
-    {"output_norm.weight", EVERY, false, EMBD, NONE},
-    {"output.weight", EVERY, false, EMBD, VOCAB},
-};
-
-/* Tensors of a llama model that lie in one matrix of phi3. */
-static const struct { const char *part, *whole; } fused[] = {
-    {"attn_q.weight", "attn_qkv.weight"}, {"attn_k.weight", "attn_qkv.weight"},
-    {"attn_v.weight", "attn_qkv.weight"}, {"ffn_gate.weight", "ffn_up.weight"},
-};
-
 struct bg_shape {
     char *name;
     json_t *json;                 /* owns the texts below */
     const char *title, *family, *source, *architecture_name;
-    size_t architecture;          /* of architectures */
+    const bg_architecture *architecture;
     int64_t n_params, n_layer, n_embd, n_ff, n_head, n_head_kv, head_dim, n_vocab, n_ctx;
     double rms_eps, rope_base;
     int tied;
@@ -64,17 +21,6 @@ struct bg_shape {
 };
 
 /* ---- describing -------------------------------------------------------------------------- */
-
-static uint64_t size_of(const bg_shape *s, dim d)
-{
-    uint64_t q = (uint64_t)(s->n_head * s->head_dim), kv = (uint64_t)(s->n_head_kv * s->head_dim);
-    const uint64_t sizes[] = {
-        [NONE] = 1, [EMBD] = (uint64_t)s->n_embd, [FF] = (uint64_t)s->n_ff,
-        [FF_TWICE] = 2 * (uint64_t)s->n_ff, [Q] = q, [KV] = kv, [QKV] = q + 2 * kv,
-        [VOCAB] = (uint64_t)s->n_vocab,
-    };
-    return sizes[d];
-}
 
 static bg_status put_keys(const bg_shape *s, bg_gguf_writer *w, const char *arch, bg_error *err)
 {
@@ -105,53 +51,58 @@ static bg_status put_keys(const bg_shape *s, bg_gguf_writer *w, const char *arch
     return bg_gguf_writer_string(w, "tokenizer.ggml.model", "none", err);
 }
 
-static bg_status put_part(const bg_shape *s, bg_gguf_writer *w, const struct part *p,
-                          int64_t layer, bg_error *err)
+static bg_status put_tensor(bg_gguf_writer *w, const bg_part *p, const char *part, int64_t layer,
+                            uint64_t k, uint64_t rows, bg_error *err)
 {
     char name[96];
-    bg_tensor t = {.name = name, .n_dims = p->rows == NONE ? 1 : 2,
-                   .type_id = p->rows == NONE ? BG_FORMAT_F32 : BG_FORMAT_F16,
-                   .ne = {size_of(s, p->k), size_of(s, p->rows), 1, 1}};
-    if (p->per_layer) snprintf(name, sizeof name, "blk.%d.%s", (int)layer, p->name);
-    else snprintf(name, sizeof name, "%s", p->name);
+    bg_tensor t = {.name = name, .n_dims = p->rows == BG_DIM_NONE ? 1 : 2,
+                   .type_id = p->rows == BG_DIM_NONE ? BG_FORMAT_F32 : BG_FORMAT_F16,
+                   .ne = {k, rows, 1, 1}};
+    if (p->per_layer) snprintf(name, sizeof name, "blk.%d.%s", (int)layer, part);
+    else snprintf(name, sizeof name, "%s", part);
     return bg_gguf_writer_tensor(w, &t, err);
 }
 
-static bg_status describe(const bg_shape *s, size_t architecture, bg_gguf **g, bg_error *err)
+/* A part; of those that the file fuses, the first stands for all. */
+static bg_status put_part(const bg_shape *s, bg_gguf_writer *w, const bg_part *p, int64_t layer,
+                          bg_error *err)
+{
+    const bg_hparams h = {.n_embd = (uint32_t)s->n_embd, .head_dim = (uint32_t)s->head_dim,
+                          .rope_dim = (uint32_t)s->head_dim, .n_vocab = (uint32_t)s->n_vocab};
+    const bg_layer_sizes n = {.n_ff = (uint32_t)s->n_ff, .n_head = (uint32_t)s->n_head,
+                              .n_head_kv = (uint32_t)s->n_head_kv};
+    const bg_fusion *f = bg_fusion_of_piece(s->architecture, p->name);
+    uint64_t rows = bg_dim_size(&h, &n, p->rows);
+    if (f && strcmp(f->pieces[0], p->name) != 0) return BG_OK;
+    for (size_t i = 1; f && i < BG_FUSION_MOST && f->pieces[i]; i++)
+        rows += bg_dim_size(&h, &n, bg_part_find(f->pieces[i])->rows);
+    return put_tensor(w, p, f ? f->whole : p->name, layer, bg_dim_size(&h, &n, p->k), rows, err);
+}
+
+static bool has_part(const bg_shape *s, const bg_part *p)
+{
+    if (strcmp(p->name, "output.weight") == 0) return !s->tied;
+    if (p->optional) return (p->of & s->architecture->usual) != 0;
+    return bg_architecture_has(s->architecture, p);
+}
+
+bg_status bg_shape_describe(const bg_shape *s, bg_gguf **g, bg_error *err)
 {
     bg_gguf_writer *w;
     bg_status status;
     *g = NULL;
     BG_TRY(bg_gguf_writer_open(&w, NULL, err));
-    status = put_keys(s, w, architectures[architecture].name, err);
-    for (size_t i = 0; i < BG_COUNT(parts); i++) {
-        const struct part *p = &parts[i];
+    status = put_keys(s, w, s->architecture_name, err);
+    for (size_t i = 0; i < bg_parts_count; i++) {
+        const bg_part *p = &bg_parts[i];
         int64_t times = p->per_layer ? s->n_layer : 1;
-        if (!(p->of & architectures[architecture].id)) continue;
-        if (s->tied && strcmp(p->name, "output.weight") == 0) continue;
+        if (!has_part(s, p)) continue;
         for (int64_t l = 0; l < times && status == BG_OK; l++)
             status = put_part(s, w, p, l, err);
     }
     if (status == BG_OK) return bg_gguf_writer_describe(&w, s->name, g, err);
     bg_gguf_writer_discard(&w);
     return status;
-}
-
-bg_status bg_shape_runnable(const bg_shape *s, bg_gguf **g, bg_error *err)
-{
-    return describe(s, 0, g, err);
-}
-
-const char *bg_shape_scheme_name(const bg_shape *s, const char *tensor, char *buffer, size_t n)
-{
-    if (architectures[s->architecture].id != PHI3) return tensor;
-    for (size_t i = 0; i < BG_COUNT(fused); i++) {
-        const char *at = strstr(tensor, fused[i].part);
-        if (!at) continue;
-        snprintf(buffer, n, "%.*s%s", (int)(at - tensor), tensor, fused[i].whole);
-        return buffer;
-    }
-    return tensor;
 }
 
 /* ---- reading ----------------------------------------------------------------------------- */
@@ -192,12 +143,11 @@ static bg_status check_numbers(const bg_shape *s, const char *path, bg_error *er
 
 static bg_status find_architecture(bg_shape *s, const char *path, bg_error *err)
 {
-    for (size_t i = 0; i < BG_COUNT(architectures); i++) {
-        s->architecture = i;
-        if (strcmp(s->architecture_name, architectures[i].name) == 0) return BG_OK;
-    }
-    return bg_fail(err, BG_ERR_UNSUPPORTED, path, "architecture '%.40s' is none of llama, qwen2 "
-                   "and phi3", s->architecture_name);
+    char known[128];
+    s->architecture = bg_architecture_find(s->architecture_name);
+    if (s->architecture) return BG_OK;
+    return bg_fail(err, BG_ERR_UNSUPPORTED, path, "architecture '%.40s' is none of %s",
+                   s->architecture_name, bg_architecture_list(known, sizeof known));
 }
 
 static bg_status read_shape(bg_shape *s, const char *path, bg_error *err)
@@ -218,7 +168,7 @@ static bg_status read_shape(bg_shape *s, const char *path, bg_error *err)
                        "profiles/models-schema.md", e.line, e.text);
     BG_TRY(check_numbers(s, path, err));
     BG_TRY(find_architecture(s, path, err));
-    BG_TRY(describe(s, s->architecture, &s->gguf, err));
+    BG_TRY(bg_shape_describe(s, &s->gguf, err));
     counted = count_params(s->gguf);
     if (counted != (uint64_t)s->n_params)
         return bg_fail(err, BG_ERR_INPUT, path, "n_params is %lld, but the tensors of these sizes "
@@ -285,7 +235,7 @@ bg_status bg_shape_cut(bg_shape *s, uint32_t n_layer, bg_error *err)
         return bg_fail(err, BG_ERR_INPUT, "--layers", "%s has %lld layers, not %u", s->name,
                        (long long)whole, n_layer);
     s->n_layer = n_layer;
-    status = describe(s, s->architecture, &g, err);
+    status = bg_shape_describe(s, &g, err);
     if (status != BG_OK) {
         s->n_layer = whole;
         return status;
@@ -313,7 +263,6 @@ const char *bg_shape_family(const bg_shape *s) { return s->family; }
 const char *bg_shape_source(const bg_shape *s) { return s->source; }
 uint64_t bg_shape_params(const bg_shape *s) { return (uint64_t)s->n_params; }
 const bg_gguf *bg_shape_gguf(const bg_shape *s) { return s->gguf; }
-const char *bg_shape_remark(const bg_shape *s) { return architectures[s->architecture].remark; }
 
 /* ---- the list ---------------------------------------------------------------------------- */
 

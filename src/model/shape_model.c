@@ -14,15 +14,9 @@ bg_status bg_model_open_shape(bg_model **out, const bg_shape *s, const bg_shape_
     if (!m) return bg_fail_nomem(err, "model", sizeof *m);
     m->shape = s;
     m->sample = *sample;
-    status = bg_shape_runnable(s, &m->gguf, err);
-    if (status == BG_OK) status = bg_hparams_read(&m->h, m->gguf, err);
-    if (status == BG_OK) {
-        m->n_tensors = bg_gguf_tensor_count(m->gguf);
-        m->tensors = bg_alloc(m->n_tensors, sizeof *m->tensors);
-        if (!m->tensors) status = bg_fail_nomem(err, "tensors", m->n_tensors);
-    }
-    for (size_t i = 0; status == BG_OK && i < m->n_tensors; i++)
-        m->tensors[i] = *bg_gguf_tensor_at(m->gguf, i);
+    status = bg_shape_describe(s, &m->gguf, err);
+    if (status == BG_OK) status = bg_hparams_read(&m->h, &m->arch, m->gguf, err);
+    if (status == BG_OK) status = bg_model_list_tensors(m, err);
     if (status == BG_OK) status = bg_model_link(m, err);
     m->h.n_params = bg_shape_params(s);
     if (status != BG_OK) bg_model_close(&m);

@@ -15,9 +15,11 @@ void bg_section_memory(const report *r, doc *d)
                     "context is unknown, so it is counted as in the sweep.");
     else
         bg_doc_text(d, "Weights, the KV cache of %u tokens of context (%s, %s a token in every "
-                       "scheme) and the activations of decoding. `--ctx` counts another context.",
+                       "scheme%s) and the activations of decoding. `--ctx` counts another context.",
                     bg_advice_ctx(r->advice), bg_format_size(kv, sizeof kv, c->kv_bytes),
-                    bg_format_size(token_size, sizeof token_size, token));
+                    bg_format_size(token_size, sizeof token_size, token),
+                    bg_row_number(c->any, BG_COL_KV_WINDOW_B) > 0
+                        ? " in layers that see all of it; the others keep the last tokens only" : "");
     if (c->pp && bg_row_number(c->pp, BG_COL_SCRATCH) > c->scratch_bytes)
         bg_doc_text(
             d,

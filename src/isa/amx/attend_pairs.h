@@ -80,7 +80,7 @@ BG_INLINE att_matrix att_keys(const bg_attend *a, size_t start, size_t width, vo
 {
     size_t bytes = ATT_TERMS * bg_round_up(a->dim, ATT_GRAIN) / 2 * ATT_PAIRS;
     for (size_t j = 0; j < width; j += BG_KV_PANEL)
-        att_pair_up(a->keys + (start + j) * a->dim, BG_KV_PANEL, a->dim, true,
+        att_pair_up(a->keys + (bg_attend_place(a, start) + j) * a->dim, BG_KV_PANEL, a->dim, true,
                     (uint8_t *)room + j / BG_KV_PANEL * bytes);
     return (att_matrix){.data = room, .step = ATT_PAIRS, .panel = bytes};
 }
@@ -89,7 +89,7 @@ BG_INLINE att_matrix att_values(const bg_attend *a, size_t start, size_t width, 
 {
     size_t bytes = bg_round_up(width, ATT_GRAIN) / 2 * ATT_PAIRS;
     for (size_t d = 0; d < a->value_width; d += BG_KV_PANEL)
-        att_pair_up(a->values + start * a->value_width + d, a->value_width, width, false,
+        att_pair_up(a->values + bg_attend_place(a, start) * a->value_width + d, a->value_width, width, false,
                     (uint8_t *)room + d / BG_KV_PANEL * bytes);
     return (att_matrix){.data = room, .step = ATT_PAIRS, .panel = bytes};
 }

@@ -120,10 +120,27 @@ static void rmsnorm(const float *x, const float *weight, float *out, float eps, 
     for (; i < n; i++) out[i] = x[i] * factor * weight[i];
 }
 
-INLINE __m256 silu8(__m256 x)
+/* x / (1 + exp(-y)) */
+INLINE __m256 sigmoid8(__m256 x, __m256 y)
 {
     const __m256 one = _mm256_set1_ps(1.0f), sign = _mm256_set1_ps(-0.0f);
-    return _mm256_div_ps(x, _mm256_add_ps(one, exp8(_mm256_xor_ps(x, sign))));
+    return _mm256_div_ps(x, _mm256_add_ps(one, exp8(_mm256_xor_ps(y, sign))));
+}
+
+INLINE __m256 silu8(__m256 x) { return sigmoid8(x, x); }
+
+INLINE __m256 gelu8(__m256 x)
+{
+    const __m256 a = _mm256_set1_ps(BG_GELU_A), b = _mm256_set1_ps(BG_GELU_B);
+    return sigmoid8(x, _mm256_mul_ps(x, _mm256_fmadd_ps(_mm256_mul_ps(b, x), x, a)));
+}
+
+/* tanh(x) = 2 / (1 + exp(-2x)) - 1 */
+INLINE __m256 cap8(__m256 x, float cap)
+{
+    const __m256 slope = _mm256_set1_ps(2.0f / cap), height = _mm256_set1_ps(cap);
+    x = sigmoid8(_mm256_set1_ps(2.0f), _mm256_mul_ps(x, slope));
+    return _mm256_fmsub_ps(x, height, height);
 }
 
 static void silu_mul(const float *gate, const float *up, float *out, size_t n)
@@ -137,6 +154,31 @@ static void silu_mul(const float *gate, const float *up, float *out, size_t n)
         _mm256_maskstore_ps(out + i, some,
                             _mm256_mul_ps(silu8(_mm256_maskload_ps(gate + i, some)),
                                           _mm256_maskload_ps(up + i, some)));
+    }
+}
+
+static void gelu_mul(const float *gate, const float *up, float *out, size_t n)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        _mm256_storeu_ps(out + i,
+                         _mm256_mul_ps(gelu8(_mm256_loadu_ps(gate + i)), _mm256_loadu_ps(up + i)));
+    if (i < n) {
+        __m256i some = first_lanes(n - i);
+        _mm256_maskstore_ps(out + i, some,
+                            _mm256_mul_ps(gelu8(_mm256_maskload_ps(gate + i, some)),
+                                          _mm256_maskload_ps(up + i, some)));
+    }
+}
+
+static void soft_cap(float *x, float cap, size_t n)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        _mm256_storeu_ps(x + i, cap8(_mm256_loadu_ps(x + i), cap));
+    if (i < n) {
+        __m256i some = first_lanes(n - i);
+        _mm256_maskstore_ps(x + i, some, cap8(_mm256_maskload_ps(x + i, some), cap));
     }
 }
 
@@ -158,6 +200,19 @@ static void rope(float *x, const float *turn, size_t n)
     }
 }
 
+static void rope_halves(float *x, const float *turn, size_t n)
+{
+    size_t half = n / 2;
+    for (size_t i = 0; i < half; i += LANES) {
+        __m256i some = first_lanes(half - i);
+        __m256 a = _mm256_maskload_ps(x + i, some), b = _mm256_maskload_ps(x + half + i, some);
+        __m256 c = _mm256_maskload_ps(turn + i, some);
+        __m256 s = _mm256_maskload_ps(turn + half + i, some);
+        _mm256_maskstore_ps(x + i, some, _mm256_fmsub_ps(a, c, _mm256_mul_ps(b, s)));
+        _mm256_maskstore_ps(x + half + i, some, _mm256_fmadd_ps(a, s, _mm256_mul_ps(b, c)));
+    }
+}
+
 static void to_f16(const float *in, uint16_t *out, size_t n)
 {
     size_t i = 0;
@@ -169,7 +224,8 @@ static void to_f16(const float *in, uint16_t *out, size_t n)
 
 const bg_vecops bg_vecops_avx2 = {
     .add = add, .scale = scale, .max = max, .exp_sum = exp_sum, .rmsnorm = rmsnorm,
-    .silu_mul = silu_mul, .rope = rope, .to_f16 = to_f16,
+    .silu_mul = silu_mul, .gelu_mul = gelu_mul, .soft_cap = soft_cap, .rope = rope, .rope_halves = rope_halves,
+    .to_f16 = to_f16,
 };
 
 #endif

@@ -104,15 +104,41 @@ static void rmsnorm(const float *x, const float *weight, float *out, float eps, 
     }
 }
 
-static void silu_mul(const float *gate, const float *up, float *out, size_t n)
+/* x / (1 + exp(-y)) */
+BG_INLINE __m512 sigmoid16(__m512 x, __m512 y)
 {
     const __m512 one = _mm512_set1_ps(1.0f);
+    return _mm512_div_ps(x, _mm512_add_ps(one, exp16(_mm512_sub_ps(_mm512_setzero_ps(), y))));
+}
+
+static void silu_mul(const float *gate, const float *up, float *out, size_t n)
+{
     for (size_t i = 0; i < n; i += LANES) {
         __mmask16 some = lanes(n - i);
         __m512 x = load(gate + i, some);
-        __m512 silu = _mm512_div_ps(
-            x, _mm512_add_ps(one, exp16(_mm512_sub_ps(_mm512_setzero_ps(), x))));
-        _mm512_mask_storeu_ps(out + i, some, _mm512_mul_ps(silu, load(up + i, some)));
+        _mm512_mask_storeu_ps(out + i, some, _mm512_mul_ps(sigmoid16(x, x), load(up + i, some)));
+    }
+}
+
+static void gelu_mul(const float *gate, const float *up, float *out, size_t n)
+{
+    const __m512 a = _mm512_set1_ps(BG_GELU_A), b = _mm512_set1_ps(BG_GELU_B);
+    for (size_t i = 0; i < n; i += LANES) {
+        __mmask16 some = lanes(n - i);
+        __m512 x = load(gate + i, some);
+        __m512 y = _mm512_mul_ps(x, _mm512_fmadd_ps(_mm512_mul_ps(b, x), x, a));
+        _mm512_mask_storeu_ps(out + i, some, _mm512_mul_ps(sigmoid16(x, y), load(up + i, some)));
+    }
+}
+
+/* tanh(x) = 2 / (1 + exp(-2x)) - 1 */
+static void soft_cap(float *x, float cap, size_t n)
+{
+    const __m512 slope = _mm512_set1_ps(2.0f / cap), height = _mm512_set1_ps(cap);
+    for (size_t i = 0; i < n; i += LANES) {
+        __mmask16 some = lanes(n - i);
+        __m512 y = sigmoid16(_mm512_set1_ps(2.0f), _mm512_mul_ps(load(x + i, some), slope));
+        _mm512_mask_storeu_ps(x + i, some, _mm512_fmsub_ps(y, height, height));
     }
 }
 
@@ -127,6 +153,18 @@ static void rope(float *x, const float *turn, size_t n)
     }
 }
 
+static void rope_halves(float *x, const float *turn, size_t n)
+{
+    size_t half = n / 2;
+    for (size_t i = 0; i < half; i += LANES) {
+        __mmask16 some = lanes(half - i);
+        __m512 a = load(x + i, some), b = load(x + half + i, some);
+        __m512 c = load(turn + i, some), s = load(turn + half + i, some);
+        _mm512_mask_storeu_ps(x + i, some, _mm512_fmsub_ps(a, c, _mm512_mul_ps(b, s)));
+        _mm512_mask_storeu_ps(x + half + i, some, _mm512_fmadd_ps(a, s, _mm512_mul_ps(b, c)));
+    }
+}
+
 static void to_f16(const float *in, uint16_t *out, size_t n)
 {
     for (size_t i = 0; i < n; i += LANES) {
@@ -138,7 +176,8 @@ static void to_f16(const float *in, uint16_t *out, size_t n)
 
 const bg_vecops bg_vecops_avx512 = {
     .add = add, .scale = scale, .max = max, .exp_sum = exp_sum, .rmsnorm = rmsnorm,
-    .silu_mul = silu_mul, .rope = rope, .to_f16 = to_f16,
+    .silu_mul = silu_mul, .gelu_mul = gelu_mul, .soft_cap = soft_cap, .rope = rope, .rope_halves = rope_halves,
+    .to_f16 = to_f16,
 };
 
 #endif

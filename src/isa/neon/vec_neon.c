@@ -32,7 +32,7 @@ INLINE float32x4_t exp4(float32x4_t x)
     return vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(p), small));
 }
 
-/* The last n < LANES floats, and zeros behind them. */
+/* The last n <= LANES floats, and zeros behind them. */
 INLINE float32x4_t load_some(const float *p, size_t n)
 {
     float some[LANES] = {0};
@@ -109,9 +109,25 @@ static void rmsnorm(const float *x, const float *weight, float *out, float eps, 
     for (; i < n; i++) out[i] = x[i] * factor * weight[i];
 }
 
-INLINE float32x4_t silu4(float32x4_t x)
+/* x / (1 + exp(-y)) */
+INLINE float32x4_t sigmoid4(float32x4_t x, float32x4_t y)
 {
-    return vdivq_f32(x, vaddq_f32(vdupq_n_f32(1.0f), exp4(vnegq_f32(x))));
+    return vdivq_f32(x, vaddq_f32(vdupq_n_f32(1.0f), exp4(vnegq_f32(y))));
+}
+
+INLINE float32x4_t silu4(float32x4_t x) { return sigmoid4(x, x); }
+
+INLINE float32x4_t gelu4(float32x4_t x)
+{
+    float32x4_t slope = vfmaq_f32(vdupq_n_f32(BG_GELU_A), vmulq_n_f32(x, BG_GELU_B), x);
+    return sigmoid4(x, vmulq_f32(x, slope));
+}
+
+/* tanh(x) = 2 / (1 + exp(-2x)) - 1 */
+INLINE float32x4_t cap4(float32x4_t x, float cap)
+{
+    x = sigmoid4(vdupq_n_f32(2.0f), vmulq_n_f32(x, 2.0f / cap));
+    return vfmaq_n_f32(vdupq_n_f32(-cap), x, cap);
 }
 
 static void silu_mul(const float *gate, const float *up, float *out, size_t n)
@@ -121,6 +137,22 @@ static void silu_mul(const float *gate, const float *up, float *out, size_t n)
         vst1q_f32(out + i, vmulq_f32(silu4(vld1q_f32(gate + i)), vld1q_f32(up + i)));
     store_some(out + i, vmulq_f32(silu4(load_some(gate + i, n - i)), load_some(up + i, n - i)),
                n - i);
+}
+
+static void gelu_mul(const float *gate, const float *up, float *out, size_t n)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        vst1q_f32(out + i, vmulq_f32(gelu4(vld1q_f32(gate + i)), vld1q_f32(up + i)));
+    store_some(out + i, vmulq_f32(gelu4(load_some(gate + i, n - i)), load_some(up + i, n - i)),
+               n - i);
+}
+
+static void soft_cap(float *x, float cap, size_t n)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) vst1q_f32(x + i, cap4(vld1q_f32(x + i), cap));
+    store_some(x + i, cap4(load_some(x + i, n - i), cap), n - i);
 }
 
 /* (a cos - b sin, b cos + a sin) of two pairs. */
@@ -139,6 +171,18 @@ static void rope(float *x, const float *turn, size_t n)
     store_some(x + i, rope4(load_some(x + i, n - i), load_some(turn + i, n - i)), n - i);
 }
 
+static void rope_halves(float *x, const float *turn, size_t n)
+{
+    size_t half = n / 2;
+    for (size_t i = 0; i < half; i += LANES) {
+        size_t some = BG_MIN(half - i, (size_t)LANES);
+        float32x4_t a = load_some(x + i, some), b = load_some(x + half + i, some);
+        float32x4_t c = load_some(turn + i, some), s = load_some(turn + half + i, some);
+        store_some(x + i, vfmsq_f32(vmulq_f32(a, c), b, s), some);
+        store_some(x + half + i, vfmaq_f32(vmulq_f32(a, s), b, c), some);
+    }
+}
+
 static void to_f16(const float *in, uint16_t *out, size_t n)
 {
     size_t i = 0;
@@ -153,7 +197,8 @@ static void to_f16(const float *in, uint16_t *out, size_t n)
 
 const bg_vecops bg_vecops_neon = {
     .add = add, .scale = scale, .max = max, .exp_sum = exp_sum, .rmsnorm = rmsnorm,
-    .silu_mul = silu_mul, .rope = rope, .to_f16 = to_f16,
+    .silu_mul = silu_mul, .gelu_mul = gelu_mul, .soft_cap = soft_cap, .rope = rope, .rope_halves = rope_halves,
+    .to_f16 = to_f16,
 };
 
 #endif

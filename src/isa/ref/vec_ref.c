@@ -42,12 +42,35 @@ static void silu_mul(const float *gate, const float *up, float *out, size_t n)
     for (size_t i = 0; i < n; i++) out[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
 }
 
+static void gelu_mul(const float *gate, const float *up, float *out, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float x = gate[i];
+        out[i] = x / (1.0f + expf(-x * (BG_GELU_A + BG_GELU_B * x * x))) * up[i];
+    }
+}
+
+static void soft_cap(float *x, float cap, size_t n)
+{
+    for (size_t i = 0; i < n; i++) x[i] = cap * tanhf(x[i] / cap);
+}
+
 static void rope(float *x, const float *turn, size_t n)
 {
     for (size_t i = 0; i < n; i += 2) {
         float a = x[i], b = x[i + 1], c = turn[i], s = turn[i + 1];
         x[i] = a * c - b * s;
         x[i + 1] = a * s + b * c;
+    }
+}
+
+static void rope_halves(float *x, const float *turn, size_t n)
+{
+    size_t half = n / 2;
+    for (size_t i = 0; i < half; i++) {
+        float a = x[i], b = x[i + half], c = turn[i], s = turn[i + half];
+        x[i] = a * c - b * s;
+        x[i + half] = a * s + b * c;
     }
 }
 
@@ -58,5 +81,6 @@ static void to_f16(const float *in, uint16_t *out, size_t n)
 
 const bg_vecops bg_vecops_ref = {
     .add = add, .scale = scale, .max = max, .exp_sum = exp_sum, .rmsnorm = rmsnorm,
-    .silu_mul = silu_mul, .rope = rope, .to_f16 = to_f16,
+    .silu_mul = silu_mul, .gelu_mul = gelu_mul, .soft_cap = soft_cap, .rope = rope, .rope_halves = rope_halves,
+    .to_f16 = to_f16,
 };

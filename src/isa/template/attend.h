@@ -82,15 +82,17 @@ static void att_raise(const bg_attend *a, size_t row, float *sums, float highest
     a->base[row] = base;
 }
 
-/* Turns the first `valid` scores of a row into weights, with zeros after them up to `padded`. */
+/* Turns the scores [first, valid) of a row into weights, with zeros after them up to `padded`. What
+ * comes before them gets weights of 2^-126, which no sum notices. */
 BG_INLINE void att_soften(const bg_attend *a, size_t row, float *scores, void *weights,
-                          float *sums, size_t valid, size_t padded)
+                          float *sums, size_t first, size_t valid, size_t padded)
 {
     vfloats sum, high, x;
     att_footing f;
     size_t i = 0;
-    if (valid) {
-        if (a->base[row] == -INFINITY) a->base[row] = ceilf(scores[0]);
+    if (first < valid) {
+        for (; i < first; i++) scores[i] = scores[first] - 1000.0f;
+        if (a->base[row] == -INFINITY) a->base[row] = ceilf(scores[first]);
         high = f_load(scores);
         for (i = FLOATS; i < valid; i += FLOATS) high = f_max(high, f_load(scores + i));
         if (f_any_above(high, a->base[row] + ATT_HIGH)) {
@@ -115,6 +117,13 @@ BG_INLINE void att_soften(const bg_attend *a, size_t row, float *scores, void *w
     for (; i < padded; i += FLOATS) att_put(weights, i, f_all(0));
 }
 
+/* The end of those rows whose windows reach below position `end`. */
+BG_INLINE size_t att_last(const bg_attend *a, size_t end)
+{
+    size_t past = end + a->window - 1; /* the first position that does not see end - 1 */
+    return past > a->pos ? (past - a->pos) * a->heads : 0;
+}
+
 /* All rows with the positions [start, start + width). */
 BG_INLINE void att_block(const bg_attend *a, att_room *m, size_t start, size_t width)
 {
@@ -122,6 +131,7 @@ BG_INLINE void att_block(const bg_attend *a, att_room *m, size_t start, size_t w
     att_matrix values = att_values(a, start, width, m->values);
     size_t rows = a->tokens * a->heads, dims = ATT_TERMS * bg_round_up(a->dim, ATT_GRAIN);
     size_t first = start > a->pos ? (start - a->pos) * a->heads : 0; /* that sees any of them */
+    if (a->window) rows = BG_MIN(rows, att_last(a, start + width));
     for (size_t r = first; r < rows; r += ATT_STRIP) {
         size_t n = BG_MIN(rows - r, (size_t)ATT_STRIP);
         size_t seen = BG_MIN(width, a->pos + (r + n - 1) / a->heads + 1 - start);
@@ -130,10 +140,11 @@ BG_INLINE void att_block(const bg_attend *a, att_room *m, size_t start, size_t w
         att_product((const char *)m->q + r * m->q_stride, m->q_stride, keys, m->scores,
                     BG_ATT_BLOCK, n, bg_round_up(seen, BG_KV_PANEL), dims, false);
         for (size_t i = 0; i < n; i++) {
-            size_t sees = a->pos + (r + i) / a->heads + 1;
-            att_soften(a, r + i, m->scores + i * BG_ATT_BLOCK,
-                       (char *)m->weights + i * BG_ATT_BLOCK * 4 / ATT_BITE,
-                       m->sums + (r + i) * FLOATS,
+            size_t sees = a->pos + (r + i) / a->heads + 1, from = bg_attend_first(a, sees - 1);
+            float *scores = m->scores + i * BG_ATT_BLOCK;
+            if (a->cap > 0) a->soft_cap(scores, 1.44269504f * a->cap, seen);
+            att_soften(a, r + i, scores, (char *)m->weights + i * BG_ATT_BLOCK * 4 / ATT_BITE,
+                       m->sums + (r + i) * FLOATS, from > start ? from - start : 0,
                        sees > start ? BG_MIN(sees - start, seen) : 0, padded);
         }
         att_product(m->weights, BG_ATT_BLOCK * 4 / ATT_BITE, values, a->out + r * a->value_width,
@@ -151,7 +162,7 @@ BG_INLINE void att_run(const bg_attend *a)
     m.scores = (float *)(void *)(at += BG_ATT_BLOCK * width * sizeof(uint16_t));
     m.weights = ATT_BITE == 1 ? at : at + ATT_STRIP * BG_ATT_BLOCK * sizeof(float);
     m.sums = (float *)(void *)(at + ATT_STRIP * BG_ATT_BLOCK * (sizeof(float) + sizeof(uint16_t)));
-    att_queries(a, 1.44269504f / sqrtf((float)a->dim), m.q, m.q_stride);
+    att_queries(a, 1.44269504f * a->scale, m.q, m.q_stride);
     for (size_t r = 0; r < rows; r++) a->base[r] = -INFINITY;
     memset(m.sums, 0, rows * FLOATS * sizeof(float));
     memset(a->out, 0, rows * a->value_width * sizeof(float));

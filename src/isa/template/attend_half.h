@@ -24,7 +24,7 @@ BG_INLINE att_matrix att_keys(const bg_attend *a, size_t start, size_t width, vo
 {
     (void)width, (void)room;
     return (att_matrix){
-        .data = (const uint8_t *)(a->keys + start * a->dim),
+        .data = (const uint8_t *)(a->keys + bg_attend_place(a, start) * a->dim),
         .step = BG_KV_PANEL * sizeof(uint16_t), .panel = a->dim * BG_KV_PANEL * sizeof(uint16_t),
         .ahead = att_ahead(a),
     };
@@ -34,7 +34,7 @@ BG_INLINE att_matrix att_values(const bg_attend *a, size_t start, size_t width, 
 {
     (void)width, (void)room;
     return (att_matrix){
-        .data = (const uint8_t *)(a->values + start * a->value_width),
+        .data = (const uint8_t *)(a->values + bg_attend_place(a, start) * a->value_width),
         .step = a->value_width * sizeof(uint16_t), .panel = BG_KV_PANEL * sizeof(uint16_t),
         .ahead = att_ahead(a),
     };

@@ -9,7 +9,11 @@
 #include <math.h>
 #include <stdlib.h>
 
-typedef struct shape { size_t tokens, heads, dim, pos, begin, end; } shape;
+typedef struct shape {
+    size_t tokens, heads, dim, pos, begin, end;
+    size_t window, ring;
+    float cap;
+} shape;
 
 /* One problem, its truth, and guards around what is written. */
 typedef struct problem {
@@ -22,11 +26,16 @@ typedef struct problem {
 
 static float number(bg_rng *rng) { return (float)bg_rng_normal(rng); }
 
+static size_t place(const shape *s, size_t j) { return s->ring ? j % s->ring : j; }
+
 static double key_at(const problem *p, size_t j, size_t d)
 {
-    size_t panel = j / BG_KV_PANEL * BG_KV_PANEL * p->s.dim;
-    return (double)bg_f16_to_f32(p->keys[panel + d * BG_KV_PANEL + j % BG_KV_PANEL]);
+    size_t at = place(&p->s, j), panel = at / BG_KV_PANEL * BG_KV_PANEL * p->s.dim;
+    return (double)bg_f16_to_f32(p->keys[panel + d * BG_KV_PANEL + at % BG_KV_PANEL]);
 }
+
+/* Not always that of the width. */
+static float scale_of(const shape *s) { return (s->cap > 0 ? 1.3f : 1.0f) / sqrtf((float)s->dim); }
 
 static void solve_row(problem *p, size_t row)
 {
@@ -34,12 +43,16 @@ static void solve_row(problem *p, size_t row)
     const float *q = p->q + row * dim;
     double *out = p->out + row * dim, sum = 0;
     for (size_t j = p->s.begin; j < p->s.end && j <= last; j++) {
-        double score = 0, weight;
+        double score = 0, weight, cap = (double)p->s.cap;
+        if (p->s.window && j + p->s.window <= last) continue;
         for (size_t d = 0; d < dim; d++) score += (double)q[d] * key_at(p, j, d);
-        weight = exp(score / sqrt((double)dim));
+        score *= (double)scale_of(&p->s);
+        if (cap > 0) score = cap * tanh(score / cap);
+        weight = exp(score);
         sum += weight;
         for (size_t d = 0; d < dim; d++)
-            out[d] += weight * (double)bg_f16_to_f32(p->values[j * p->value_width + d]);
+            out[d] += weight *
+                      (double)bg_f16_to_f32(p->values[place(&p->s, j) * p->value_width + d]);
     }
     for (size_t d = 0; d < dim && sum > 0; d++) out[d] /= sum;
     p->log_sum[row] = log2(sum);
@@ -76,6 +89,8 @@ static bg_attend arguments(const problem *p, float *out)
         .q = p->q, .q_stride = p->s.heads * p->s.dim, .tokens = p->s.tokens, .heads = p->s.heads,
         .dim = p->s.dim, .value_width = p->value_width, .keys = p->keys, .values = p->values,
         .pos = p->s.pos, .begin = p->s.begin, .end = p->s.end, .out = out,
+        .window = p->s.window, .ring = p->s.ring, .scale = scale_of(&p->s), .cap = p->s.cap,
+        .soft_cap = bg_vecops_get(BG_ISA_REF)->soft_cap,
         .base = out + p->rows * p->value_width, .sum = out + p->rows * (p->value_width + 1),
     };
 }
@@ -130,11 +145,42 @@ static void check(const set *which, const problem *p)
 
 static void matches_softmax(void **state)
 {
-    static const shape shapes[] = {
+    /* tokens, heads, dim, pos, begin, end */
+    static const size_t sizes[][6] = {
         {1, 1, 64, 0, 0, 1},       {1, 8, 64, 130, 0, 131},   {1, 5, 128, 700, 256, 512},
         {32, 8, 64, 100, 0, 132},  {64, 4, 32, 0, 0, 64},     {33, 7, 80, 0, 0, 33},
         {17, 1, 22, 300, 0, 317},  {16, 2, 2, 9, 0, 25},      {3, 12, 96, 250, 128, 253},
         {40, 6, 16, 120, 128, 160}, {256, 1, 48, 3, 0, 259},  {1, 32, 64, 40, 0, 41},
+    };
+    set all[BG_ISA_COUNT + 1];
+    size_t n = sets(all);
+    (void)state;
+    for (size_t i = 0; i < BG_COUNT(sizes); i++) {
+        const size_t *z = sizes[i];
+        problem p = make((shape){.tokens = z[0], .heads = z[1], .dim = z[2], .pos = z[3],
+                                 .begin = z[4], .end = z[5]});
+        for (size_t j = 0; j < n; j++) check(&all[j], &p);
+        drop(&p);
+    }
+}
+
+/* Layers that see the last positions alone, kept in a ring or not, and scores with a cap. */
+static void windows_and_caps(void **state)
+{
+    static const shape shapes[] = {
+        {.tokens = 1, .heads = 4, .dim = 64, .pos = 130, .end = 131, .window = 100},
+        {.tokens = 64, .heads = 2, .dim = 32, .pos = 0, .end = 64, .window = 7},
+        {.tokens = 64, .heads = 2, .dim = 32, .pos = 300, .begin = 256, .end = 364, .window = 40},
+        {.tokens = 40, .heads = 3, .dim = 48, .pos = 900, .begin = 640, .end = 940, .window = 200,
+         .ring = 384},
+        {.tokens = 1, .heads = 8, .dim = 64, .pos = 1000, .begin = 768, .end = 1001, .window = 128,
+         .ring = 256},
+        {.tokens = 256, .heads = 1, .dim = 16, .pos = 511, .begin = 384, .end = 767, .window = 1,
+         .ring = 384},
+        {.tokens = 33, .heads = 7, .dim = 80, .end = 33, .cap = 2},
+        {.tokens = 3, .heads = 12, .dim = 96, .pos = 250, .begin = 128, .end = 253, .cap = 50},
+        {.tokens = 50, .heads = 2, .dim = 64, .pos = 600, .begin = 512, .end = 650, .window = 61,
+         .ring = 256, .cap = 1},
     };
     set all[BG_ISA_COUNT + 1];
     size_t n = sets(all);
@@ -149,7 +195,7 @@ static void matches_softmax(void **state)
 /* Scores far apart, and what is not a number, in one query of several. */
 static void extremes(void **state)
 {
-    problem p = make((shape){20, 2, 32, 200, 0, 220});
+    problem p = make((shape){.tokens = 20, .heads = 2, .dim = 32, .pos = 200, .end = 220});
     set all[BG_ISA_COUNT + 1];
     size_t n = sets(all);
     (void)state;
@@ -176,7 +222,7 @@ static void extremes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(matches_softmax), cmocka_unit_test(extremes),
+        cmocka_unit_test(matches_softmax), cmocka_unit_test(windows_and_caps), cmocka_unit_test(extremes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

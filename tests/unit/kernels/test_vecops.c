@@ -62,6 +62,12 @@ static void check_exp_extremes(const bg_vecops *v)
     assert_true(isnan(v->exp_sum(&nan, 0, 1)));
 }
 
+static double gelu(float x, float up)
+{
+    double u = sqrt(2 / 3.14159265358979323846) * ((double)x + 0.044715 * pow((double)x, 3));
+    return 0.5 * (double)x * (1 + tanh(u)) * (double)up;
+}
+
 static void check_simple(const bg_vecops *v)
 {
     for (size_t n = 1; n < 70; n++) {
@@ -90,6 +96,13 @@ static void check_simple(const bg_vecops *v)
         for (size_t i = 0; i < 71; i++)
             near_to(r[i], i < n ? (double)x[i] / (1 + exp(-(double)x[i])) * (double)y[i]
                                 : (double)x[i], 1e-5);
+        memcpy(r, x, sizeof x);
+        v->gelu_mul(r, y, r, n);
+        for (size_t i = 0; i < 71; i++) near_to(r[i], i < n ? gelu(x[i], y[i]) : (double)x[i], 2e-5);
+        memcpy(r, x, sizeof x);
+        v->soft_cap(r, 1.5f, n);
+        for (size_t i = 0; i < 71; i++)
+            near_to(r[i], i < n ? 1.5 * tanh((double)x[i] / 1.5) : (double)x[i], 2e-6);
         v->to_f16(x, half, n);
         for (size_t i = 0; i < 71; i++)
             assert_int_equal(half[i], i < n ? bg_f32_to_f16(x[i]) : 0);
@@ -104,6 +117,18 @@ static void check_silu_extremes(const bg_vecops *v)
     near_to(gate[1], 200, 0);
     near_to(gate[2], 0, 0);
     near_to(gate[3], 0, 1e-30);
+    gate[0] = -30, gate[1] = 30, gate[3] = -9;
+    v->gelu_mul(gate, up, gate, 4);
+    near_to(gate[0], 0, 1e-30);
+    near_to(gate[1], 30, 0);
+    near_to(gate[2], 0, 0);
+    near_to(gate[3], 0, 1e-10);
+    gate[0] = -3e30f, gate[1] = 3e30f, gate[3] = 1000;
+    v->soft_cap(gate, 30, 4);
+    near_to(gate[0], -30, 0);
+    near_to(gate[1], 30, 0);
+    near_to(gate[2], 0, 1e-5);
+    near_to(gate[3], 30, 0);
 }
 
 static void check_rope(const bg_vecops *v)
@@ -119,6 +144,15 @@ static void check_rope(const bg_vecops *v)
             double cosine = (double)turn[i], sine = (double)turn[i + 1];
             near_to(r[i], a * cosine - b * sine, 1e-5);
             near_to(r[i + 1], a * sine + b * cosine, 1e-5);
+        }
+        for (size_t i = n; i < 41; i++) assert_true(r[i] == x[i]);
+        memcpy(r, x, sizeof x);
+        v->rope_halves(r, turn, n);
+        for (size_t i = 0; i < n / 2; i++) {
+            double a = (double)x[i], b = (double)x[i + n / 2];
+            double cosine = (double)turn[i], sine = (double)turn[i + n / 2];
+            near_to(r[i], a * cosine - b * sine, 1e-5);
+            near_to(r[i + n / 2], a * sine + b * cosine, 1e-5);
         }
         for (size_t i = n; i < 41; i++) assert_true(r[i] == x[i]);
     }

@@ -243,8 +243,8 @@ static void wants_and_limits(void **state)
     assert_ok(bg_session_eval(s, &b, logits, &err), &err);
     for (size_t j = 0; j < t.n_vocab; j++)
         assert_true(fabsf(logits[j] - all[299 * t.n_vocab + j]) < 1e-3f);
-    assert_int_equal(bg_session_kv_bytes(s), 2 * bg_model_kv_bytes(bg_model_hparams(m), 300));
-    assert_int_equal(bg_model_kv_bytes(bg_model_hparams(m), 304), 2u * 2 * 304 * 32 * 2);
+    assert_int_equal(bg_session_kv_bytes(s), 2 * bg_model_kv_bytes(m, 300, 300));
+    assert_int_equal(bg_model_kv_bytes(m, 304, 0), 2u * 2 * 304 * 32 * 2);
     bg_free(all);
     bg_session_close(&s);
     bg_model_close(&m);
