@@ -136,6 +136,9 @@ static bg_status describe(bg_grad *grad, const bg_hparams *h, bg_error *err)
     if (h->rope_dim > 4096 || h->rope_dim > h->head_dim)
         return bg_fail(err, BG_ERR_UNSUPPORTED, bg_gguf_path(grad->g),
                        "heads whose first %u numbers rotate are not supported", h->rope_dim);
+    if (h->rope_scaling == BG_ROPE_YARN || h->rope_magnitude < 1 || h->rope_magnitude > 1)
+        return bg_fail(err, BG_ERR_UNSUPPORTED, bg_gguf_path(grad->g),
+                       "gradients of rotations stretched by YaRN are not known: give another model");
     BG_TRY(find(grad, "token_embd.weight", grad->n_embd, &grad->token_embd, &grad->n_vocab, err));
     BG_TRY(find(grad, "output_norm.weight", grad->n_embd, &grad->output_norm, &rows, err));
     grad->tied = !bg_gguf_tensor_find(grad->g, "output.weight");
