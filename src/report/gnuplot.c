@@ -1,17 +1,13 @@
 #include "report/gnuplot.h"
 
 #include "base/file.h"
+#include "base/process.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-extern char **environ;
 
 struct bg_gnuplot {
     const char *plots;
@@ -20,9 +16,7 @@ struct bg_gnuplot {
     bool unwritten;      /* a data file */
 };
 
-static const char *const messages = "messages.txt";
-
-enum { DRAWING_LIMIT = 64 << 20 };
+enum { DRAWING_LIMIT = 64 << 20, MESSAGES_LIMIT = 1 << 20 };
 
 /* What gnuplot makes, in the order of PNG=0, PNG=1. */
 static const struct { const char *type, *ending; } drawings[] = {{"svg", "</svg>"}, {"png", "IEND"}};
@@ -114,43 +108,23 @@ void bg_gnuplot_number(bg_gnuplot *g, const char *name, double value)
     bg_text_printf(&g->numbers, "%s=%.12g;", name, value);
 }
 
-static bg_status spawn(const bg_gnuplot *g, const char *numbers, int *exit_status, bg_error *err)
+/* What gnuplot says is for whoever reads the log, on one line. */
+static bg_status run(const bg_gnuplot *g, const char *script, const char *numbers, bg_error *err)
 {
-    char *argv[] = {(char *)(uintptr_t)"gnuplot", (char *)(uintptr_t)"-d", (char *)(uintptr_t)"-e",
-                    (char *)(uintptr_t)numbers, (char *)(uintptr_t)"script.gp", NULL};
-    posix_spawn_file_actions_t actions;
-    pid_t pid;
-    int e, wait_status;
-    if (posix_spawn_file_actions_init(&actions) != 0) return bg_fail_nomem(err, "gnuplot", 0);
-    e = posix_spawn_file_actions_addchdir_np(&actions, g->dir);
-    if (!e) e = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    if (!e) e = posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
-    if (!e) e = posix_spawn_file_actions_addopen(&actions, 2, messages,
-                                                 O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    if (!e) e = posix_spawnp(&pid, "gnuplot", &actions, NULL, argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    if (e == ENOENT)
+    char path[PATH_MAX];
+    const char *const argv[] = {path, "-d", "-e", numbers, "script.gp", NULL};
+    bg_process p = {.argv = argv, .dir = g->dir, .merged = true, .limit = MESSAGES_LIMIT};
+    bg_status status;
+    if (bg_process_find("gnuplot", path, NULL) != BG_OK)
         return bg_fail(err, BG_ERR_UNSUPPORTED, "gnuplot",
                        "is not installed: install it (apt install gnuplot-nox) to get plots");
-    if (e) return bg_fail(err, BG_ERR_IO, "gnuplot", "cannot be started (%s)", strerror(e));
-    while (waitpid(pid, &wait_status, 0) < 0)
-        if (errno != EINTR) return bg_fail(err, BG_ERR_IO, "gnuplot", "was lost");
-    *exit_status = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128;
-    return BG_OK;
-}
-
-/* What gnuplot said, on one line. */
-static bg_status fail_gnuplot(const bg_gnuplot *g, const char *script, bg_error *err)
-{
-    char *path = bg_path_join(g->dir, messages), *text = NULL;
-    bg_status status;
-    if (path) bg_file_read(&text, NULL, path, 1 << 20, NULL);
-    for (char *p = text; p && *p; p++)
-        if (*p == '\n' || *p == '\r' || *p == '\t') *p = ' ';
-    status = bg_fail(err, BG_ERR_UNSUPPORTED, script, "gnuplot failed: %.300s",
-                     text && *text ? text : "it gave no reason");
-    bg_free(text);
-    bg_free(path);
+    status = bg_process_run(&p, err);
+    for (char *s = p.output.data; s && *s; s++)
+        if (*s == '\n' || *s == '\r' || *s == '\t') *s = ' ';
+    if (status == BG_OK && p.how[0])
+        status = bg_fail(err, BG_ERR_UNSUPPORTED, script, "gnuplot failed: %.300s",
+                         p.output.length ? p.output.data : "it gave no reason");
+    bg_text_fini(&p.output);
     return status;
 }
 
@@ -192,11 +166,9 @@ bg_status bg_gnuplot_run(bg_gnuplot *g, const char *script, const char *name, bg
     size_t length = numbers.length;
     memset(&g->numbers, 0, sizeof g->numbers);
     for (size_t i = 0; i < BG_COUNT(drawings) && status == BG_OK; i++) {
-        int failed = 0;
         bg_text_printf(&numbers, "PNG=%zu", i);
         if (numbers.failed) status = bg_fail_nomem(err, "a plot", 256);
-        if (status == BG_OK) status = spawn(g, numbers.data, &failed, err);
-        if (status == BG_OK && failed) status = fail_gnuplot(g, script, err);
+        if (status == BG_OK) status = run(g, script, numbers.data, err);
         if (status == BG_OK) status = move_out(g, name, i, err);
         numbers.length = length;
     }
