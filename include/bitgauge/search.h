@@ -106,6 +106,7 @@ typedef struct bg_search_options {
     uint64_t file_bytes;     /* of the file, at most */
     const bg_format *formats; /* to choose from */
     size_t n_formats;        /* 0: all that can be written */
+    double prune;            /* share of the weights that may go, at most; 0: none */
     uint64_t seed;
     double seconds;          /* 0: as long as it gets better */
     size_t memory;           /* for what is kept between evaluations; 0: 512 MiB */
@@ -126,10 +127,12 @@ typedef struct bg_search_result {
     double seconds, reused;  /* reused: share of layers that were not run again */
 } bg_search_result;
 
-/* BG_ERR_INFEASIBLE: nothing is so small; the message has the smallest size. */
-bg_status bg_search_formats(bg_recipe **best, const bg_model *m, const int32_t *tokens,
-                            size_t n_tokens, const bg_search_options *o, bg_search_result *result,
-                            bg_error *err);
+/* `image` (may be NULL) is the recipe applied; where channels are gone, what is left of ffn_down makes
+ * up for them, which the recipe alone cannot say. BG_ERR_INFEASIBLE: nothing is so small; the message
+ * has the smallest size. BG_ERR_UNSUPPORTED: a model that cannot be pruned. */
+bg_status bg_search_run(bg_recipe **best, bg_image **image, const bg_model *m, const int32_t *tokens,
+                        size_t n_tokens, const bg_search_options *o, bg_search_result *result,
+                        bg_error *err);
 
 #ifdef __cplusplus
 }

@@ -9,7 +9,7 @@ enum { CALIBRATION_WINDOWS = 64, SELF_DOCUMENTS = 48, SELF_TOKENS = 512, RIVALS 
 #define TEXT_LIMIT ((size_t)500 << 20)
 
 typedef struct request {
-    const char *model, *calibration, *text, *imatrix, *formats, *recipe, *out, *isa,
+    const char *model, *calibration, *text, *imatrix, *formats, *prune, *recipe, *out, *isa,
         *evaluations;
     uint64_t size, memory;
     double bpw, minutes;
@@ -30,6 +30,7 @@ typedef struct run {
     bg_format formats[MAX_FORMATS];
     size_t n_formats;
     uint64_t budget;
+    double prune;
     char *checkpoint;
     bg_recipe *best;
     bg_image *image;
@@ -43,12 +44,6 @@ typedef struct run {
 static bool show(void *user, uint64_t done, uint64_t total)
 {
     bg_cli_progress_show(user, (double)done / (double)total);
-    return !bg_cli_interrupted();
-}
-
-static bool show_fraction(void *user, double fraction)
-{
-    bg_cli_progress_show(user, fraction);
     return !bg_cli_interrupted();
 }
 
@@ -93,6 +88,15 @@ static bg_status read_formats(run *r, bg_error *err)
         r->formats[r->n_formats++] = f->format;
     }
     return BG_OK;
+}
+
+static bg_status read_prune(run *r, bg_error *err)
+{
+    if (strcmp(r->a->prune, "off") == 0) return BG_OK;
+    r->prune = 1;
+    if (strcmp(r->a->prune, "on") == 0 || bg_cli_parse_share(r->a->prune, &r->prune)) return BG_OK;
+    return bg_fail(err, BG_ERR_INPUT, "--prune", "is on, off or the share that may go, such as 20%%, "
+                   "not '%.40s'", r->a->prune);
 }
 
 /* Of a session that answers with this context, all but the weights. */
@@ -184,6 +188,7 @@ static bg_status prepare(run *r, bg_error *err)
     char *path, *installed;
     bg_status s;
     BG_TRY(read_formats(r, err));
+    BG_TRY(read_prune(r, err));
     BG_TRY(bg_isa_parse(a->isa, &r->isa, err));
     BG_TRY(bg_cli_model_path(a->model, &path, err));
     s = bg_model_open(&r->model, path, err);
@@ -218,17 +223,14 @@ static bg_status search(run *r, bg_error *err)
 {
     const request *a = r->a;
     bg_search_options o = {
-        .file_bytes = r->budget, .formats = r->formats, .n_formats = r->n_formats,
+        .file_bytes = r->budget, .formats = r->formats, .n_formats = r->n_formats, .prune = r->prune,
         .seed = (uint64_t)a->seed, .seconds = a->minutes * 60, .isa = r->isa, .team = r->team,
         .importance = r->importance, .checkpoint = a->evaluations ? a->evaluations : r->checkpoint,
         .keep_checkpoint = a->evaluations != NULL, .progress = show_search, .user = r,
     };
     begin_progress(r, "search");
-    BG_TRY(bg_search_formats(&r->best, r->model, r->tokens, r->n_tokens, &o, &r->result, err));
+    BG_TRY(bg_search_run(&r->best, &r->image, r->model, r->tokens, r->n_tokens, &o, &r->result, err));
     BG_TRY(write_recipe(r, err));
-    begin_progress(r, "quantizing");
-    BG_TRY(bg_recipe_apply(&r->image, r->best, bg_model_gguf(r->model), r->importance, r->team,
-                           r->result.stopped ? NULL : show_fraction, &r->progress, err));
     if (bg_cli_tune_wanted(&a->tune) && !bg_cli_interrupted()) {
         bg_cli_progress_end(&r->progress);
         BG_TRY(bg_cli_tune_on(&a->tune, r->model, r->tokens, r->n_tokens, r->image, r->team, err));
@@ -351,7 +353,7 @@ static void run_close(run *r)
 
 int bg_cmd_search(int argc, char **argv)
 {
-    request a = {.isa = "native", .recipe = "recipe.csv", .ctx = 4096, .chunks = 64, .seed = 1};
+    request a = {.isa = "native", .prune = "off", .recipe = "recipe.csv", .ctx = 4096, .chunks = 64, .seed = 1};
     const bg_opt options[] = {
         {BG_OPT_TEXT, "-m --model", "FILE", "the model; default: the embedded one", &a.model, NULL, 0,
          0},
@@ -368,6 +370,8 @@ int bg_cmd_search(int argc, char **argv)
         {BG_OPT_TEXT, "--imatrix", "FILE", "importance matrix; default: of the calibration text",
          &a.imatrix, NULL, 0, 0},
         {BG_OPT_TEXT, "--formats", "LIST", "formats to choose from (all)", &a.formats, NULL, 0, 0},
+        {BG_OPT_TEXT, "--prune", "off|on|SHARE", "take channels and layers away where that pays, of all\n"
+         "                              weights no more than SHARE (off)", &a.prune, NULL, 0, 0},
         {BG_OPT_REAL, "--minutes", "M", "stop after so long (when it gets no better)", &a.minutes,
          NULL, 0, 1e6},
         BG_CLI_TUNE_OPTIONS(a.tune),

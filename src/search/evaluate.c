@@ -11,12 +11,14 @@ enum { DEFAULT_CTX = 256, MAX_CTX = 512, BATCH = 512 };
 
 struct bg_evaluator {
     const bg_model *model;
+    const bg_pruner *pruner; /* NULL: all levels are 0 */
     bg_team *team;
     bg_session *session;
     bg_variants *variants;
     size_t n_tensors;
     uint32_t *layer_of;      /* of each tensor: the first layer it changes; n_layer: the output */
     bg_format *in_use;       /* what the session multiplies with; NONE: the model's own */
+    uint8_t *level_in_use;
     uint32_t n_layer, n_embd, n_vocab;
 
     uint32_t n_ctx, first_scored, scored, abreast;
@@ -25,7 +27,8 @@ struct bg_evaluator {
     float *teacher;          /* [windows][scored][n_vocab] logits */
     size_t teacher_bytes;
 
-    bg_format *anchor;       /* whose residual streams are kept */
+    bg_format *anchor;       /* whose residual streams are kept, of each tensor */
+    uint8_t *anchor_level;
     size_t anchor_windows;
     float *streams;          /* by step, then by layer 1..n_layer: see stream_at */
     size_t streams_bytes;
@@ -135,46 +138,59 @@ static bg_status run_step(bg_evaluator *e, size_t step, size_t windows, uint32_t
 
 /* ---- students ----------------------------------------------------------------------------- */
 
-/* Puts the weights of `formats` into the session. */
-static bg_status wear(bg_evaluator *e, const bg_format *formats, bg_error *err)
+/* What tensor i of a student is; the model's own is NONE. */
+static bg_format format_of(const bg_evaluator *e, const bg_student *st, size_t i, uint8_t *level)
+{
+    bg_format own = bg_model_tensor_at(e->model, i)->format;
+    *level = e->pruner && st->levels && e->layer_of[i] < e->n_layer ? st->levels[e->layer_of[i]] : 0;
+    if (*level && !bg_pruner_affects(e->pruner, i, *level)) *level = 0;
+    if (*level) return st->formats[i] == BG_FORMAT_NONE ? own : st->formats[i];
+    return st->formats[i] == own ? BG_FORMAT_NONE : st->formats[i];
+}
+
+/* Puts a student's weights into the session. */
+static bg_status wear(bg_evaluator *e, const bg_student *st, bg_error *err)
 {
     for (size_t i = 0; i < e->n_tensors; i++) {
         const bg_tensor *t = bg_model_tensor_at(e->model, i);
-        bg_format f = formats[i] == t->format ? BG_FORMAT_NONE : formats[i];
         const void *packed = NULL;
-        if (e->in_use[i] == f) continue;
+        uint8_t level;
+        bg_format f = format_of(e, st, i, &level);
+        if (e->in_use[i] == f && e->level_in_use[i] == level) continue;
         /* What it wore may be thrown away for what it will. */
         bg_session_substitute(e->session, t, t->format, NULL);
         bg_variants_drop(e->variants, i);
         e->in_use[i] = BG_FORMAT_NONE;
+        e->level_in_use[i] = 0;
         if (f == BG_FORMAT_NONE) continue;
-        BG_TRY(bg_variants_get(e->variants, i, f, &packed, err));
+        BG_TRY(bg_variants_get(e->variants, i, f, level, &packed, err));
         bg_session_substitute(e->session, t, f, packed);
         e->in_use[i] = f;
+        e->level_in_use[i] = level;
     }
     return BG_OK;
 }
 
 /* The first layer that differs from the anchor's. */
-static uint32_t first_changed(const bg_evaluator *e, const bg_format *formats)
+static uint32_t first_changed(const bg_evaluator *e, const bg_student *st)
 {
     uint32_t first = e->n_layer;
     for (size_t i = 0; i < e->n_tensors; i++) {
-        bg_format own = bg_model_tensor_at(e->model, i)->format;
-        bg_format a = e->anchor[i] == BG_FORMAT_NONE ? own : e->anchor[i];
-        bg_format b = formats[i] == BG_FORMAT_NONE ? own : formats[i];
-        if (a != b && e->layer_of[i] < first) first = e->layer_of[i];
+        uint8_t level;
+        bg_format f = format_of(e, st, i, &level);
+        if ((f != e->anchor[i] || level != e->anchor_level[i]) && e->layer_of[i] < first)
+            first = e->layer_of[i];
     }
     return first;
 }
 
-static bg_status run(bg_evaluator *e, const bg_format *formats, size_t windows, bool keep,
+static bg_status run(bg_evaluator *e, const bg_student *st, size_t windows, bool keep,
                      double *kld, bg_error *err)
 {
-    uint32_t changed = first_changed(e, formats);
+    uint32_t changed = first_changed(e, st);
     double sum = 0;
     size_t n = 0;
-    BG_TRY(wear(e, formats, err));
+    BG_TRY(wear(e, st, err));
     windows = BG_MIN(windows, e->windows);
     for (size_t step = 0; step < steps_of(e, windows); step++) {
         size_t last = BG_MIN((step + 1) * e->abreast, windows), rows;
@@ -192,19 +208,20 @@ static bg_status run(bg_evaluator *e, const bg_format *formats, size_t windows, 
     return BG_OK;
 }
 
-bg_status bg_evaluator_run(bg_evaluator *e, const bg_format *formats, size_t windows, double *kld,
+bg_status bg_evaluator_run(bg_evaluator *e, bg_student st, size_t windows, double *kld,
                            bg_error *err)
 {
-    return run(e, formats, windows, false, kld, err);
+    return run(e, &st, windows, false, kld, err);
 }
 
-bg_status bg_evaluator_anchor(bg_evaluator *e, const bg_format *formats, size_t windows, double *kld,
+bg_status bg_evaluator_anchor(bg_evaluator *e, bg_student st, size_t windows, double *kld,
                               bg_error *err)
 {
     e->anchor_windows = 0;
     windows = BG_MIN(windows, e->windows);
-    BG_TRY(run(e, formats, windows, true, kld, err));
-    memcpy(e->anchor, formats, e->n_tensors * sizeof *formats);
+    BG_TRY(run(e, &st, windows, true, kld, err));
+    for (size_t i = 0; i < e->n_tensors; i++)
+        e->anchor[i] = format_of(e, &st, i, &e->anchor_level[i]);
     e->anchor_windows = windows;
     return BG_OK;
 }
@@ -217,7 +234,9 @@ static bg_status find_layers(bg_evaluator *e, bg_error *err)
     e->layer_of = bg_alloc(e->n_tensors, sizeof *e->layer_of);
     e->in_use = bg_alloc(e->n_tensors, sizeof *e->in_use);
     e->anchor = bg_alloc(e->n_tensors, sizeof *e->anchor);
-    if (!e->layer_of || !e->in_use || !e->anchor)
+    e->level_in_use = bg_alloc(e->n_tensors, 1);
+    e->anchor_level = bg_alloc(e->n_tensors, 1);
+    if (!e->layer_of || !e->in_use || !e->anchor || !e->level_in_use || !e->anchor_level)
         return bg_fail_nomem(err, "an evaluator", e->n_tensors * 12);
     for (size_t i = 0; i < e->n_tensors; i++) {
         const char *name = bg_model_tensor_at(e->model, i)->name;
@@ -269,7 +288,7 @@ bg_status bg_evaluator_open(bg_evaluator **out, const bg_model *m, const int32_t
     bg_status s;
     *out = NULL;
     if (!e) return bg_fail_nomem(err, "an evaluator", sizeof *e);
-    *e = (bg_evaluator){.model = m, .team = o->team, .n_layer = h->n_layer, .n_embd = h->n_embd,
+    *e = (bg_evaluator){.model = m, .pruner = o->pruner, .team = o->team, .n_layer = h->n_layer, .n_embd = h->n_embd,
                         .n_vocab = h->n_vocab, .n_ctx = o->n_ctx ? o->n_ctx : DEFAULT_CTX};
     e->first_scored = o->first_scored ? o->first_scored : e->n_ctx / 2;
     if (e->n_ctx < 4 || e->n_ctx > MAX_CTX || e->first_scored + 1 >= e->n_ctx) {
@@ -286,7 +305,7 @@ bg_status bg_evaluator_open(bg_evaluator **out, const bg_model *m, const int32_t
         s = bg_session_open(&e->session, m, &(bg_session_options){
             .n_ctx = e->n_ctx, .n_batch = (uint32_t)step_tokens(e), .n_seq = e->abreast,
             .isa = o->isa, .team = o->team, .any_format = true}, err);
-    if (s == BG_OK) s = bg_variants_open(&e->variants, m, o->importance, memory, o->team, err);
+    if (s == BG_OK) s = bg_variants_open(&e->variants, m, o->pruner, o->importance, memory, o->team, err);
     if (s == BG_OK) s = teach(e, err);
 cleanup:
     if (s == BG_OK) *out = e;
@@ -305,7 +324,9 @@ void bg_evaluator_close(bg_evaluator **evaluator)
     bg_free_large(e->logits, e->logits_bytes);
     bg_free(e->layer_of);
     bg_free(e->in_use);
+    bg_free(e->level_in_use);
     bg_free(e->anchor);
+    bg_free(e->anchor_level);
     bg_free(e->tokens);
     bg_free(e->kld);
     bg_free(e->keep);

@@ -8,7 +8,7 @@
 
 #include "base/base.h"
 #include "base/team.h"
-#include "bitgauge/search.h"
+#include "search/prune.h"
 
 typedef struct bg_evaluator bg_evaluator;
 
@@ -21,7 +21,11 @@ typedef struct bg_evaluator_options {
     bg_isa isa;
     bg_team *team;
     const bg_importance *importance; /* for quantizing; may be NULL */
+    bg_pruner *pruner;       /* for levels; may be NULL */
 } bg_evaluator_options;
+
+/* A student: formats are a recipe's, one a tensor; levels, one a layer (prune.h), NULL for all 0. */
+typedef struct bg_student { const bg_format *formats; const uint8_t *levels; } bg_student;
 
 /* The model and its file, mapped, outlive it. */
 bg_status bg_evaluator_open(bg_evaluator **e, const bg_model *m, const int32_t *tokens,
@@ -29,12 +33,11 @@ bg_status bg_evaluator_open(bg_evaluator **e, const bg_model *m, const int32_t *
 void bg_evaluator_close(bg_evaluator **e);
 size_t bg_evaluator_windows(const bg_evaluator *e);
 
-/* Mean KL divergence from the teacher over the first `windows` windows; formats are a recipe's, one a
- * tensor. progress is asked between steps, and stops when it returns false (BG_ERR_INTERRUPTED). */
-bg_status bg_evaluator_run(bg_evaluator *e, const bg_format *formats, size_t windows, double *kld,
+/* Mean KL divergence from the teacher over the first `windows` windows. */
+bg_status bg_evaluator_run(bg_evaluator *e, bg_student st, size_t windows, double *kld,
                            bg_error *err);
 /* The same, and what each layer leaves is kept for the students that follow. */
-bg_status bg_evaluator_anchor(bg_evaluator *e, const bg_format *formats, size_t windows, double *kld,
+bg_status bg_evaluator_anchor(bg_evaluator *e, bg_student st, size_t windows, double *kld,
                               bg_error *err);
 /* Layers run, and those that were not. */
 void bg_evaluator_work(const bg_evaluator *e, uint64_t *run, uint64_t *reused);

@@ -8,7 +8,7 @@
 static bool go_on(bg_hunt *h)
 {
     h->state.best_kld = h->best_kld;
-    h->state.best_bytes = bg_space_bytes(&h->space, h->best);
+    h->state.best_bytes = h->best_bytes;
     h->state.evaluations = h->evaluations;
     h->state.seconds = (double)(bg_clock_ns() - h->start_ns) * 1e-9;
     if (h->o->progress && !h->o->progress(h->o->user, &h->state)) return false;
@@ -24,25 +24,28 @@ void bg_hunt_stage(bg_hunt *h, const char *stage, double fraction)
 void bg_hunt_settle(bg_hunt *h, const uint8_t *picks)
 {
     bg_space_formats(&h->space, picks, h->anchor);
+    memcpy(h->anchor_levels, h->space.levels, h->space.n_layer);
     h->anchored = false;
 }
 
 bg_status bg_hunt_measure(bg_hunt *h, const uint8_t *picks, bg_level level, double *kld,
                           bg_error *err)
 {
-    const bg_format *formats = h->formats;
+    const bg_student student = {h->formats, h->space.levels};
+    const bg_student near = {h->anchor, h->anchor_levels};
     uint64_t windows = h->windows[level], key;
     double all;
     bg_space_formats(&h->space, picks, h->formats);
-    key = bg_hash(BG_HASH_INIT, formats, h->space.n_tensors * sizeof *formats);
+    key = bg_hash(BG_HASH_INIT, h->formats, h->space.n_tensors * sizeof *h->formats);
+    if (h->pruner) key = bg_hash(key, h->space.levels, h->space.n_layer);
     key = bg_hash(key, &windows, sizeof windows);
     if (bg_memo_find(h->memo, key, kld)) return BG_OK;
     if (!go_on(h)) return bg_fail(err, BG_ERR_INTERRUPTED, NULL, "the search was stopped");
     if (!h->anchored) {
-        BG_TRY(bg_evaluator_anchor(h->evaluator, h->anchor, h->windows[BG_LEVEL_ALL], &all, err));
+        BG_TRY(bg_evaluator_anchor(h->evaluator, near, h->windows[BG_LEVEL_ALL], &all, err));
         h->anchored = true;
     }
-    BG_TRY(bg_evaluator_run(h->evaluator, formats, windows, kld, err));
+    BG_TRY(bg_evaluator_run(h->evaluator, student, windows, kld, err));
     h->evaluations++;
     return bg_memo_add(h->memo, key, *kld, err);
 }
@@ -55,7 +58,9 @@ bg_status bg_hunt_offer(bg_hunt *h, const uint8_t *picks, bool *better, bg_error
     BG_TRY(bg_hunt_measure(h, picks, BG_LEVEL_ALL, &kld, err));
     *better = isnan(h->best_kld) || kld < h->best_kld;
     if (!*better) return BG_OK;
+    h->best_bytes = bg_space_bytes(&h->space, picks);
     memcpy(h->best, picks, h->space.n);
+    memcpy(h->best_levels, h->space.levels, h->space.n_layer);
     h->best_kld = kld;
     return BG_OK;
 }
@@ -133,8 +138,8 @@ static double extrapolate(const bg_item *it, size_t from, size_t near, size_t to
     return by * all > 0 ? measured * all / by : INFINITY;
 }
 
-/* Measures one step of each item down and up from the best so far, and guesses the longer ones. */
-static bg_status learn(bg_hunt *h, bg_error *err)
+/* Longer steps than the measured ones are guessed. */
+bg_status bg_hunt_learn(bg_hunt *h, bg_error *err)
 {
     bg_space *s = &h->space;
     uint8_t *picks = bg_alloc(s->n, 1);
@@ -199,7 +204,7 @@ bg_status bg_hunt_refine(bg_hunt *h, bg_error *err)
 {
     bool better = true;
     for (int round = 0; better && round < ROUNDS; round++) {
-        BG_TRY(learn(h, err));
+        BG_TRY(bg_hunt_learn(h, err));
         BG_TRY(step(h, &better, err));
     }
     return BG_OK;

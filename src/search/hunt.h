@@ -18,14 +18,18 @@ typedef struct bg_hunt {
     size_t windows[BG_LEVEL_COUNT];
     bg_format *formats;      /* scratch: of all tensors */
     bg_format *anchor;       /* what evaluations are near to; made an anchor when one is due */
+    uint8_t *anchor_levels;
     bool anchored;
-    uint8_t *best;           /* picks of the best so far */
+    uint8_t *best;           /* picks of the best so far, */
+    uint8_t *best_levels;    /* and its layers' levels */
+    bg_pruner *pruner;       /* NULL: nothing is pruned */
+    uint64_t best_bytes;
     double best_kld;         /* at BG_LEVEL_ALL; NaN before the first */
     uint64_t start_ns, evaluations;
     bg_search_state state;
 } bg_hunt;
 
-/* The divergence of some picks, remembered or measured. BG_ERR_INTERRUPTED: time to stop. */
+/* The divergence of some picks at the space's levels, remembered or measured. BG_ERR_INTERRUPTED: time to stop. */
 bg_status bg_hunt_measure(bg_hunt *h, const uint8_t *picks, bg_level level, double *kld,
                           bg_error *err);
 /* What follows is near these. */
@@ -39,5 +43,9 @@ void bg_hunt_stage(bg_hunt *h, const char *stage, double fraction);
 bg_status bg_hunt_sensitivity(bg_hunt *h, bg_error *err);
 bg_status bg_hunt_refine(bg_hunt *h, bg_error *err);
 bg_status bg_hunt_evolve(bg_hunt *h, bg_error *err);
+/* Takes channels and layers away where what their bytes buy elsewhere is worth more. */
+bg_status bg_hunt_prune(bg_hunt *h, bg_error *err);
+/* What one step of each item costs at the best so far. */
+bg_status bg_hunt_learn(bg_hunt *h, bg_error *err);
 
 #endif

@@ -34,13 +34,22 @@ static bg_status open_hunt(bg_hunt *h, const bg_model *m, const int32_t *tokens,
     size_t n;
     *h = (bg_hunt){.o = o, .best_kld = NAN, .start_ns = bg_clock_ns()};
     bg_rng_seed(&h->rng, o->seed);
-    BG_TRY(bg_space_open(&h->space, m, o, err));
+    if (o->prune > 0)
+        BG_TRY(bg_pruner_open(&h->pruner, m, tokens, n_tokens, o->isa, o->team, err));
+    if (o->prune > 0 && !h->pruner)
+        return bg_fail(err, BG_ERR_UNSUPPORTED, bg_gguf_path(bg_model_gguf(m)),
+                       "cannot be pruned: its layers are not those of a plain llama model");
+    eo.pruner = h->pruner;
+    BG_TRY(bg_space_open(&h->space, m, h->pruner, o, err));
+    h->anchor_levels = bg_alloc(h->space.n_layer, 1);
+    h->best_levels = bg_alloc(h->space.n_layer, 1);
     h->formats = bg_alloc(h->space.n_tensors, sizeof *h->formats);
     h->anchor = bg_alloc(h->space.n_tensors, sizeof *h->anchor);
     h->best = bg_alloc(h->space.n, 1);
-    if (!h->formats || !h->anchor || !h->best)
+    if (!h->formats || !h->anchor || !h->best || !h->anchor_levels || !h->best_levels)
         return bg_fail_nomem(err, "a search", h->space.n_tensors * 9);
     BG_TRY(bg_space_solve(&h->space, o->file_bytes, h->best, err));
+    h->best_bytes = bg_space_bytes(&h->space, h->best);
     BG_TRY(bg_memo_open(&h->memo, o->checkpoint, request_of(m, tokens, n_tokens, o), err));
     BG_TRY(bg_evaluator_open(&h->evaluator, m, tokens, n_tokens, &eo, err));
     n = bg_evaluator_windows(h->evaluator);
@@ -57,7 +66,10 @@ static void close_hunt(bg_hunt *h, bool finished)
     bg_memo_close(&h->memo, finished);
     bg_space_close(&h->space);
     bg_free(h->formats);
+    bg_pruner_close(&h->pruner);
     bg_free(h->anchor);
+    bg_free(h->anchor_levels);
+    bg_free(h->best_levels);
     bg_free(h->best);
 }
 
@@ -101,6 +113,7 @@ static bg_status search(bg_hunt *h, bg_error *err)
     for (int cycle = 0; s == BG_OK && cycle < CYCLES; cycle++) {
         double before = h->best_kld;
         s = bg_hunt_refine(h, err);
+        if (s == BG_OK && h->pruner) s = bg_hunt_prune(h, err);
         if (s == BG_OK) s = bg_hunt_evolve(h, err);
         if (h->best_kld > 0.995 * before) break;
     }
@@ -112,29 +125,45 @@ static bg_status make_recipe(bg_recipe **out, const bg_hunt *h, bg_error *err)
 {
     BG_TRY(bg_recipe_new(out, bg_model_gguf(h->space.model), err));
     bg_space_formats(&h->space, h->best, (*out)->formats);
-    return BG_OK;
+    return h->pruner ? bg_pruner_shape(h->pruner, h->best_levels, *out, err) : BG_OK;
 }
 
-bg_status bg_search_formats(bg_recipe **best, const bg_model *m, const int32_t *tokens,
-                            size_t n_tokens, const bg_search_options *o, bg_search_result *result,
-                            bg_error *err)
+/* What makes up for lost channels is only known here. */
+static bg_status make_image(bg_image **image, const bg_hunt *h, const bg_recipe *r, bg_error *err)
+{
+    const bg_search_options *o = h->o;
+    BG_TRY(bg_recipe_apply(image, r, bg_model_gguf(h->space.model), o->importance, o->team, NULL,
+                           NULL, err));
+    return h->pruner ? bg_pruner_finish(h->pruner, h->best_levels, o->importance, *image, err)
+                     : BG_OK;
+}
+
+bg_status bg_search_run(bg_recipe **best, bg_image **image, const bg_model *m, const int32_t *tokens,
+                        size_t n_tokens, const bg_search_options *o, bg_search_result *result,
+                        bg_error *err)
 {
     uint64_t layers, reused;
     bg_hunt h;
     bg_status s = open_hunt(&h, m, tokens, n_tokens, o, err);
     bool stopped = false;
     *best = NULL;
+    if (image) *image = NULL;
     if (s == BG_OK) s = search(&h, err);
     if (s == BG_ERR_INTERRUPTED && h.evaluator) {
         stopped = true;
         s = BG_OK;
     }
     if (s == BG_OK) s = make_recipe(best, &h, err);
+    if (s == BG_OK && image) s = make_image(image, &h, *best, err);
+    if (s != BG_OK) {
+        bg_recipe_free(best);
+        if (image) bg_image_free(image);
+    }
     if (s == BG_OK) {
         bg_evaluator_work(h.evaluator, &layers, &reused);
         *result = (bg_search_result){
             .stopped = stopped, .kld = h.best_kld, .evaluations = h.evaluations,
-            .file_bytes = bg_space_bytes(&h.space, h.best),
+            .file_bytes = h.best_bytes,
             .seconds = (double)(bg_clock_ns() - h.start_ns) * 1e-9,
             .reused = (double)reused / (double)BG_MAX(layers + reused, (uint64_t)1),
         };

@@ -2,6 +2,7 @@
 
 #include "base/team.h"
 #include "search/allocate.h"
+#include "search/recipe.h"
 
 #include <math.h>
 #include <string.h>
@@ -81,21 +82,21 @@ static bg_status measure_error(const bg_tensor *t, bg_format f, const bg_search_
 static void insert(bg_item *it, bg_format f, uint64_t bytes, double error)
 {
     size_t at = it->n, out = 0;
-    while (at > 0 && (it->bytes[at - 1] > bytes ||
-                      (it->bytes[at - 1] == bytes && it->error[at - 1] > error))) {
+    while (at > 0 && (it->whole[at - 1] > bytes ||
+                      (it->whole[at - 1] == bytes && it->error[at - 1] > error))) {
         it->format[at] = it->format[at - 1];
-        it->bytes[at] = it->bytes[at - 1];
+        it->whole[at] = it->whole[at - 1];
         it->error[at] = it->error[at - 1];
         at--;
     }
     it->format[at] = f;
-    it->bytes[at] = bytes;
+    it->whole[at] = bytes;
     it->error[at] = error;
     it->n++;
     for (size_t i = 0; i < it->n; i++) {
         if (out && it->error[i] >= it->error[out - 1]) continue;
         it->format[out] = it->format[i];
-        it->bytes[out] = it->bytes[i];
+        it->whole[out] = it->whole[i];
         it->error[out] = it->error[i];
         out++;
     }
@@ -114,7 +115,7 @@ static bg_status fill_item(bg_item *it, const bg_recipe *r, const bg_gguf *g, si
         if (!listed(o, f->format) || !bg_recipe_fits(r, g, tensor, f->format)) continue;
         if (f->format != t->format && (!own || bg_format_bpw(f) >= bg_format_bpw(own))) continue;
         if (f->format != t->format) BG_TRY(measure_error(t, f->format, o, &error, err));
-        insert(it, f->format, bg_round_up(bytes, bg_gguf_alignment(g)), error);
+        insert(it, f->format, bytes, error);
     }
     /* Before anything is known better: the distortion counts as much as there are weights. */
     for (size_t c = 0; c < it->n; c++)
@@ -122,28 +123,61 @@ static bg_status fill_item(bg_item *it, const bg_recipe *r, const bg_gguf *g, si
     return BG_OK;
 }
 
-bg_status bg_space_open(bg_space *s, const bg_model *m, const bg_search_options *o, bg_error *err)
+bg_status bg_space_shape(bg_space *s, const uint8_t *levels, bg_error *err)
 {
-    const bg_gguf *g = bg_model_gguf(m);
+    const bg_gguf *g = bg_model_gguf(s->model);
+    size_t unit = bg_gguf_alignment(g);
     bg_quantize_plan plan;
     bg_recipe *r;
     bg_status status;
-    *s = (bg_space){.model = m, .n_tensors = bg_gguf_tensor_count(g)};
+    if (levels != s->levels) memcpy(s->levels, levels, s->n_layer);
+    BG_TRY(bg_recipe_new(&r, g, err));
+    status = s->pruner ? bg_pruner_shape(s->pruner, s->levels, r, err) : BG_OK;
+    if (status == BG_OK) status = bg_recipe_plan(r, g, s->importance, &plan, err);
+    for (size_t i = 0; status == BG_OK && i < s->n; i++) {
+        bg_item *it = &s->items[i];
+        uint32_t layer;
+        const char *rest;
+        uint8_t level = 0;
+        uint64_t own = bg_gguf_tensor_at(g, it->tensor)->bytes;
+        if (bg_recipe_layer_of(bg_gguf_tensor_at(g, it->tensor)->name, &layer, &rest) &&
+            layer < s->n_layer)
+            level = s->levels[layer];
+        if (level) own = bg_pruner_bytes(s->pruner, it->tensor, level, own);
+        plan.file_bytes -= bg_round_up(own, unit);
+        for (size_t c = 0; c < it->n; c++) {
+            uint64_t bytes = it->whole[c];
+            if (level) bytes = bg_pruner_bytes(s->pruner, it->tensor, level, bytes);
+            it->bytes[c] = bg_round_up(bytes, unit);
+        }
+    }
+    if (status == BG_OK) s->fixed = plan.file_bytes;
+    bg_recipe_free(&r);
+    return status;
+}
+
+bg_status bg_space_open(bg_space *s, const bg_model *m, const bg_pruner *pruner,
+                        const bg_search_options *o, bg_error *err)
+{
+    const bg_gguf *g = bg_model_gguf(m);
+    bg_recipe *r;
+    bg_status status = BG_OK;
+    *s = (bg_space){.model = m, .pruner = pruner, .importance = o->importance,
+                    .n_tensors = bg_gguf_tensor_count(g), .n_layer = bg_model_hparams(m)->n_layer};
     BG_TRY(bg_recipe_new(&r, g, err));
     bg_encoders_choose();
     s->items = bg_alloc(s->n_tensors, sizeof *s->items);
-    status = s->items ? bg_recipe_plan(r, g, o->importance, &plan, err)
-                      : bg_fail_nomem(err, "a search", s->n_tensors * sizeof *s->items);
+    s->levels = bg_alloc(s->n_layer, 1);
+    if (!s->items || !s->levels)
+        status = bg_fail_nomem(err, "a search", s->n_tensors * sizeof *s->items);
     for (size_t i = 0; status == BG_OK && i < s->n_tensors; i++) {
         status = fill_item(&s->items[s->n], r, g, i, o, err);
-        if (status != BG_OK || s->items[s->n].n == 0) continue;
-        plan.file_bytes -= bg_round_up(bg_gguf_tensor_at(g, i)->bytes, bg_gguf_alignment(g));
-        s->n++;
+        if (status == BG_OK && s->items[s->n].n > 0) s->n++;
     }
-    if (status == BG_OK) s->fixed = plan.file_bytes;
     if (status == BG_OK && s->n == 0)
         status = bg_fail(err, BG_ERR_INPUT, bg_gguf_path(g), "has no tensor that could be in one of "
                          "these formats: give a larger list");
+    if (status == BG_OK) status = bg_space_shape(s, s->levels, err);
     bg_recipe_free(&r);
     if (status != BG_OK) bg_space_close(s);
     return status;
@@ -152,6 +186,7 @@ bg_status bg_space_open(bg_space *s, const bg_model *m, const bg_search_options 
 void bg_space_close(bg_space *s)
 {
     bg_free(s->items);
+    bg_free(s->levels);
     *s = (bg_space){0};
 }
 

@@ -3,7 +3,7 @@
 #define BG_SEARCH_SPACE_H
 
 #include "base/base.h"
-#include "bitgauge/search.h"
+#include "search/prune.h"
 
 enum { BG_MAX_CHOICES = 24 };
 
@@ -12,7 +12,8 @@ enum { BG_MAX_CHOICES = 24 };
 typedef struct bg_item {
     size_t tensor, n;
     bg_format format[BG_MAX_CHOICES];
-    uint64_t bytes[BG_MAX_CHOICES];  /* in a file, padded */
+    uint64_t whole[BG_MAX_CHOICES];  /* bytes at level 0 */
+    uint64_t bytes[BG_MAX_CHOICES];  /* in a file of these levels, padded */
     double error[BG_MAX_CHOICES];    /* squared, weighted by importance, relative to the weights' own */
     double alone[BG_MAX_CHOICES];    /* divergence with the tensor alone in it, nats */
     double cost[BG_MAX_CHOICES];     /* what the search last learnt of it, nats */
@@ -20,12 +21,19 @@ typedef struct bg_item {
 
 typedef struct bg_space {
     const bg_model *model;
+    const bg_pruner *pruner; /* NULL: all levels are 0 */
+    const bg_importance *importance;
     size_t n_tensors, n;
     bg_item *items;
+    uint8_t *levels;         /* of each layer (prune.h) */
+    uint32_t n_layer;
     uint64_t fixed;          /* bytes of the file without the items */
 } bg_space;
 
-bg_status bg_space_open(bg_space *s, const bg_model *m, const bg_search_options *o, bg_error *err);
+bg_status bg_space_open(bg_space *s, const bg_model *m, const bg_pruner *pruner,
+                        const bg_search_options *o, bg_error *err);
+/* From now on the layers are at these levels. */
+bg_status bg_space_shape(bg_space *s, const uint8_t *levels, bg_error *err);
 void bg_space_close(bg_space *s);
 uint64_t bg_space_bytes(const bg_space *s, const uint8_t *picks);
 /* formats of all tensors; those without a choice: NONE. */

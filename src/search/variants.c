@@ -1,10 +1,11 @@
 #include "search/variants.h"
 
-#include "base/base.h"
+#include <string.h>
 
 typedef struct variant {
     size_t tensor;
     bg_format format;
+    uint8_t level;
     void *packed;
     size_t bytes;
     uint64_t used;           /* when last */
@@ -13,6 +14,7 @@ typedef struct variant {
 
 struct bg_variants {
     const bg_gguf *g;
+    bg_pruner *pruner;
     const bg_importance *importance;
     struct bg_team *team;
     size_t memory, held;
@@ -21,14 +23,15 @@ struct bg_variants {
     uint64_t clock;
 };
 
-bg_status bg_variants_open(bg_variants **out, const bg_model *m, const bg_importance *importance,
-                           size_t memory, struct bg_team *team, bg_error *err)
+bg_status bg_variants_open(bg_variants **out, const bg_model *m, bg_pruner *pruner,
+                           const bg_importance *importance, size_t memory, struct bg_team *team,
+                           bg_error *err)
 {
     bg_variants *v = bg_alloc(1, sizeof *v);
     *out = v;
     if (!v) return bg_fail_nomem(err, "matrices", sizeof *v);
-    *v = (bg_variants){.g = bg_model_gguf(m), .importance = importance, .memory = memory,
-                       .team = team};
+    *v = (bg_variants){.g = bg_model_gguf(m), .pruner = pruner, .importance = importance,
+                       .memory = memory, .team = team};
     return BG_OK;
 }
 
@@ -62,6 +65,29 @@ static void make_room(bg_variants *v, size_t bytes)
     }
 }
 
+/* Of a level, the rows are floats, and importance goes with the columns. */
+static bg_status make_level(bg_variants *v, const variant *made, const float *importance,
+                            bg_error *err)
+{
+    const bg_tensor *t = bg_gguf_tensor_at(v->g, made->tensor);
+    float *weights = NULL, *rows;
+    size_t bytes;
+    bg_status s;
+    if (importance) {
+        weights = bg_alloc(t->ne[0], sizeof *weights);
+        if (!weights) return bg_fail_nomem(err, t->name, t->ne[0] * sizeof *weights);
+        memcpy(weights, importance, t->ne[0] * sizeof *weights);
+    }
+    s = bg_pruner_rows(v->pruner, made->tensor, made->level, &rows, &bytes, weights, err);
+    if (s == BG_OK) {
+        s = bg_quantize_rows(bg_format_get(BG_FORMAT_F32), rows, bg_format_get((int)made->format),
+                             made->packed, weights, t->ne[1], t->ne[0], v->team, err);
+        bg_free_large(rows, bytes);
+    }
+    bg_free(weights);
+    return s;
+}
+
 static bg_status make(bg_variants *v, variant *made, bg_error *err)
 {
     const bg_tensor *t = bg_gguf_tensor_at(v->g, made->tensor);
@@ -73,18 +99,21 @@ static bg_status make(bg_variants *v, variant *made, bg_error *err)
     make_room(v, made->bytes);
     made->packed = bg_alloc_large(made->bytes);
     if (!made->packed) return bg_fail_nomem(err, t->name, made->bytes);
-    s = bg_quantize_rows(from, t->data, to, made->packed, weights, rows, k, v->team, err);
+    s = made->level ? make_level(v, made, weights, err)
+                    : bg_quantize_rows(from, t->data, to, made->packed, weights, rows, k, v->team, err);
     if (s == BG_OK) s = bg_pack_matrix(to, made->packed, made->packed, rows, k, v->team, err);
     if (s != BG_OK) bg_free_large(made->packed, made->bytes);
     return s;
 }
 
-bg_status bg_variants_get(bg_variants *v, size_t tensor, bg_format f, const void **packed,
-                          bg_error *err)
+bg_status bg_variants_get(bg_variants *v, size_t tensor, bg_format f, uint8_t level,
+                          const void **packed, bg_error *err)
 {
-    variant *found = NULL, made = {.tensor = tensor, .format = f};
-    for (size_t i = 0; i < v->n; i++)
-        if (v->all[i].tensor == tensor && v->all[i].format == f) found = &v->all[i];
+    variant *found = NULL, made = {.tensor = tensor, .format = f, .level = level};
+    for (size_t i = 0; i < v->n; i++) {
+        const variant *have = &v->all[i];
+        if (have->tensor == tensor && have->format == f && have->level == level) found = &v->all[i];
+    }
     if (!found) {
         BG_TRY(make(v, &made, err));
         if (v->n == v->capacity) {

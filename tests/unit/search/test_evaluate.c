@@ -54,7 +54,7 @@ static bg_evaluator *open_evaluator(size_t memory)
 static double run(bg_evaluator *e, const bg_format *formats, size_t windows)
 {
     double kld;
-    assert_ok(bg_evaluator_run(e, formats, windows, &kld, &err), &err);
+    assert_ok(bg_evaluator_run(e, (bg_student){formats, NULL}, windows, &kld, &err), &err);
     return kld;
 }
 
@@ -100,7 +100,7 @@ static void test_reuse(void **state)
     (void)state;
     assert_int_equal(bg_evaluator_windows(whole), 9);
     run(whole, large->formats, 8);
-    assert_ok(bg_evaluator_anchor(e, r->formats, 8, &kld, &err), &err);
+    assert_ok(bg_evaluator_anchor(e, (bg_student){r->formats, NULL}, 8, &kld, &err), &err);
     bg_evaluator_work(e, &layers, &before);
     for (size_t i = 0; i < r->n_tensors; i += 5) {
         bg_format old = r->formats[i];

@@ -53,7 +53,7 @@ static bg_search_options options(uint64_t bytes)
 static bg_recipe *search(const bg_search_options *o, bg_search_result *result)
 {
     bg_recipe *r;
-    assert_ok(bg_search_formats(&r, model, tokens, TOKENS, o, result, &err), &err);
+    assert_ok(bg_search_run(&r, NULL, model, tokens, TOKENS, o, result, &err), &err);
     return r;
 }
 
@@ -117,7 +117,7 @@ static void test_limits(void **state)
     uint64_t none = 0;
     bg_recipe *r;
     (void)state;
-    assert_fails(bg_search_formats(&r, model, tokens, TOKENS, &o, &result, &err), BG_ERR_INFEASIBLE,
+    assert_fails(bg_search_run(&r, NULL, model, tokens, TOKENS, &o, &result, &err), BG_ERR_INFEASIBLE,
                  "the smallest takes", &err);
     /* Only what was listed; stopped before anything was measured. */
     o = options(1 << 30);
@@ -131,7 +131,7 @@ static void test_limits(void **state)
         assert_true(r->formats[i] == BG_FORMAT_Q4_K || r->formats[i] == BG_FORMAT_Q4_0 ||
                     r->formats[i] == BG_FORMAT_NONE);
     bg_recipe_free(&r);
-    assert_fails(bg_search_formats(&r, model, tokens, 100, &o, &result, &err), BG_ERR_INPUT,
+    assert_fails(bg_search_run(&r, NULL, model, tokens, 100, &o, &result, &err), BG_ERR_INPUT,
                  "a window needs 256", &err);
 }
 

@@ -1,0 +1,122 @@
+/* Structure and formats under one budget: what a piece of the model costs to lose is weighed against
+ * what its bytes buy elsewhere, and what looks best is tried with formats that were solved anew. */
+#include "search/hunt.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TRIED = 3, MOST_MOVES = 64 };
+
+typedef struct move { uint32_t layer; uint8_t level; double net; } move;
+
+static int by_net(const void *a, const void *b)
+{
+    const move *x = a, *y = b;
+    if (x->net != y->net) return x->net < y->net ? -1 : 1;
+    if (x->layer != y->layer) return x->layer < y->layer ? -1 : 1;
+    return (x->level > y->level) - (x->level < y->level);
+}
+
+/* Nats that a byte buys at the best place for it. */
+static double worth(const bg_hunt *h)
+{
+    const bg_space *s = &h->space;
+    double most = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        const bg_item *it = &s->items[i];
+        size_t from = h->best[i], to = from + 1;
+        if (to >= it->n || it->bytes[to] <= it->bytes[from]) continue;
+        most = fmax(most, -it->cost[to] / (double)(it->bytes[to] - it->bytes[from]));
+    }
+    return most;
+}
+
+static uint32_t layers_left(const bg_hunt *h)
+{
+    uint32_t n = 0;
+    for (uint32_t l = 0; l < h->space.n_layer; l++) n += h->space.levels[l] != BG_LAYER_DROPPED;
+    return n;
+}
+
+/* Weights that are left, as a share of all; of tensors that have a choice. */
+static double share_left(const bg_space *s)
+{
+    double left = 0, all = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        left += (double)s->items[i].bytes[0];
+        all += (double)s->items[i].whole[0];
+    }
+    return left / all;
+}
+
+static bg_status weigh(bg_hunt *h, move *m, double per_byte, double here, bg_error *err)
+{
+    bg_space *s = &h->space;
+    uint8_t old = s->levels[m->layer];
+    uint64_t before = bg_space_bytes(s, h->best), after;
+    double kld;
+    s->levels[m->layer] = m->level;
+    BG_TRY(bg_space_shape(s, s->levels, err));
+    after = bg_space_bytes(s, h->best);
+    m->net = INFINITY;
+    if (share_left(s) >= 1 - h->o->prune) {
+        BG_TRY(bg_hunt_measure(h, h->best, BG_LEVEL_FEW, &kld, err));
+        m->net = kld - here - per_byte * ((double)before - (double)after);
+    }
+    s->levels[m->layer] = old;
+    return bg_space_shape(s, s->levels, err);
+}
+
+static bg_status weigh_all(bg_hunt *h, move *moves, size_t *n, bg_error *err)
+{
+    const uint8_t *levels = h->space.levels;
+    double per_byte = worth(h), here;
+    uint32_t n_layer = h->space.n_layer;
+    *n = 0;
+    bg_hunt_settle(h, h->best);
+    BG_TRY(bg_hunt_measure(h, h->best, BG_LEVEL_FEW, &here, err));
+    for (uint32_t l = 0; l < n_layer; l++) {
+        bg_hunt_stage(h, "pruning", (double)l / (double)n_layer);
+        if (levels[l] == BG_LAYER_DROPPED) continue;
+        if (levels[l] + 1u < bg_pruner_levels(h->pruner)) {
+            moves[*n] = (move){l, (uint8_t)(levels[l] + 1), 0};
+            BG_TRY(weigh(h, &moves[(*n)++], per_byte, here, err));
+        }
+        if (layers_left(h) < 2) continue;
+        moves[*n] = (move){l, BG_LAYER_DROPPED, 0};
+        BG_TRY(weigh(h, &moves[(*n)++], per_byte, here, err));
+    }
+    qsort(moves, *n, sizeof *moves, by_net);
+    return BG_OK;
+}
+
+/* Makes one move and spends what it saved. */
+static bg_status try_move(bg_hunt *h, const move *m, uint8_t *picks, bool *better, bg_error *err)
+{
+    h->space.levels[m->layer] = m->level;
+    BG_TRY(bg_space_shape(&h->space, h->space.levels, err));
+    BG_TRY(bg_space_solve(&h->space, h->o->file_bytes, picks, err));
+    BG_TRY(bg_hunt_offer(h, picks, better, err));
+    return *better ? BG_OK : bg_space_shape(&h->space, h->best_levels, err);
+}
+
+bg_status bg_hunt_prune(bg_hunt *h, bg_error *err)
+{
+    move *moves = bg_alloc(2 * (size_t)h->space.n_layer, sizeof *moves);
+    uint8_t *picks = bg_alloc(h->space.n, 1);
+    bool better = true;
+    bg_status s = moves && picks ? BG_OK : bg_fail_nomem(err, "a search", h->space.n);
+    for (int round = 0; s == BG_OK && better && round < MOST_MOVES; round++) {
+        size_t n = 0;
+        better = false;
+        s = bg_hunt_learn(h, err);
+        if (s == BG_OK) s = weigh_all(h, moves, &n, err);
+        for (size_t i = 0; s == BG_OK && i < BG_MIN(n, (size_t)TRIED) && !better; i++)
+            if (moves[i].net < 0) s = try_move(h, &moves[i], picks, &better, err);
+    }
+    if (s != BG_OK && h->space.items) memcpy(h->space.levels, h->best_levels, h->space.n_layer);
+    bg_free(moves);
+    bg_free(picks);
+    return s;
+}
