@@ -120,11 +120,60 @@ static void test_reuse(void **state)
     bg_recipe_free(&large);
 }
 
+static double quality(const bg_model *m)
+{
+    bg_quality_options o = {.n_ctx = 64, .max_windows = 9, .isa = isa, .team = team};
+    bg_reference *reference;
+    bg_quality q;
+    assert_ok(bg_reference_open(&reference, model, text, n_text, &o, &err), &err);
+    assert_ok(bg_quality_measure(reference, m, &o, &q, &err), &err);
+    bg_reference_close(&reference);
+    return q.kld_mean;
+}
+
+/* A pruned student, whose matrices are padded with zeros here, against the file that really is smaller,
+ * with and without what makes up for lost channels. */
+static void test_pruned(void **state)
+{
+    uint8_t levels[8] = {0, 1, 0, BG_LAYER_DROPPED, 0, 0, 2, 0};
+    bg_evaluator_options o = {.n_ctx = 64, .max_windows = 9, .isa = isa, .team = team};
+    const bg_gguf *g = bg_model_gguf(model);
+    bg_recipe *r = recipe("Q4_K_M");
+    bg_image *image;
+    bg_evaluator *e;
+    bg_model *m;
+    double kld, plain, made_up;
+    (void)state;
+    assert_ok(bg_pruner_open(&o.pruner, model, text, n_text, isa, team, &err), &err);
+    assert_int_equal(bg_pruner_levels(o.pruner), 3);
+    assert_ok(bg_evaluator_open(&e, model, text, n_text, &o, &err), &err);
+    assert_ok(bg_evaluator_run(e, (bg_student){r->formats, levels}, 9, &kld, &err), &err);
+    assert_ok(bg_pruner_shape(o.pruner, levels, r, &err), &err);
+    assert_int_equal(r->layers[1].ff.n, 512);
+    assert_int_equal(r->layers[6].ff.n, 256);
+    assert_true(r->layers[3].dropped);
+    assert_ok(bg_recipe_apply(&image, r, g, NULL, team, NULL, NULL, &err), &err);
+    assert_ok(bg_model_open_memory(&m, image->data, image->bytes, "pruned", &err), &err);
+    plain = quality(m);
+    bg_model_close(&m);
+    assert_ok(bg_pruner_finish(o.pruner, levels, NULL, image, &err), &err);
+    assert_ok(bg_model_open_memory(&m, image->data, image->bytes, "pruned", &err), &err);
+    made_up = quality(m);
+    bg_model_close(&m);
+    if (fabs(kld / made_up - 1) > 1e-3) fail_msg("%.9g, not %.9g", kld, made_up);
+    if (made_up > plain) fail_msg("%g is worse than %g", made_up, plain);
+    bg_image_free(&image);
+    bg_evaluator_close(&e);
+    bg_pruner_close(&o.pruner);
+    bg_recipe_free(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_as_quality),
         cmocka_unit_test(test_reuse),
+        cmocka_unit_test(test_pruned),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
