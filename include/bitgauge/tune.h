@@ -42,8 +42,9 @@ typedef struct bg_tune_progress {
 typedef struct bg_tune_options {
     uint64_t steps;          /* 0: as many as fit `seconds`, decided after the first few */
     double seconds;          /* from the start of the run */
-    double rate;             /* of weights: part of the tensor's rms a step, at most; 0: 0.01 */
-    double scale_rate;       /* of scales, mins and vectors: part of their size; 0: 0.002 */
+    double rate;             /* of weights: about so many levels a step at most; 0: 0.005 */
+    double scale_rate;       /* of scales and mins: so many levels at the ends of a grid; of norms
+                              * as much of their size, on average; 0: 0.003 */
     uint64_t seed;           /* order of the windows */
     /* Hears every step; returns false to stop. Stopping is no error: the best so far stays. */
     bool (*progress)(void *user, const bg_tune_progress *p);
@@ -55,6 +56,26 @@ typedef struct bg_tune_options {
 bg_status bg_tuner_run(bg_tuner *t, bg_image *image, const bg_tune_options *o,
                        bg_tune_progress *result, bg_error *err);
 
+
+/* ---- sensitivities ------------------------------------------------------------------------ */
+
+/* The diagonal of the Fisher information of the full model: of each weight, the expected square of
+ * the slope of log p(token), by the text's own contexts and tokens drawn from the model. It foretells
+ * what small errors dw cost: KL is about 1/2 sum F dw^2 nats a token. Memory: 4 bytes a weight. */
+typedef struct bg_fisher bg_fisher;
+
+/* From `windows` of the calibration windows that teach; 0: all of them. */
+bg_status bg_tuner_fisher(bg_tuner *t, size_t windows, bg_fisher **f, bg_error *err);
+void bg_fisher_free(bg_fisher **f);
+/* F of the weights of a tensor of the model's file, row by row: weights of the squared error for
+ * bg_format_encode, better than those of its columns alone. */
+const float *bg_fisher_weights(const bg_fisher *f, size_t tensor);
+/* Their means over the rows: for encoders that take one row of weights for all (bg_image_encode). */
+const float *bg_fisher_columns(const bg_fisher *f, size_t tensor);
+/* The rise of the divergence, in nats a token, with a tensor's weights replaced by these blocks (in
+ * GGUF's layout) of the same shape. */
+bg_status bg_fisher_rise(const bg_fisher *f, size_t tensor, const bg_format_info *format,
+                         const void *blocks, double *rise, bg_error *err);
 
 #ifdef __cplusplus
 }

@@ -35,9 +35,9 @@ bg_status bg_cli_tune_on(const bg_cli_tune_request *r, const bg_model *m, const 
     {.type = BG_OPT_INT, .names = "--tune-ctx", .metavar = "N", .target = &(request).ctx,         \
      .min = 8, .max = 1 << 16, .help = "tokens of a window (512)"},                               \
     {.type = BG_OPT_REAL, .names = "--tune-rate", .metavar = "X", .target = &(request).rate,      \
-     .min = 0, .max = 1, .help = "most that a weight moves a step, in parts of their rms"},       \
+     .min = 0, .max = 1, .help = "most that a weight moves a step, in levels (0.005)"},            \
     {.type = BG_OPT_REAL, .names = "--tune-scale-rate", .metavar = "X",                           \
      .target = &(request).scale_rate, .min = 0, .max = 1,                                         \
-     .help = "most that scales and norms move, in parts of themselves"}
+     .help = "most that scales move the ends of their grids, in levels (0.003)"}
 
 #endif

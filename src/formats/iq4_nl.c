@@ -30,7 +30,13 @@ static void store(const bg_fit *fit, uint8_t *b)
     for (int j = 0; j < 16; j++) b[2 + j] = (uint8_t)(fit->q[j] | fit->q[j + 16] << 4);
 }
 
-const bg_codec bg_iq4_nl_codec = {&grid, store};
+static void load(const uint8_t *b, bg_scales *s)
+{
+    s->d = bg_load_f16(b);
+    s->sc[0] = 1;
+}
+
+const bg_codec bg_iq4_nl_codec = {&grid, store, load};
 
 void bg_iq4_nl_encode(const float *in, const float *importance, void *blocks, size_t n)
 {

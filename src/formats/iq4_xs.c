@@ -8,15 +8,18 @@
 #include "formats/search.h"
 #include "formats/iq4.h"
 
+static int scale_of(const uint8_t *b, int s)
+{
+    return (b[4 + s / 2] >> s % 2 * 4 & 15) | (int)(bg_load_u16(b + 2) >> 2 * s & 3) << 4;
+}
+
 void bg_iq4_xs_decode(const void *blocks, float *out, size_t n)
 {
     const uint8_t *b = blocks;
     for (size_t i = 0; i < n; i += 256, b += 136, out += 256) {
         float d = bg_load_f16(b);
-        unsigned high = bg_load_u16(b + 2);
         for (int s = 0; s < 8; s++) {
-            int sc = (b[4 + s / 2] >> s % 2 * 4 & 15) | (int)(high >> 2 * s & 3) << 4;
-            float scale = d * (float)(sc - 32);
+            float scale = d * (float)(scale_of(b, s) - 32);
             const uint8_t *q = b + 8 + 16 * s;
             for (int j = 0; j < 16; j++) {
                 out[32 * s + j] = scale * bg_iq4_values[q[j] & 15];
@@ -49,7 +52,13 @@ static void store(const bg_fit *fit, uint8_t *b)
     }
 }
 
-const bg_codec bg_iq4_xs_codec = {&grid, store};
+static void load(const uint8_t *b, bg_scales *s)
+{
+    s->d = bg_load_f16(b);
+    for (int i = 0; i < 8; i++) s->sc[i] = (int8_t)(scale_of(b, i) - 32);
+}
+
+const bg_codec bg_iq4_xs_codec = {&grid, store, load};
 
 void bg_iq4_xs_encode(const float *in, const float *importance, void *blocks, size_t n)
 {

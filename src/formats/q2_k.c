@@ -40,7 +40,17 @@ static void store(const bg_fit *fit, uint8_t *b)
     }
 }
 
-const bg_codec bg_q2_k_codec = {&grid, store};
+static void load(const uint8_t *b, bg_scales *s)
+{
+    s->d = bg_load_f16(b + 80);
+    s->dmin = bg_load_f16(b + 82);
+    for (int i = 0; i < 16; i++) {
+        s->sc[i] = b[i] & 15;
+        s->m[i] = (int8_t)(b[i] >> 4);
+    }
+}
+
+const bg_codec bg_q2_k_codec = {&grid, store, load};
 
 void bg_q2_k_encode(const float *in, const float *importance, void *blocks, size_t n)
 {

@@ -57,7 +57,13 @@ static void store(const bg_fit *fit, uint8_t *b)
     }
 }
 
-const bg_codec bg_q3_k_codec = {&grid, store};
+static void load(const uint8_t *b, bg_scales *s)
+{
+    s->d = bg_load_f16(b + 108);
+    for (int i = 0; i < 16; i++) s->sc[i] = (int8_t)(scale_of(b, i) - 32);
+}
+
+const bg_codec bg_q3_k_codec = {&grid, store, load};
 
 void bg_q3_k_encode(const float *in, const float *importance, void *blocks, size_t n)
 {

@@ -38,7 +38,9 @@ static void store(const bg_fit *fit, uint8_t *b)
     }
 }
 
-const bg_codec bg_q4_k_codec = {&grid, store};
+static void load(const uint8_t *b, bg_scales *s) { bg_scales6_load(b, s); }
+
+const bg_codec bg_q4_k_codec = {&grid, store, load};
 
 void bg_q4_k_encode(const float *in, const float *importance, void *blocks, size_t n)
 {

@@ -37,7 +37,13 @@ static void store(const bg_fit *fit, uint8_t *b)
         b[6 + j] = (uint8_t)((fit->q[j] & 15) | (fit->q[j + 16] & 15) << 4);
 }
 
-const bg_codec bg_q5_0_codec = {&grid, store};
+static void load(const uint8_t *b, bg_scales *s)
+{
+    s->d = bg_load_f16(b);
+    s->sc[0] = 1;
+}
+
+const bg_codec bg_q5_0_codec = {&grid, store, load};
 
 void bg_q5_0_encode(const float *in, const float *importance, void *blocks, size_t n)
 {

@@ -39,7 +39,14 @@ static void store(const bg_fit *fit, uint8_t *b)
         b[8 + j] = (uint8_t)((fit->q[j] & 15) | (fit->q[j + 16] & 15) << 4);
 }
 
-const bg_codec bg_q5_1_codec = {&grid, store};
+static void load(const uint8_t *b, bg_scales *s)
+{
+    s->d = bg_load_f16(b);
+    s->dmin = -bg_load_f16(b + 2);
+    s->sc[0] = s->m[0] = 1;
+}
+
+const bg_codec bg_q5_1_codec = {&grid, store, load};
 
 void bg_q5_1_encode(const float *in, const float *importance, void *blocks, size_t n)
 {

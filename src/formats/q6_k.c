@@ -48,7 +48,13 @@ static void store(const bg_fit *fit, uint8_t *b)
     }
 }
 
-const bg_codec bg_q6_k_codec = {&grid, store};
+static void load(const uint8_t *b, bg_scales *s)
+{
+    s->d = bg_load_f16(b + 208);
+    memcpy(s->sc, b + 192, 16);
+}
+
+const bg_codec bg_q6_k_codec = {&grid, store, load};
 
 void bg_q6_k_encode(const float *in, const float *importance, void *blocks, size_t n)
 {

@@ -41,4 +41,11 @@ static inline void bg_scales6_store(uint8_t *b, const bg_fit *fit)
     bg_scales6_pack(b + 4, sc, m);
 }
 
+static inline void bg_scales6_load(const uint8_t *b, bg_scales *s)
+{
+    s->d = bg_load_f16(b);
+    s->dmin = bg_load_f16(b + 2);
+    bg_scales6_unpack(b + 4, (uint8_t *)s->sc, (uint8_t *)s->m);
+}
+
 #endif

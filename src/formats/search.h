@@ -56,9 +56,17 @@ typedef void bg_store_fn(const bg_fit *fit, uint8_t *block);
 void bg_search(const bg_grid *g, const float *in, const float *importance, size_t n,
                uint8_t *blocks, size_t block_bytes, bg_store_fn *store);
 
-/* What a format's blocks hold, and how they are written, for those who choose levels and scales
- * by something else than a search. NULL: the format has no grid. */
-typedef struct bg_codec { const bg_grid *grid; bg_store_fn *store; } bg_codec;
+/* All of a block but its levels. */
+typedef struct bg_scales { float d, dmin; int8_t sc[16], m[16]; } bg_scales;
+
+/* What a format's blocks hold, how they are written, and read again, for those who choose levels and
+ * scales by something else than a search. `load` leaves alone what the format has not. NULL: the
+ * format has no grid. */
+typedef struct bg_codec {
+    const bg_grid *grid;
+    bg_store_fn *store;
+    void (*load)(const uint8_t *block, bg_scales *s);
+} bg_codec;
 const bg_codec *bg_codec_of(bg_format f);
 
 /* ---- the search of 16 sub-blocks ----------------------------------------------------------- */

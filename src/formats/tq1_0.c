@@ -45,7 +45,13 @@ static void store(const bg_fit *fit, uint8_t *b)
         }
 }
 
-const bg_codec bg_tq1_0_codec = {&grid, store};
+static void load(const uint8_t *b, bg_scales *s)
+{
+    s->d = bg_load_f16(b + 52);
+    memset(s->sc, 1, sizeof s->sc);
+}
+
+const bg_codec bg_tq1_0_codec = {&grid, store, load};
 
 void bg_tq1_0_encode(const float *in, const float *importance, void *blocks, size_t n)
 {

@@ -1,29 +1,14 @@
 /* Tuning: windows of the calibration text, what the full model says of them, and the steps. */
 #include "search/tune.h"
 
-#include "model/model.h"
-
 #include <math.h>
 #include <string.h>
 
 enum { TRIAL_STEPS = 6, JUDGEMENTS = 12 };
 
-struct bg_tuner {
-    const bg_model *model;
-    bg_team *team;
-    bg_isa isa;
-    uint32_t n_ctx, per_step;
-    size_t width, windows, held;        /* the last `held` ones are never learned from */
-    int32_t *tokens;
-    uint16_t *hidden;                   /* of every position */
-    size_t hidden_bytes;
-    float *output;
-    size_t output_bytes;
-};
-
 /* ---- the full model ----------------------------------------------------------------------- */
 
-static void full_rows(void *user, size_t tensor, size_t first, size_t n, float *out)
+void bg_full_rows(void *user, size_t tensor, size_t first, size_t n, float *out)
 {
     const bg_tensor *t = bg_gguf_tensor_at(user, tensor);
     const bg_format_info *f = bg_format_get((int)t->format);
@@ -61,7 +46,7 @@ static bg_status cut(bg_tuner *t, const int32_t *tokens, double held_out, bg_err
 static bg_status ask_full(bg_tuner *t, bg_error *err)
 {
     const bg_gguf *g = bg_model_gguf(t->model);
-    bg_grad_weights w = {(void *)(uintptr_t)g, full_rows, NULL};
+    bg_grad_weights w = {(void *)(uintptr_t)g, bg_full_rows, NULL};
     bg_grad *grad;
     bg_status s = BG_OK;
     BG_TRY(bg_grad_open(&grad, g, bg_model_hparams(t->model), t->n_ctx, t->per_step, t->isa, t->team,
@@ -186,7 +171,7 @@ static void set_rates(run *r, uint64_t steps)
 {
     const bg_tune_options *o = r->o;
     double n = (double)r->p->step + 1, h = height(r->p->step, steps);
-    double rate = o->rate > 0 ? o->rate : 0.01, scales = o->scale_rate > 0 ? o->scale_rate : 0.002;
+    double rate = o->rate > 0 ? o->rate : 0.005, scales = o->scale_rate > 0 ? o->scale_rate : 0.003;
     bg_adam a = {.beta1 = 0.9f, .beta2 = 0.99f, .epsilon = 1e-12f};
     a.correct = (float)(1 / (1 - pow((double)a.beta2, n)));
     h /= 1 - pow((double)a.beta1, n);

@@ -18,7 +18,7 @@ typedef struct bg_tuned {
     float *part, *part_m, *part_v;      /* [rows][blocks][parts] */
     float *unit;                        /* what a part of 1 stands for */
     float *scale, *min;                 /* [rows][blocks][subs]: as decoding will have them */
-    float rms;
+    float pace, part_pace;              /* what a step's rates are parts of */
 } bg_tuned;
 
 typedef struct bg_tuned_model {
@@ -39,5 +39,22 @@ void bg_tuned_gradient(void *user, size_t tensor, size_t first, size_t n, const 
 /* Writes all blocks into the image. */
 void bg_tuned_store(const bg_tuned_model *m, bg_image *image);
 size_t bg_tuned_bytes(const bg_image *image);
+
+/* What a tuner keeps of its text. */
+struct bg_tuner {
+    const bg_model *model;
+    bg_team *team;
+    bg_isa isa;
+    uint32_t n_ctx, per_step;
+    size_t width, windows, held;        /* the last `held` ones are never learned from */
+    int32_t *tokens;
+    uint16_t *hidden;                   /* of every position */
+    size_t hidden_bytes;
+    float *output;
+    size_t output_bytes;
+};
+
+/* `rows` of bg_grad_weights for a file's own weights; user is its bg_gguf. */
+void bg_full_rows(void *user, size_t tensor, size_t first, size_t n, float *out);
 
 #endif

@@ -7,41 +7,18 @@
 
 enum { D, DMIN, SC }; /* places of parts; those of m follow those of sc */
 
-/* A block as its format's search finds it, instead of its bytes. */
-typedef struct found {
-    float d, dmin;
-    int8_t sc[BG_TILE_SUBS], m[BG_TILE_SUBS];
-} found;
-
-static void keep(const bg_fit *fit, size_t subs, uint8_t *out)
-{
-    found f = {.d = fit->d, .dmin = fit->dmin};
-    memcpy(f.sc, fit->sc, subs);
-    memcpy(f.m, fit->m, subs);
-    memcpy(out, &f, sizeof f);
-}
-
-static void keep_one(const bg_fit *fit, uint8_t *out) { keep(fit, 1, out); }
-static void keep_eight(const bg_fit *fit, uint8_t *out) { keep(fit, 8, out); }
-static void keep_sixteen(const bg_fit *fit, uint8_t *out) { keep(fit, 16, out); }
-
 static size_t subs_of(const bg_tuned *t) { return (size_t)t->codec->grid->subs; }
 static size_t block_of(const bg_tuned *t) { return subs_of(t) * (size_t)t->codec->grid->size; }
 
-/* The integers of a block, and what decoding makes of them. sc does not become 0: a scale of 0 would
- * forget the levels. */
-typedef struct block {
-    float d, dmin;
-    int8_t sc[BG_TILE_SUBS], m[BG_TILE_SUBS];
-} block;
-
 static float nearest(float x, int low, int high) { return bg_round(bg_clamp(x, (float)low, (float)high)); }
 
-static block block_from(const bg_tuned *t, const float *part, const float *unit)
+/* What a block's parts round to. sc does not become 0: a scale of 0 would forget the levels. */
+static bg_scales block_from(const bg_tuned *t, const float *part, const float *unit)
 {
     const bg_grid *g = t->codec->grid;
     size_t subs = subs_of(t);
-    block b = {.d = bg_round_f16(part[D] * unit[D]), .dmin = bg_round_f16(part[DMIN] * unit[DMIN])};
+    bg_scales b = {.d = bg_round_f16(part[D] * unit[D]),
+                   .dmin = bg_round_f16(part[DMIN] * unit[DMIN])};
     for (size_t s = 0; s < subs; s++) {
         bool fixed = t->parts == 2;
         float sc = fixed ? 1 : nearest(part[SC + s] * unit[SC + s], g->scale_low, g->scale_high);
@@ -53,7 +30,7 @@ static block block_from(const bg_tuned *t, const float *part, const float *unit)
     return b;
 }
 
-static void decode_block(const bg_tuned *t, const block *b, float *scale, float *min)
+static void decode_block(const bg_tuned *t, const bg_scales *b, float *scale, float *min)
 {
     bool affine = t->codec->grid->kind == BG_GRID_AFFINE;
     for (size_t s = 0; s < subs_of(t); s++) {
@@ -71,7 +48,7 @@ static float *row_of(const bg_tuned *t, float *all, size_t row, size_t each)
 
 /* Units of a block: d, dmin, the mean size of its sc with the sign of each, the mean of its m. Parts
  * then are positive, and stay so. */
-static void set_units(const bg_tuned *t, const found *f, float *part, float *unit)
+static void set_units(const bg_tuned *t, const bg_scales *f, float *part, float *unit)
 {
     size_t subs = subs_of(t);
     float sc = 0, m = 0;
@@ -111,13 +88,17 @@ typedef struct opening {
 } opening;
 
 static void open_row(const bg_tuned *t, const bg_tensor *coded, const bg_tensor *full, size_t r,
-                     float *row, found *blocks)
+                     float *row)
 {
     const bg_format_info *f = t->format;
     bool whole = full->ne[0] == t->k && full->ne[1] == t->rows;
     float *w = t->w + r * t->k, *values = row, *source = row + t->k;
     bg_format_decode(f, (const uint8_t *)coded->data + r * bg_format_row_bytes(f, t->k), values,
                      t->k);
+    if (!t->codec) {
+        memcpy(w, values, t->k * sizeof *w);
+        return;
+    }
     if (whole) {
         const bg_format_info *from = bg_format_get((int)full->format);
         bg_format_decode(from, (const uint8_t *)full->data + r * bg_format_row_bytes(from, t->k),
@@ -125,18 +106,13 @@ static void open_row(const bg_tuned *t, const bg_tensor *coded, const bg_tensor 
     } else {
         memcpy(source, values, t->k * sizeof *source);
     }
-    if (!t->codec) {
-        memcpy(w, source, t->k * sizeof *w);
-        return;
-    }
-    bg_search(t->codec->grid, values, NULL, t->k, (uint8_t *)blocks, sizeof *blocks,
-              subs_of(t) == 1 ? keep_one : subs_of(t) == 8 ? keep_eight : keep_sixteen);
     for (size_t b = 0; b < t->blocks; b++) {
         float *part = row_of(t, t->part, r, t->parts) + b * t->parts;
         float *unit = row_of(t, t->unit, r, t->parts) + b * t->parts;
         size_t at = (r * t->blocks + b) * subs_of(t);
-        block now;
-        set_units(t, &blocks[b], part, unit);
+        bg_scales now = {0};
+        t->codec->load((const uint8_t *)coded->data + (r * t->blocks + b) * f->block_bytes, &now);
+        set_units(t, &now, part, unit);
         now = block_from(t, part, unit);
         decode_block(t, &now, t->scale + at, t->min + at);
     }
@@ -151,21 +127,46 @@ static void open_some(void *user, int member, int size)
         const bg_tensor *coded = bg_gguf_tensor_at(o->image->g, i);
         const bg_tensor *full = bg_gguf_tensor_at(o->full, o->image->source[i]);
         float *row = bg_alloc(2 * t->k, sizeof *row);
-        found *blocks = bg_alloc(BG_MAX(t->blocks, (size_t)1), sizeof *blocks);
         size_t begin, end;
         bg_team_share(t->rows, 1, member, size, &begin, &end);
-        if (!row || !blocks) __atomic_store_n(&o->failed, true, __ATOMIC_RELAXED);
-        else for (size_t r = begin; r < end; r++) open_row(t, coded, full, r, row, blocks);
+        if (!row) __atomic_store_n(&o->failed, true, __ATOMIC_RELAXED);
+        else for (size_t r = begin; r < end; r++) open_row(t, coded, full, r, row);
         bg_free(row);
-        bg_free(blocks);
     }
 }
 
-static void measure_rms(bg_tuned *t)
+/* Levels on either side of the middle: how far a scale's relative change moves the outermost. */
+static float reach_of(const bg_tuned *t)
 {
+    const bg_grid *g = t->codec->grid;
+    return g->kind == BG_GRID_IQ4 ? 8 : 0.5f * (float)(g->high - g->low);
+}
+
+/* What a step is a part of: the mean distance of levels; of floats, which have none to speak of, a
+ * small part of their size. Scales move so that the outermost levels go as far. */
+static void measure_pace(bg_tuned *t)
+{
+    size_t n = t->codec ? t->rows * t->blocks * subs_of(t) : t->rows * t->k;
     double sum = 0;
-    for (size_t i = 0; i < t->rows * t->k; i++) sum += (double)t->w[i] * (double)t->w[i];
-    t->rms = (float)sqrt(sum / (double)(t->rows * t->k));
+    for (size_t i = 0; i < n; i++)
+        sum += t->codec ? fabs((double)t->scale[i]) : (double)t->w[i] * (double)t->w[i];
+    t->pace = (float)(t->codec ? sum / (double)n : sqrt(sum / (double)n));
+    if (t->codec && t->codec->grid->kind == BG_GRID_IQ4) t->pace *= 13;
+    if (!t->codec && t->rows > 1) t->pace *= 0.05f;
+    t->part_pace = t->codec ? 1 / reach_of(t) : 0;
+}
+
+/* Vectors scale what matrices make, so they go at the mean pace of scales. */
+static void pace_vectors(bg_tuned_model *m)
+{
+    double sum = 0, n = 0;
+    for (size_t i = 0; i < m->n; i++) {
+        const bg_tuned *t = &m->tensors[i];
+        sum += t->rows > 1 ? (double)(t->rows * t->k) * (double)t->part_pace : 0;
+        n += t->rows > 1 ? (double)(t->rows * t->k) : 0;
+    }
+    for (size_t i = 0; i < m->n; i++)
+        if (m->tensors[i].rows == 1) m->tensors[i].pace *= (float)(n > 0 ? sum / n : 0);
 }
 
 static bg_status reserve(bg_tuned *t, const bg_tensor *from, bg_error *err)
@@ -203,7 +204,8 @@ bg_status bg_tuned_open(bg_tuned_model *m, const bg_image *image, const bg_gguf 
         s = reserve(&m->tensors[i], bg_gguf_tensor_at(image->g, i), err);
     if (s == BG_OK) bg_team_run(team, open_some, &o);
     if (s == BG_OK && o.failed) s = bg_fail_nomem(err, "rows", 0);
-    for (size_t i = 0; i < m->n && s == BG_OK; i++) measure_rms(&m->tensors[i]);
+    for (size_t i = 0; i < m->n && s == BG_OK; i++) measure_pace(&m->tensors[i]);
+    if (s == BG_OK) pace_vectors(m);
     if (s != BG_OK) bg_tuned_close(m);
     return s;
 }
@@ -221,13 +223,29 @@ void bg_tuned_close(bg_tuned_model *m)
 
 /* ---- a pass ------------------------------------------------------------------------------- */
 
+/* By way of the format's blocks; vectors are F32, as a rule. */
+static void round_floats(const bg_tuned *t, const float *w, size_t n, float *out)
+{
+    uint8_t blocks[BG_FORMAT_MAX_BYTES];
+    size_t unit = BG_MAX(t->format->block_weights, 32u);
+    if (t->format->format == BG_FORMAT_F32) {
+        memcpy(out, w, n * sizeof *out);
+        return;
+    }
+    for (size_t i = 0, some; i < n; i += some) {
+        some = BG_MIN(unit, n - i);
+        bg_format_encode(t->format, w + i, NULL, blocks, some);
+        bg_format_decode(t->format, blocks, out + i, some);
+    }
+}
+
 void bg_tuned_rows(void *user, size_t tensor, size_t first, size_t n, float *out)
 {
     const bg_tuned_model *m = user;
     const bg_tuned *t = &m->tensors[tensor];
     const float *w = t->w + first * t->k;
     if (!t->codec) {
-        memcpy(out, w, n * t->k * sizeof *out);
+        round_floats(t, w, n * t->k, out);
         return;
     }
     m->ops->round(t->codec->grid, w, row_of(t, t->scale, first, subs_of(t)),
@@ -235,7 +253,7 @@ void bg_tuned_rows(void *user, size_t tensor, size_t first, size_t n, float *out
 }
 
 /* The gradients of a block's parts from the sums of its sub-blocks. */
-static void part_gradients(const bg_tuned *t, const block *b, const float *unit, const float *sum,
+static void part_gradients(const bg_tuned *t, const bg_scales *b, const float *unit, const float *sum,
                            const float *sum_level, float *dp)
 {
     size_t subs = subs_of(t);
@@ -261,11 +279,13 @@ static void step_block(const bg_tuned_model *m, const bg_tuned *t, size_t r, siz
     float *min = t->min + (r * t->blocks + index) * subs;
     float sum[BG_TILE_SUBS], sum_level[BG_TILE_SUBS], new_scale[BG_TILE_SUBS], new_min[BG_TILE_SUBS];
     float dp[BG_TUNE_MOST_PARTS];
-    block b = block_from(t, t->part + at, t->unit + at);
+    bg_adam parts = m->others;
+    bg_scales b = block_from(t, t->part + at, t->unit + at);
     m->ops->level_sums(g, t->w + weights, scale, min, subs, dw, sum, sum_level);
     m->ops->adam(t->w + weights, t->m + weights, t->v + weights, dw, step, n);
     part_gradients(t, &b, t->unit + at, sum, sum_level, dp);
-    m->ops->adam(t->part + at, t->part_m + at, t->part_v + at, dp, &m->others, t->parts);
+    parts.rate *= t->part_pace;
+    m->ops->adam(t->part + at, t->part_m + at, t->part_v + at, dp, &parts, t->parts);
     for (size_t i = 0; i < t->parts; i++) /* levels do not change sides */
         if (!(t->part[at + i] > 1e-3f) && i < SC + subs) t->part[at + i] = 1e-3f;
     b = block_from(t, t->part + at, t->unit + at);
@@ -279,8 +299,8 @@ void bg_tuned_gradient(void *user, size_t tensor, size_t first, size_t n, const 
 {
     const bg_tuned_model *m = user;
     const bg_tuned *t = &m->tensors[tensor];
-    bg_adam step = t->format->block_weights > 1 || t->rows > 1 ? m->weights : m->others;
-    step.rate *= t->rms;
+    bg_adam step = t->rows > 1 ? m->weights : m->others;
+    step.rate *= t->pace;
     if (!t->codec) {
         m->ops->adam(t->w + first * t->k, t->m + first * t->k, t->v + first * t->k, dw, &step,
                      n * t->k);
@@ -300,7 +320,7 @@ static void store_row(const bg_tuned_model *m, const bg_tuned *t, size_t r, uint
     size_t subs = subs_of(t), n = block_of(t);
     for (size_t i = 0; i < t->blocks; i++, out += t->format->block_bytes) {
         size_t at = r * t->blocks + i;
-        block b = block_from(t, t->part + at * t->parts, t->unit + at * t->parts);
+        bg_scales b = block_from(t, t->part + at * t->parts, t->unit + at * t->parts);
         float values[BG_FORMAT_MAX_BLOCK];
         uint8_t q[BG_FORMAT_MAX_BLOCK];
         m->ops->round(t->codec->grid, t->w + r * t->k + i * n, t->scale + at * subs,
