@@ -26,6 +26,11 @@ typedef struct bg_recipe_layer {
     bg_kept kv_heads;        /* key-value heads, each with the query heads that share it */
 } bg_recipe_layer;
 
+/* Keys of a pruned file: what its source had, in each layer where that is a layer's. */
+#define BG_KEY_SOURCE_LAYERS "bitgauge.pruned_from.block_count"
+#define BG_KEY_SOURCE_FF "bitgauge.pruned_from.feed_forward_length"
+#define BG_KEY_SOURCE_KV_HEADS "bitgauge.pruned_from.head_count_kv"
+
 /* Belongs to one file: tensors and layers are counted as there. */
 typedef struct bg_recipe {
     size_t n_tensors;

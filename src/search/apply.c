@@ -67,7 +67,12 @@ static bg_status write_pruned_keys(bg_gguf_writer *w, const bg_recipe *r, const 
                                     {"attention.head_count", heads_of},
                                     {"attention.head_count_kv", kv_heads_of}};
     static const char *const widths[] = {"attention.key_length", "attention.value_length"};
+    const struct { const char *key; uint32_t value; } source[] = {
+        {BG_KEY_SOURCE_LAYERS, r->n_layer}, {BG_KEY_SOURCE_FF, r->n_ff},
+        {BG_KEY_SOURCE_KV_HEADS, r->n_head_kv}};
     char key[128];
+    for (size_t i = 0; i < BG_COUNT(source); i++)
+        BG_TRY(bg_gguf_writer_u32(w, source[i].key, source[i].value, err));
     BG_TRY(bg_gguf_writer_u32(w, full_key(g, "block_count", key),
                               bg_recipe_moved(r, r->n_layer), err));
     for (size_t i = 0; i < BG_COUNT(keys); i++)

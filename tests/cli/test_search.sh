@@ -25,6 +25,24 @@ grep -q "^# bitgauge search: $size bytes" best.csv || fail "the recipe has anoth
 grep -q 'by the recipe' out.txt || fail "quantize: $(cat out.txt)"
 "$BITGAUGE" perplexity again.gguf --text eval.txt --chunks 1 > out.txt || fail "it does not run"
 
+# A pruned recipe: what is gone shows, and what is left runs.
+cat > pruned.csv <<'END'
+tensor,format,kept
+blk.3,drop,
+blk.1.ffn_up.weight,Q2_K,0-511
+blk.1.ffn_gate.weight,Q2_K,0-511
+blk.1.ffn_down.weight,Q2_K,0-511
+blk.5.attn_q.weight,Q2_K,128-255
+blk.5.attn_k.weight,F16,32-63
+blk.5.attn_v.weight,F16,32-63
+blk.5.attn_output.weight,Q4_0,128-255
+END
+"$BITGAUGE" quantize "$models/codelet-8m-f16.gguf" pruned.gguf --recipe pruned.csv > /dev/null
+"$BITGAUGE" info pruned.gguf > out.txt
+grep -q 'pruned away *1 of 8 layers, 1024 of 6144 feed-forward channels, 3 of 16 key-value heads' out.txt ||
+    fail "what is gone: $(cat out.txt)"
+"$BITGAUGE" perplexity pruned.gguf --text eval.txt --chunks 1 > out.txt || fail "a pruned file does not run"
+
 # What is wrong is named.
 expect() {
     word=$1
