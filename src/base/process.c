@@ -93,6 +93,25 @@ static bool has_ended(pid_t child)
            info.si_pid == child;
 }
 
+/* Takes up the peak of its memory so far. That of wait4 would be of no use: it begins with that of the
+ * process that forked. Until the child runs its program it is still that process. */
+static void look_at_memory(bg_process *p, pid_t child)
+{
+    char name[64], own[PATH_MAX], its[PATH_MAX], line[128];
+    ssize_t n, m;
+    FILE *f;
+    double kib;
+    snprintf(name, sizeof name, "/proc/%d/exe", (int)child);
+    n = readlink("/proc/self/exe", own, sizeof own);
+    m = readlink(name, its, sizeof its);
+    if (m <= 0 || (n == m && memcmp(own, its, (size_t)n) == 0)) return;
+    snprintf(name, sizeof name, "/proc/%d/status", (int)child);
+    f = fopen(name, "re");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "VmHWM: %lf kB", &kib) == 1) p->peak_rss = fmax(p->peak_rss, kib * 1024);
+    if (f) fclose(f);
+}
+
 typedef enum outcome { ENDED, STOPPED, LATE, TALKS } outcome;
 
 /* Whether to go on with it; heard: when it last wrote. */
@@ -112,6 +131,7 @@ static outcome listen_to(bg_process *p, pid_t child, const int from[STREAMS], ui
     while (polled[0].fd >= 0 || polled[1].fd >= 0) {
         int ready = poll(polled, STREAMS, ended ? 0 : ASK_MS);
         outcome now = judge(p, *heard);
+        look_at_memory(p, child);
         if (now != ENDED) return now;
         if (ready <= 0 && ended) break;
         if (ready <= 0) ended = has_ended(child);
@@ -162,17 +182,15 @@ static void explain(bg_process *p, outcome end, int status)
 static outcome follow(bg_process *p, pid_t child, const int from[STREAMS])
 {
     uint64_t start = bg_clock_ns(), heard = start;
-    struct rusage usage;
     int status = 0;
     pid_t waited;
     outcome end = listen_to(p, child, from, &heard);
     if (end == ENDED) end = wait_for(p, child, heard);
     if (end != ENDED) kill(child, SIGKILL);
     kill(-child, SIGKILL); /* what it started, while its number is still taken */
-    do waited = wait4(child, &status, 0, &usage);
+    do waited = waitpid(child, &status, 0);
     while (waited < 0 && errno == EINTR);
     p->seconds = (double)(bg_clock_ns() - start) * 1e-9;
-    p->peak_rss = waited == child ? (double)usage.ru_maxrss * 1024 : (double)NAN;
     explain(p, end, waited == child ? status : 0);
     return end;
 }
@@ -198,6 +216,7 @@ bg_status bg_process_run(bg_process *p, bg_error *err)
     pid_t child, parent = getpid();
     outcome end = STOPPED;
     p->last[0] = 0;
+    p->peak_rss = NAN;
     p->output = (bg_text){0};
     make_environment(&e);
     if (!open_pipes(from, to))

@@ -21,7 +21,8 @@ typedef struct bg_process {
     char last[256];              /* the last line that it wrote, to either stream */
     char how[96];                /* "" after exit 0, else "exit status 1", "ended by signal 11 (...)" */
     bool late;                   /* killed for its silence */
-    double seconds, peak_rss;    /* bytes; NaN unknown */
+    double seconds;
+    double peak_rss;             /* bytes, of it alone; NaN: it ended before it was looked at */
 } bg_process;
 
 /* Runs it to its end, with no standard input, no core file, and on any processor that this process
