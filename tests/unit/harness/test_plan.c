@@ -202,13 +202,48 @@ static void importance_adds_variants(void **state)
     bg_plan_fini(&p);
 }
 
+/* Of an engine that chooses its instruction set a cell a number of threads, and its quality only where
+ * there is a program for it. */
+static void engines_have_cells(void **state)
+{
+    bg_sweep_options o = options();
+    bg_plan p;
+    bg_error err;
+    json_t *settings;
+    (void)state;
+    o.schemes = "Q4_K_M,Q8_0";
+    o.threads = "1,2";
+    o.engines = "llama.cpp,builtin";
+    assert_ok(bg_plan_make(&p, &o, 2, &err), &err);
+    assert_int_equal(p.n_engines, 2);
+    assert_int_equal(p.n_cells, 2 * (5 + 4));
+    assert_string_equal(p.engines[p.cells[0].engine]->name, "bitgauge");
+    assert_string_equal(bg_cell_isa(&p, &p.cells[0]), "ref");
+    assert_string_equal(p.engines[p.cells[5].engine]->name, "llama.cpp");
+    assert_string_equal(bg_cell_isa(&p, &p.cells[5]), "");
+    settings = bg_plan_settings(&p);
+    assert_int_equal(json_array_size(json_object_get(settings, "engines")), 2);
+    json_decref(settings);
+    bg_plan_fini(&p);
+    o.llama_perplexity = "llama-perplexity";
+    assert_ok(bg_plan_make(&p, &o, 2, &err), &err);
+    assert_int_equal(p.n_cells, 2 * (5 + 5));
+    bg_plan_fini(&p);
+    o.engines = NULL; /* folders of before there were engines go on */
+    assert_ok(bg_plan_make(&p, &o, 2, &err), &err);
+    settings = bg_plan_settings(&p);
+    assert_null(json_object_get(settings, "engines"));
+    json_decref(settings);
+    bg_plan_fini(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(profiles_are_read), cmocka_unit_test(options_override),
         cmocka_unit_test(simulated_cells), cmocka_unit_test(bad_options), cmocka_unit_test(nothing_to_do),
         cmocka_unit_test(groups_fit), cmocka_unit_test(settings_compare),
-        cmocka_unit_test(importance_adds_variants),
+        cmocka_unit_test(importance_adds_variants), cmocka_unit_test(engines_have_cells),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
