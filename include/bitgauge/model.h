@@ -199,9 +199,9 @@ void bg_session_observe(bg_session *s, const bg_observer *o);
 /* One forward pass over n <= n_batch tokens. Token i belongs to sequence seq[i] (NULL: 0) and
  * takes that sequence's next position; it attends to all earlier ones of its sequence. Logits of
  * the tokens with want[i] (NULL: only the last) are written one after another, n_vocab floats
- * each; without `logits` all but the last product is done. Repeatable: the same batches with the same isa give the same bits, whatever the team's
- * size. Other batches of the same tokens agree within rounding only: kernels for one column and
- * for several add in different orders. BG_ERR_INPUT, with nothing changed, for a token that is not
+ * each; without `logits` all but the last product is done. Repeatable: the same batches with the same
+ * isa give the same bits, whatever the team's size. Other batches of the same tokens agree within
+ * rounding only: kernels for one column and for several add in different orders. BG_ERR_INPUT, with nothing changed, for a token that is not
  * in the vocabulary, a sequence that the session has not, or a context that is full. */
 typedef struct bg_batch {
     size_t n;
@@ -221,9 +221,11 @@ void bg_session_substitute(bg_session *s, const bg_tensor *t, bg_format format, 
  * Sequences must be empty before it and the batch at least two tokens (BG_ERR_INPUT). The results
  * are those of the whole pass, bit for bit. */
 typedef struct bg_resume {
-    uint32_t first;          /* layers before it are not run */
+    uint32_t first;          /* layers before it are not run, */
+    uint32_t end;            /* nor these from this one on, and no output; 0: all are */
     const float *from;       /* the residual stream before it; not read when first is 0 */
     float *const *keep;      /* where to put that before layer 0..n_layer, each or all NULL: nowhere */
+    float *const *middle;    /* the same within layer 0..n_layer - 1, after its attention */
 } bg_resume;
 bg_status bg_session_resume(bg_session *s, const bg_batch *b, const bg_resume *r, float *logits,
                             bg_error *err);

@@ -139,6 +139,26 @@ bg_status bg_search_run(bg_recipe **best, bg_image **image, const bg_model *m, c
                         size_t n_tokens, const bg_search_options *o, bg_search_result *result,
                         bg_error *err);
 
+/* ---- error feedback ----------------------------------------------------------------------- */
+
+typedef struct bg_feedback_options {
+    uint32_t n_ctx;          /* tokens of a window; 0: 512, which is the most */
+    uint64_t max_windows;    /* 0: 128 */
+    double damping;          /* of second moments, a share of their mean; 0: 0.01 */
+    bg_isa isa;
+    struct bg_team *team;    /* results do not depend on its size */
+    bool (*progress)(void *user, double fraction); /* false stops (BG_ERR_INTERRUPTED); may be NULL */
+    void *user;
+} bg_feedback_options;
+
+/* Rounds the matrices of an image anew, layer by layer, each so that on the calibration text its
+ * outputs change least: errors of one column are made good by the next ones, and what a matrix reads
+ * comes from the image's own matrices before it, as they have become. `source` holds the weights that
+ * are meant, in the shapes of the image. Formats without a grid (8 bits and more) and an embedding
+ * stay as they are. A matrix that a stop leaves out keeps what it had: the image is always whole. */
+bg_status bg_feedback(bg_image *image, const bg_model *source, const int32_t *tokens, size_t n_tokens,
+                      const bg_feedback_options *o, bg_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -11,8 +11,8 @@ typedef struct request {
     const char *in, *out;
     const bg_scheme *scheme;         /* NULL: by the recipe */
     const char *imatrix, *shape, *recipe;
-    int threads, layers;
-    bool json;
+    int threads, layers, chunks;
+    bool feedback, json;
     bg_cli_tune_request tune;
 } request;
 
@@ -67,6 +67,42 @@ static bg_status write_shape(const request *r, bg_quantize_plan *plan, int *thre
     return s;
 }
 
+static bg_status read_calibration(const request *r, const bg_model *m, int32_t **tokens, size_t *n,
+                                  bg_error *err)
+{
+    const char *given = r->tune.calib && strcmp(r->tune.calib, "self") != 0 ? r->tune.calib : NULL;
+    char *path = given ? bg_strdup(given) : bg_calibration_text(m), *text;
+    size_t bytes;
+    bg_status s;
+    if (!path)
+        return bg_fail(err, BG_ERR_INPUT, NULL, "--feedback needs a text like what the model will "
+                       "read: give one with --calib FILE");
+    s = bg_file_read(&text, &bytes, path, (size_t)500 << 20, err);
+    bg_free(path);
+    if (s != BG_OK) return s;
+    s = bg_tokenize(bg_model_tokenizer(m), text, bytes, true, false, tokens, n, err);
+    bg_free(text);
+    return s;
+}
+
+static bg_status feed_back(const request *r, bg_image *image, bg_team *team, bg_error *err)
+{
+    bg_cli_progress progress = {.what = "error feedback"};
+    bg_feedback_options o = {.max_windows = (uint64_t)r->chunks, .team = team, .progress = show,
+                             .user = &progress};
+    bg_model *source = NULL;
+    int32_t *tokens = NULL;
+    size_t n;
+    bg_status s = bg_isa_parse("native", &o.isa, err);
+    if (s == BG_OK) s = bg_model_open(&source, r->in, err);
+    if (s == BG_OK) s = read_calibration(r, source, &tokens, &n, err);
+    if (s == BG_OK) s = bg_feedback(image, source, tokens, n, &o, err);
+    bg_cli_progress_end(&progress);
+    bg_tokens_free(tokens);
+    bg_model_close(&source);
+    return s;
+}
+
 /* The file is made in memory: what the recipe keeps of tensors goes in and comes out whole. */
 static bg_status write_image(const request *r, const bg_gguf *g, const bg_importance *importance,
                               bg_quantize_plan *plan, bg_team *team, bg_cli_progress *progress,
@@ -82,6 +118,7 @@ static bg_status write_image(const request *r, const bg_gguf *g, const bg_import
     if (s == BG_OK)
         s = bg_recipe_apply(&image, recipe, g, importance, team, show, progress, err);
     bg_cli_progress_end(progress);
+    if (s == BG_OK && r->feedback) s = feed_back(r, image, team, err);
     if (s == BG_OK && bg_cli_tune_wanted(&r->tune))
         s = bg_cli_tune(&r->tune, r->in, image, team, err);
     if (s == BG_OK) s = bg_image_write(image, r->out, err);
@@ -104,7 +141,7 @@ static bg_status quantize(const request *r, bg_quantize_plan *plan, int *threads
     if (s == BG_OK) {
         *threads = bg_team_size(team);
         bg_cli_catch_interrupt();
-        s = r->recipe || bg_cli_tune_wanted(&r->tune)
+        s = r->recipe || r->feedback || bg_cli_tune_wanted(&r->tune)
                 ? write_image(r, g, importance, plan, team, &progress, err)
                 : bg_quantize_file(r->in, r->out, r->scheme, importance, team, show,
                                    &progress, err);
@@ -167,6 +204,10 @@ int bg_cmd_quantize(int argc, char **argv)
          .help = "importance matrix (llama-imatrix's GGUF or .dat file)"},
         {.type = BG_OPT_TEXT, .names = "--recipe", .metavar = "FILE", .target = &r.recipe,
          .help = "a format for each tensor, in place of SCHEME (see `bitgauge search`)"},
+        {.type = BG_OPT_FLAG, .names = "--feedback", .target = &r.feedback,
+         .help = "round layer by layer so that outputs change least on a text (minutes)"},
+        {.type = BG_OPT_INT, .names = "--chunks", .metavar = "N", .target = &r.chunks, .min = 1,
+         .max = 1 << 20, .help = "windows of 512 tokens of it, for --feedback (128)"},
         {.type = BG_OPT_TEXT, .names = "--shape", .metavar = "NAME", .target = &r.shape,
          .help = "a known model with random weights, in place of IN.gguf"},
         {.type = BG_OPT_INT, .names = "--layers", .metavar = "N", .target = &r.layers, .min = 1,
@@ -175,7 +216,7 @@ int bg_cmd_quantize(int argc, char **argv)
          .min = 1, .max = 4096, .help = "threads (default: one a usable core)"},
         BG_CLI_TUNE_OPTIONS(r.tune),
         {.type = BG_OPT_TEXT, .names = "--calib", .metavar = "FILE|self", .target = &r.tune.calib,
-         .help = "text to tune on; self (default): the model writes it"},
+         .help = "text to round and tune on; self (default): the model writes it, to tune"},
         {.type = BG_OPT_INT, .names = "--seed", .metavar = "N", .target = &r.tune.seed,
          .help = "of the order of the text"},
         {.type = BG_OPT_FLAG, .names = "--json", .target = &r.json, .help = "print JSON"},

@@ -95,8 +95,13 @@ static float *keep_of(const worker *w, uint32_t layer)
     return w->p->resume.keep ? w->p->resume.keep[layer] : NULL;
 }
 
-/* The matrices of a layer that read an input (none: it is the output's), and the kernel formats that
- * they read. */
+static float *middle_of(const worker *w, uint32_t layer)
+{
+    return w->p->resume.middle ? w->p->resume.middle[layer] : NULL;
+}
+
+/* The matrices of a layer that read an input (none: it is the output's, whose layer is n_layer), and
+ * the kernel formats that they read. */
 typedef struct readers {
     uint32_t layer;
     const bg_matrix_id *ids;
@@ -110,7 +115,7 @@ static void observe(const worker *w, const readers *r, size_t i, const float *in
     const bg_model *m = w->s->model;
     const bg_observer *o = w->s->observer;
     if (w->lone && w->member > 0) return;
-    if (!r->n) o->see(o->user, w->member, m->output, i, in, first, n);
+    if (r->layer == w->s->n_layer) o->see(o->user, w->member, m->output, i, in, first, n);
     for (size_t j = 0; j < r->n; j++)
         o->see(o->user, w->member, m->layers[m->held[r->layer]].w[r->ids[j]], i, in, first, n);
 }
@@ -402,7 +407,8 @@ static void layer_run(const worker *w, uint32_t layer, columns *c)
     multiply_share(w, matrix(s, layer, BG_W_OUT), w->act, c->n, s->delta, s->delta_stride);
     bg_team_barrier(s->team);
     r = readers_of(s, layer, ffn, BG_COUNT(ffn), c->n);
-    normalise(w, c, l->v_f32[BG_V_FFN_NORM], true, l->v_f32[BG_V_ATTN_POST_NORM], NULL, &r);
+    normalise(w, c, l->v_f32[BG_V_FFN_NORM], true, l->v_f32[BG_V_ATTN_POST_NORM],
+              middle_of(w, layer), &r);
     column_barrier(w);
     r = readers_of(s, layer, down, BG_COUNT(down), c->n);
     feed_forward(w, layer, c->n, &r);
@@ -416,21 +422,21 @@ void bg_forward_run(void *user, int member, int size)
     const bg_session *s = p->s;
     worker w = make_worker(p, member, size);
     columns c = {p->n, NULL};
-    readers r = {.ids = NULL};
-    uint32_t first = p->resume.first;
+    uint32_t first = p->resume.first, end = p->resume.end ? p->resume.end : s->n_layer;
+    readers r = {.layer = end};
     if (first == s->n_layer) c = (columns){p->n_out, s->out};
     if (first == 0) embed(&w);
     else take_up(&w, &c);
     if (s->layer_end && member == 0) s->layer_end[0] = bg_clock_ns();
-    for (uint32_t layer = first; layer < s->n_layer; layer++) {
+    for (uint32_t layer = first; layer < end; layer++) {
         layer_run(&w, layer, &c); /* ends with a barrier */
         if (s->layer_end && member == 0) s->layer_end[layer + 1] = bg_clock_ns();
     }
-    r.slots = 1u << s->output.slot[bg_op_for(c.n)];
-    normalise(&w, &c, s->model->output_norm_f32, first < s->n_layer, left_norm(s, s->n_layer),
-              keep_of(&w, s->n_layer), &r);
+    if (end == s->n_layer) r.slots = 1u << s->output.slot[bg_op_for(c.n)];
+    normalise(&w, &c, s->model->output_norm_f32, first < end, left_norm(s, end), keep_of(&w, end),
+              &r);
     column_barrier(&w);
-    if (!p->logits) return;
+    if (!p->logits || end < s->n_layer) return;
     multiply_share(&w, &s->output, w.act, c.n, p->logits, s->output.rows);
     if (s->model->h.logit_cap > 0) cap_share(&w, c.n, p->logits);
 }

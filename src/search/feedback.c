@@ -1,0 +1,288 @@
+/* Error feedback in the order of the layers: what each matrix reads, after all that comes before it
+ * has been rounded, decides how it is rounded itself. */
+#include "base/base.h"
+#include "base/team.h"
+#include "formats/search.h"
+#include "model/model.h"
+#include "search/second_order.h"
+
+#include "bitgauge/search.h"
+
+#include <string.h>
+
+enum { MAX_CTX = 512, DEFAULT_WINDOWS = 128 };
+static const double DAMPING = 0.01;
+static const float SHARE = 1; /* of what is off by then that a matrix is to make good */
+
+/* Matrices of a layer that read the same, and the residual stream that they add to: what it is off
+ * by then is theirs to make good, unless their sum is normalised first. */
+typedef enum stream { NONE, BEFORE, MIDDLE, STREAMS } stream;
+typedef struct group { bg_matrix_id ids[3]; size_t n; stream adds_to; } group;
+static const group groups[] = {
+    {{BG_W_Q, BG_W_K, BG_W_V}, 3, NONE}, {{BG_W_OUT}, 1, BEFORE},
+    {{BG_W_GATE, BG_W_UP}, 2, NONE}, {{BG_W_DOWN}, 1, MIDDLE},
+};
+
+/* A model on its way through the layers. */
+typedef struct runner {
+    const bg_model *model;
+    bg_session *session;
+    const bg_tensor *watched;
+    float *streams;          /* [windows][n_ctx][n_embd] before the layer */
+    float *middle;           /* [n_ctx][n_embd] of a window, within the layer */
+    float *seen;             /* [n_ctx][k] what the watched matrix reads in a window */
+    float **places;          /* [n_layer + 1] for bg_resume, NULL but for one */
+} runner;
+
+typedef struct feedback {
+    bg_image *image;
+    const bg_model *source;
+    const bg_feedback_options *o;
+    bg_model *model;         /* the image's, as it was at first; what has changed is substituted */
+    runner own, meant;       /* the image's model and the source */
+    void **packed;           /* of each tensor of the model: what it has become, or NULL */
+    size_t *packed_bytes;
+    uint32_t n_ctx;
+    uint64_t windows, steps, done;
+    int32_t *tokens;         /* [windows][n_ctx] */
+    uint8_t *want;
+    float *off;              /* [n_ctx][n_embd] how far the stream of a window is off */
+} feedback;
+
+static void see(void *user, int member, const bg_tensor *t, size_t column, const float *x,
+                size_t first, size_t n)
+{
+    runner *r = user;
+    (void)member;
+    if (t == r->watched) memcpy(r->seen + column * t->ne[0] + first, x, n * sizeof *x);
+}
+
+static void runner_close(runner *r)
+{
+    bg_session_close(&r->session);
+    bg_free(r->streams);
+    bg_free(r->middle);
+    bg_free(r->seen);
+    bg_free(r->places);
+}
+
+static void feedback_close(feedback *f)
+{
+    runner_close(&f->own);
+    runner_close(&f->meant);
+    for (size_t i = 0; f->packed && f->packed_bytes && i < f->model->n_tensors; i++)
+        bg_free_large(f->packed[i], f->packed_bytes[i]);
+    bg_free(f->packed);
+    bg_free(f->packed_bytes);
+    bg_free(f->tokens);
+    bg_free(f->want);
+    bg_free(f->off);
+    bg_model_close(&f->model);
+}
+
+static bg_status take_tokens(feedback *f, const int32_t *tokens, size_t n, bg_error *err)
+{
+    const bg_tokenizer *t = bg_model_tokenizer(f->model);
+    int32_t bos = bg_tokenizer_adds_bos(t) ? bg_tokenizer_bos(t) : -1;
+    uint64_t most = f->o->max_windows ? f->o->max_windows : DEFAULT_WINDOWS, all, step;
+    f->n_ctx = BG_MIN(f->o->n_ctx ? f->o->n_ctx : MAX_CTX, (uint32_t)MAX_CTX);
+    all = n / f->n_ctx;
+    f->windows = BG_MIN(most, all);
+    if (f->n_ctx < 2 || f->windows == 0)
+        return bg_fail(err, BG_ERR_INPUT, NULL, "the text has %zu tokens, but a window needs %u: "
+                       "give a longer text", n, BG_MAX(f->n_ctx, 2u));
+    step = all / f->windows; /* spread over the text */
+    f->tokens = bg_alloc((size_t)f->windows * f->n_ctx, sizeof *tokens);
+    if (!f->tokens) return bg_fail_nomem(err, "the text", n * sizeof *tokens);
+    for (uint64_t w = 0; w < f->windows; w++) {
+        memcpy(f->tokens + w * f->n_ctx, tokens + w * step * f->n_ctx, f->n_ctx * sizeof *tokens);
+        if (bos >= 0) f->tokens[w * f->n_ctx] = bos;
+    }
+    return BG_OK;
+}
+
+static bg_status runner_open(runner *r, const feedback *f, const bg_model *m, bool any_format,
+                             bg_error *err)
+{
+    const bg_hparams *h = &m->h;
+    bg_session_options so = {.isa = f->o->isa, .team = f->o->team, .any_format = any_format,
+                             .n_ctx = f->n_ctx, .n_batch = f->n_ctx};
+    size_t tokens = (size_t)f->windows * f->n_ctx, widest = h->n_embd;
+    for (size_t i = 0; i < m->n_tensors; i++) widest = BG_MAX(widest, (size_t)m->tensors[i].ne[0]);
+    r->model = m;
+    r->streams = bg_alloc(tokens * h->n_embd, sizeof *r->streams);
+    r->middle = bg_alloc((size_t)f->n_ctx * h->n_embd, sizeof *r->middle);
+    r->seen = bg_alloc(f->n_ctx * widest, sizeof *r->seen);
+    r->places = bg_alloc((size_t)h->n_layer + 1, sizeof *r->places);
+    if (!r->streams || !r->middle || !r->seen || !r->places)
+        return bg_fail_nomem(err, "what the layers read", tokens * h->n_embd * sizeof(float));
+    return bg_session_open(&r->session, m, &so, err);
+}
+
+static bg_status feedback_open(feedback *f, const int32_t *tokens, size_t n, bg_error *err)
+{
+    size_t tensors;
+    BG_TRY(bg_model_open_memory(&f->model, f->image->data, f->image->bytes,
+                                bg_gguf_path(f->image->g), err));
+    if (f->source->h.n_layer != f->model->h.n_layer || f->source->h.n_embd != f->model->h.n_embd)
+        return bg_fail(err, BG_ERR_INPUT, bg_gguf_path(f->source->gguf),
+                       "has not the layers of the image");
+    tensors = f->model->n_tensors;
+    BG_TRY(take_tokens(f, tokens, n, err));
+    f->packed = bg_alloc(tensors, sizeof *f->packed);
+    f->packed_bytes = bg_alloc(tensors, sizeof *f->packed_bytes);
+    f->want = bg_alloc(f->n_ctx, 1);
+    f->off = bg_alloc((size_t)f->n_ctx * f->model->h.n_embd, sizeof *f->off);
+    if (!f->packed || !f->packed_bytes || !f->want || !f->off)
+        return bg_fail_nomem(err, "error feedback", tensors * sizeof *f->packed);
+    memset(f->want, 1, f->n_ctx);
+    BG_TRY(runner_open(&f->own, f, f->model, true, err));
+    return runner_open(&f->meant, f, f->source, false, err);
+}
+
+/* Runs a window from layer `first` up to `end`, from what the stream holds before `first` (at first,
+ * the embedding). With `watched` that is seen what it reads, and the stream in the middle of the
+ * layer; else the stream becomes that before layer `place`. */
+static bg_status run(const feedback *f, runner *r, uint64_t window, uint32_t first, uint32_t end,
+                     const bg_tensor *watched, uint32_t place, bg_error *err)
+{
+    const bg_observer observer = {see, r};
+    float *here = r->streams + window * f->n_ctx * f->model->h.n_embd;
+    bg_batch b = {.n = f->n_ctx, .tokens = f->tokens + window * f->n_ctx, .want = f->want};
+    bg_resume resume = {.first = first, .end = end, .from = here,
+                        .keep = watched ? NULL : r->places, .middle = watched ? r->places : NULL};
+    bg_status s;
+    r->watched = watched;
+    r->places[place] = watched ? r->middle : here;
+    bg_session_observe(r->session, watched ? &observer : NULL);
+    bg_session_reset(r->session, 0);
+    s = bg_session_resume(r->session, &b, &resume, NULL, err);
+    bg_session_observe(r->session, NULL);
+    r->places[place] = NULL;
+    return s;
+}
+
+static void subtract(float *out, const float *a, const float *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++) out[i] = a[i] - b[i];
+}
+
+/* What a matrix reads in all windows, in the image's model and in the source. */
+static bg_status observe(feedback *f, const bg_tensor *own, const bg_tensor *meant, uint32_t first,
+                         uint32_t end, stream adds_to, bg_second_order *second, bg_error *err)
+{
+    size_t width = (size_t)f->n_ctx * f->model->h.n_embd;
+    for (uint64_t w = 0; w < f->windows; w++) {
+        const float *a = adds_to == MIDDLE ? f->meant.middle : f->meant.streams + w * width;
+        const float *b = adds_to == MIDDLE ? f->own.middle : f->own.streams + w * width;
+        BG_TRY(run(f, &f->own, w, first, end, own, first, err));
+        BG_TRY(run(f, &f->meant, w, first, end, meant, first, err));
+        if (adds_to != NONE) subtract(f->off, a, b, width);
+        subtract(f->meant.seen, f->meant.seen, f->own.seen, f->n_ctx * own->ne[0]);
+        bg_second_add(second, f->own.seen, f->meant.seen, f->off, f->n_ctx);
+    }
+    return BG_OK;
+}
+
+/* The number of a tensor of the image's model. */
+static size_t index_of(const feedback *f, const bg_tensor *t)
+{
+    return (size_t)(t - f->model->tensors);
+}
+
+static bool has_grid(const bg_tensor *t) { return bg_codec_of(t->format) != NULL; }
+
+/* The tensor of the source that a matrix is rounded from; NULL with a reason. */
+static const bg_tensor *source_of(const feedback *f, const bg_tensor *t, bg_error *err)
+{
+    const bg_tensor *from = bg_model_tensor_find(f->source, t->name);
+    if (from && from->ne[0] == t->ne[0] && from->ne[1] == t->ne[1] && from->data) return from;
+    bg_fail(err, BG_ERR_INPUT, bg_gguf_path(f->source->gguf),
+            "tensor %s is not there in the shape of the image", t->name);
+    return NULL;
+}
+
+/* Rounds a matrix, where it lies in the image, and puts it into the session. */
+static bg_status replace(feedback *f, const bg_second_order *second, const bg_tensor *t,
+                         bg_error *err)
+{
+    size_t i = index_of(f, t), rows = t->ne[1], k = t->ne[0];
+    const bg_tensor *from = source_of(f, t, err);
+    const bg_format_info *format = bg_format_get((int)t->format);
+    if (!from) return BG_ERR_INPUT;
+    BG_TRY(bg_second_round(second, SHARE, bg_format_get((int)from->format), from->data, format,
+                           (void *)(uintptr_t)t->data, rows, err));
+    f->packed_bytes[i] = BG_MAX(t->bytes, bg_packed_bytes(format, rows, k));
+    f->packed[i] = bg_alloc_large(f->packed_bytes[i]);
+    if (!f->packed[i]) return bg_fail_nomem(err, t->name, f->packed_bytes[i]);
+    BG_TRY(bg_pack_matrix(format, t->data, f->packed[i], rows, k, f->o->team, err));
+    bg_session_substitute(f->own.session, t, t->format, f->packed[i]);
+    return BG_OK;
+}
+
+static bg_status step_done(feedback *f, bg_error *err)
+{
+    f->done++;
+    if (!f->o->progress || f->o->progress(f->o->user, (double)f->done / (double)f->steps))
+        return BG_OK;
+    return bg_fail(err, BG_ERR_INTERRUPTED, bg_gguf_path(f->source->gguf), "stopped before the end");
+}
+
+/* n matrices that read the same: of layer `first`, or, when that is n_layer, the output. */
+static bg_status round_group(feedback *f, const bg_tensor *const *matrices, size_t n, stream adds_to,
+                             uint32_t first, uint32_t end, bg_error *err)
+{
+    const bg_tensor *meant = source_of(f, matrices[0], err);
+    bg_second_order second;
+    bg_status s;
+    bool any = false;
+    for (size_t i = 0; i < n; i++) any |= has_grid(matrices[i]);
+    if (!any) return step_done(f, err);
+    if (!meant) return BG_ERR_INPUT;
+    BG_TRY(bg_second_open(&second, matrices[0]->ne[0], adds_to == NONE ? 0 : f->model->h.n_embd,
+                          f->o->isa, f->o->team, err));
+    s = observe(f, matrices[0], meant, first, end, adds_to, &second, err);
+    if (s == BG_OK)
+        s = bg_second_factor(&second, f->o->damping > 0 ? f->o->damping : DAMPING, err);
+    for (size_t i = 0; s == BG_OK && i < n; i++)
+        if (has_grid(matrices[i])) s = replace(f, &second, matrices[i], err);
+    bg_second_close(&second);
+    return s == BG_OK ? step_done(f, err) : s;
+}
+
+static bg_status move_on(feedback *f, uint32_t layer, uint32_t place, bg_error *err)
+{
+    for (uint64_t w = 0; w < f->windows; w++) {
+        BG_TRY(run(f, &f->own, w, layer, layer + 1, NULL, place, err));
+        BG_TRY(run(f, &f->meant, w, layer, layer + 1, NULL, place, err));
+    }
+    return BG_OK;
+}
+
+static bg_status round_layer(feedback *f, uint32_t l, bg_error *err)
+{
+    const bg_layer *layer = &f->model->layers[l];
+    bool normalised = layer->v[BG_V_ATTN_POST_NORM] || layer->v[BG_V_FFN_POST_NORM];
+    for (const group *g = groups; g < groups + BG_COUNT(groups); g++) {
+        const bg_tensor *matrices[BG_COUNT(g->ids)];
+        for (size_t i = 0; i < g->n; i++) matrices[i] = layer->w[g->ids[i]];
+        BG_TRY(round_group(f, matrices, g->n, normalised ? NONE : g->adds_to, l, l + 1, err));
+    }
+    BG_TRY(move_on(f, l, l + 1, err));
+    return step_done(f, err);
+}
+
+bg_status bg_feedback(bg_image *image, const bg_model *source, const int32_t *tokens, size_t n_tokens,
+                      const bg_feedback_options *o, bg_error *err)
+{
+    feedback f = {.image = image, .source = source, .o = o};
+    bg_status s = feedback_open(&f, tokens, n_tokens, err);
+    if (s == BG_OK) s = move_on(&f, 0, 0, err);
+    if (s == BG_OK) f.steps = (uint64_t)f.model->h.n_layer * (BG_COUNT(groups) + 1) + 1;
+    for (uint32_t l = 0; s == BG_OK && l < f.model->h.n_layer; l++) s = round_layer(&f, l, err);
+    /* One that is the embedding too is left as it is: every layer has read it. */
+    if (s == BG_OK && f.model->output != f.model->token_embd)
+        s = round_group(&f, &f.model->output, 1, NONE, f.model->h.n_layer, 0, err);
+    feedback_close(&f);
+    return s;
+}

@@ -1,0 +1,343 @@
+#include "search/second_order.h"
+
+#include "base/base.h"
+#include "formats/coder.h"
+#include "formats/iq4.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <string.h>
+
+enum { STRIP = 96, PANEL = 64, GROUP = 16 };
+
+bg_status bg_second_open(bg_second_order *s, size_t k, size_t outputs, bg_isa isa, bg_team *team,
+                         bg_error *err)
+{
+    *s = (bg_second_order){.ops = bg_grad_ops_get(isa), .team = team, .k = k, .outputs = outputs};
+    s->h = bg_alloc(k * k, sizeof *s->h);
+    s->d = bg_alloc(k, sizeof *s->d);
+    s->c = bg_alloc(k * k, sizeof *s->c);
+    if (outputs) s->v = bg_alloc(outputs * k, sizeof *s->v);
+    if (s->h && s->d && s->c && (s->v || !outputs)) return BG_OK;
+    bg_second_close(s);
+    return bg_fail_nomem(err, "second moments of a matrix's inputs", 2 * k * k * sizeof *s->h);
+}
+
+void bg_second_close(bg_second_order *s)
+{
+    bg_free(s->h);
+    bg_free(s->d);
+    bg_free(s->c);
+    bg_free(s->v);
+    *s = (bg_second_order){.k = 0};
+}
+
+/* Work that members take piece by piece. */
+typedef struct job {
+    const bg_second_order *s;
+    _Atomic size_t next;
+    const float *x, *difference, *v;  /* inputs to add */
+    size_t n;
+    size_t first, end;       /* the panel of columns that is being factored */
+    float *turned;           /* [k - end][PANEL] its rows to the right, negative and turned */
+} job;
+
+/* ---- H -------------------------------------------------------------------------------------- */
+
+/* c[rows][k] += a' x, `rows` columns of a from `at` on, and columns of x from `from` on. */
+static void add_product(const job *j, const float *a, size_t a_width, size_t at, size_t from, float *c)
+{
+    size_t k = j->s->k;
+    j->s->ops->multiply(&(bg_product){
+        .m = BG_MIN(a_width - at, (size_t)STRIP), .n = k - from, .k = j->n, .a = a + at, .a_m = 1,
+        .a_k = a_width, .b = j->x + from, .b_k = k, .c = c + at * k + from, .c_m = k, .add = true});
+}
+
+static void add_strips(void *user, int member, int size)
+{
+    job *j = user;
+    const bg_second_order *s = j->s;
+    size_t strips = (s->k + STRIP - 1) / STRIP, of_v = (s->outputs + STRIP - 1) / STRIP, i;
+    (void)member;
+    (void)size;
+    while ((i = atomic_fetch_add(&j->next, 1)) < 2 * strips + of_v)
+        if (i < strips) add_product(j, j->difference, s->k, i * STRIP, 0, s->c);
+        else if (i < 2 * strips)
+            add_product(j, j->x, s->k, (i - strips) * STRIP, (i - strips) * STRIP, s->h);
+        else add_product(j, j->v, s->outputs, (i - 2 * strips) * STRIP, 0, s->v);
+}
+
+void bg_second_add(bg_second_order *s, const float *x, const float *difference, const float *v,
+                   size_t n)
+{
+    job j = {.s = s, .x = x, .difference = difference, .v = v, .n = n};
+    bg_team_run(s->team, add_strips, &j);
+}
+
+/* ---- u and D -------------------------------------------------------------------------------- */
+
+/* Takes off the panel's columns what the columns right of it account for. */
+static void subtract(void *user, int member, int size)
+{
+    job *j = user;
+    size_t k = j->s->k, i;
+    (void)member;
+    (void)size;
+    while ((i = atomic_fetch_add(&j->next, 1) * STRIP) < j->end)
+        j->s->ops->multiply(&(bg_product){
+            .m = BG_MIN(j->end - i, (size_t)STRIP), .n = j->end - j->first, .k = k - j->end,
+            .a = j->s->h + i * k + j->end, .a_m = k, .a_k = 1, .b = j->turned, .b_k = PANEL,
+            .c = j->s->h + i * k + j->first, .c_m = k, .add = true});
+}
+
+/* One row of the panel's columns, below `top`: those right of it are done. */
+static void solve_row(float *row, const bg_second_order *s, size_t first, size_t top)
+{
+    for (size_t c = top; c-- > first;) {
+        double sum = (double)row[c];
+        for (size_t l = c + 1; l < top; l++) sum -= (double)row[l] * (double)s->h[c * s->k + l];
+        row[c] = (float)(sum / (double)s->h[c * s->k + c]);
+    }
+}
+
+static void solve(void *user, int member, int size)
+{
+    job *j = user;
+    size_t begin, end;
+    bg_team_share(j->first, 1, member, size, &begin, &end);
+    for (size_t i = begin; i < end; i++)
+        solve_row(j->s->h + i * j->s->k, j->s, j->first, j->end);
+}
+
+/* The square where the panel's rows meet its columns. */
+static bool factor_square(const bg_second_order *s, size_t first, size_t end)
+{
+    size_t k = s->k;
+    for (size_t c = end; c-- > first;) {
+        double sum = (double)s->h[c * k + c];
+        for (size_t l = c + 1; l < end; l++) sum -= (double)s->h[c * k + l] * (double)s->h[c * k + l];
+        if (!(sum > 0) || !isfinite(sum)) return false;
+        s->h[c * k + c] = (float)sqrt(sum);
+        for (size_t i = first; i < c; i++) {
+            sum = (double)s->h[i * k + c];
+            for (size_t l = c + 1; l < end; l++)
+                sum -= (double)s->h[i * k + l] * (double)s->h[c * k + l];
+            s->h[i * k + c] = (float)(sum / (double)s->h[c * k + c]);
+        }
+    }
+    return true;
+}
+
+static void turn(job *j)
+{
+    size_t k = j->s->k;
+    for (size_t c = j->first; c < j->end; c++)
+        for (size_t l = j->end; l < k; l++)
+            j->turned[(l - j->end) * PANEL + c - j->first] = -j->s->h[c * k + l];
+}
+
+static bool factor(const bg_second_order *s, float *turned)
+{
+    job j = {.s = s, .turned = turned};
+    for (j.end = s->k; j.end > 0; j.end = j.first) {
+        j.first = j.end > PANEL ? j.end - PANEL : 0;
+        turn(&j);
+        atomic_store(&j.next, 0);
+        if (j.end < s->k) bg_team_run(s->team, subtract, &j);
+        if (!factor_square(s, j.first, j.end)) return false;
+        bg_team_run(s->team, solve, &j);
+    }
+    return true;
+}
+
+bg_status bg_second_factor(bg_second_order *s, double damping, bg_error *err)
+{
+    size_t k = s->k;
+    float *turned = bg_alloc(k * PANEL, sizeof *turned);
+    double mean = 0, more;
+    bool fine;
+    if (!turned) return bg_fail_nomem(err, "second moments", k * PANEL * sizeof *turned);
+    for (size_t i = 0; i < k; i++) mean += (double)s->h[i * k + i] / (double)k;
+    more = mean > 0 ? damping * mean : 1;
+    for (size_t i = 0; i < k; i++) s->h[i * k + i] += (float)more;
+    fine = isfinite(mean) && factor(s, turned);
+    bg_free(turned);
+    if (!fine)
+        return bg_fail(err, BG_ERR_INPUT, NULL, "the inputs of a matrix are not finite, or more "
+                       "alike than rounding lets one see: use more calibration text");
+    for (size_t i = 0; i < k; i++) s->d[i] = s->h[i * k + i];
+    for (size_t i = 0; i < k; i++) {
+        for (size_t c = i + 1; c < k; c++) s->h[i * k + c] /= s->d[c];
+        s->h[i * k + i] = 1;
+    }
+    for (size_t i = 0; i < k; i++) s->d[i] *= s->d[i];
+    return BG_OK;
+}
+
+/* ---- rounding ------------------------------------------------------------------------------- */
+
+/* What a member works with: GROUP rows at a time. */
+typedef struct bench {
+    float *w;                /* [GROUP][k] weights */
+    float *e;                /* [GROUP][k] weights less what they became */
+    float t[GROUP * BG_FORMAT_MAX_BLOCK];     /* targets in a block */
+    float weight[BG_TILE_WEIGHTS];            /* D, for every row of a tile */
+    uint8_t q[GROUP * BG_FORMAT_MAX_BLOCK];
+    bg_tile_fit fit[GROUP];                   /* of the tiles, as many as a block has sub-blocks */
+} bench;
+
+typedef struct rounding {
+    const bg_second_order *s;
+    float share;
+    const bg_format_info *from, *to;
+    const bg_codec *codec;
+    const uint8_t *src;
+    uint8_t *dst;
+    size_t rows, src_row, dst_row;
+    bench *benches;
+    _Atomic size_t next;
+} rounding;
+
+static size_t block_of(const bg_grid *g) { return (size_t)(g->subs * g->size); }
+
+/* Adds to n targets from column `at` on what the errors of columns [from, to) ask of them. */
+static void carry(const rounding *r, bench *b, size_t from, size_t to, size_t at, size_t n, float *t)
+{
+    const bg_second_order *s = r->s;
+    if (from < to)
+        s->ops->multiply(&(bg_product){
+            .m = GROUP, .n = n, .k = to - from, .a = b->e + from, .a_m = s->k, .a_k = 1,
+            .b = s->h + from * s->k + at, .b_k = s->k, .c = t, .c_m = block_of(r->codec->grid),
+            .add = true});
+}
+
+/* The scales of a block of all rows. */
+static void find_scales(const rounding *r, bench *b, size_t at)
+{
+    const bg_grid *g = r->codec->grid;
+    size_t block = block_of(g), tile = (size_t)(BG_TILE_SUBS * g->size);
+    for (size_t i = 0; i < tile; i++) b->weight[i] = r->s->d[at + i % block];
+    for (int i = 0; i < g->subs; i++)
+        bg_coder_now()->search_tile(g, b->t + (size_t)i * tile, b->weight, &b->fit[i]);
+}
+
+static int nearest_iq4(float level)
+{
+    int q = 0;
+    while (q < 15 && level > 0.5f * (bg_iq4_values[q] + bg_iq4_values[q + 1])) q++;
+    return q;
+}
+
+/* Sub-block `sub` of one row; its targets know of the sub-blocks before. */
+static void round_sub(const rounding *r, bench *b, size_t row, size_t at, size_t sub)
+{
+    const bg_grid *g = r->codec->grid;
+    size_t k = r->s->k, size = (size_t)g->size, lane = row * (size_t)g->subs + sub;
+    const bg_tile_fit *fit = &b->fit[lane / BG_TILE_SUBS];
+    size_t block = lane % BG_TILE_SUBS / (size_t)g->subs, first = at + sub * size;
+    float scale = fit->d[block] * (float)fit->sc[lane % BG_TILE_SUBS];
+    float min = fit->dmin[block] * (float)fit->m[lane % BG_TILE_SUBS];
+    float inverse = bg_inverse(scale), low = (float)g->low, high = (float)g->high;
+    float *t = b->t + row * block_of(g) + sub * size;
+    float *w = b->w + row * k + first, *e = b->e + row * k + first;
+    uint8_t *q = b->q + row * block_of(g) + sub * size;
+    for (size_t j = 0; j < size; j++) {
+        const float *u = r->s->h + (first + j) * k + first;
+        float level = bg_clamp((t[j] + min) * inverse, low, high);
+        int n = g->kind == BG_GRID_IQ4 ? nearest_iq4(level) : (int)(bg_round(level) - low);
+        q[j] = (uint8_t)n;
+        level = g->kind == BG_GRID_IQ4 ? bg_iq4_values[n] : (float)n + low;
+        e[j] = w[j] - (scale * level - min);
+        for (size_t l = j + 1; l < size; l++) t[l] += e[j] * u[l];
+    }
+}
+
+static void round_block(const rounding *r, bench *b, size_t first_row, size_t at)
+{
+    const bg_grid *g = r->codec->grid;
+    size_t block = block_of(g), size = (size_t)g->size, subs = (size_t)g->subs;
+    for (size_t i = 0; i < GROUP; i++)
+        memcpy(b->t + i * block, b->w + i * r->s->k + at, block * sizeof *b->t);
+    carry(r, b, 0, at, at, block, b->t);
+    find_scales(r, b, at);
+    for (size_t s = 0; s < subs; s++) {
+        carry(r, b, at, at + s * size, at + s * size, size, b->t + s * size);
+        for (size_t i = 0; i < GROUP; i++) round_sub(r, b, i, at, s);
+    }
+    for (size_t i = 0; i < GROUP && first_row + i < r->rows; i++) {
+        const bg_tile_fit *fit = &b->fit[i * subs / BG_TILE_SUBS];
+        size_t lane = i * subs % BG_TILE_SUBS;
+        r->codec->store(&(bg_fit){fit->d[lane / subs], fit->dmin[lane / subs], fit->sc + lane,
+                                  fit->m + lane, b->q + i * block},
+                        r->dst + (first_row + i) * r->dst_row + at / block * r->to->block_bytes);
+    }
+}
+
+/* z with z H = b, in b's place: H = u D u', u upper triangular with ones on its diagonal. */
+static void solve_whole(const bg_second_order *s, float *b)
+{
+    size_t k = s->k;
+    for (size_t j = k; j-- > 0;)
+        b[j] -= (float)s->ops->dot(s->h + j * k + j + 1, b + j + 1, k - j - 1);
+    for (size_t j = 0; j < k; j++) b[j] /= s->d[j];
+    for (size_t j = 0; j < k; j++) {
+        const float *u = s->h + j * k;
+        for (size_t l = j + 1; l < k; l++) b[l] -= b[j] * u[l];
+    }
+}
+
+/* Moves weights to what is meant; e is free yet. */
+static void aim(const rounding *r, bench *b, size_t row)
+{
+    const bg_second_order *s = r->s;
+    size_t k = s->k, rows = BG_MIN(r->rows - row, (size_t)GROUP);
+    s->ops->multiply(&(bg_product){.m = GROUP, .n = k, .k = k, .a = b->w, .a_m = k, .a_k = 1,
+                                   .b = s->c, .b_k = k, .c = b->e, .c_m = k});
+    for (size_t i = 0; i < rows; i++) {
+        float *w = b->w + i * k, *z = b->e + i * k;
+        if (s->v) s->ops->add(z, s->v + (row + i) * k, k);
+        solve_whole(s, z);
+        for (size_t j = 0; j < k; j++) w[j] += r->share * z[j];
+    }
+}
+
+static void round_groups(void *user, int member, int size)
+{
+    rounding *r = user;
+    bench *b = &r->benches[member];
+    size_t k = r->s->k, block = block_of(r->codec->grid), row;
+    (void)size;
+    while ((row = atomic_fetch_add(&r->next, 1) * GROUP) < r->rows) {
+        for (size_t i = 0; i < GROUP; i++)
+            if (row + i < r->rows)
+                bg_format_decode(r->from, r->src + (row + i) * r->src_row, b->w + i * k, k);
+            else memset(b->w + i * k, 0, k * sizeof *b->w);
+        if (r->share > 0) aim(r, b, row);
+        for (size_t at = 0; at < k; at += block) round_block(r, b, row, at);
+    }
+}
+
+bg_status bg_second_round(const bg_second_order *s, float share, const bg_format_info *from,
+                          const void *src, const bg_format_info *to, void *dst, size_t rows,
+                          bg_error *err)
+{
+    rounding r = {.s = s, .share = share, .from = from, .to = to, .codec = bg_codec_of(to->format), .src = src,
+                  .dst = dst, .rows = rows, .src_row = bg_format_row_bytes(from, s->k),
+                  .dst_row = bg_format_row_bytes(to, s->k)};
+    int members = bg_team_size(s->team);
+    bool fine = true;
+    r.benches = bg_alloc((size_t)members, sizeof *r.benches);
+    for (int i = 0; r.benches && i < members; i++) {
+        r.benches[i].w = bg_alloc(GROUP * s->k, sizeof(float));
+        r.benches[i].e = bg_alloc(GROUP * s->k, sizeof(float));
+        fine &= r.benches[i].w && r.benches[i].e;
+    }
+    fine &= r.benches != NULL;
+    if (fine) bg_team_run(s->team, round_groups, &r);
+    for (int i = 0; r.benches && i < members; i++) {
+        bg_free(r.benches[i].w);
+        bg_free(r.benches[i].e);
+    }
+    bg_free(r.benches);
+    return fine ? BG_OK : bg_fail_nomem(err, "rows to round", GROUP * s->k * sizeof(float));
+}
