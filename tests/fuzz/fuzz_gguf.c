@@ -1,5 +1,5 @@
 /* Any bytes as a GGUF file: read, looked at in every way, planned for quantization, opened and run
- * as a model, and opened as an importance matrix. */
+ * as a model. */
 #include "base/base.h"
 #include "model/model.h"
 
@@ -79,14 +79,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     bg_gguf *g;
     bg_model *m = NULL;
-    bg_importance *importance = NULL;
     bg_error err = {0};
     bg_status s = bg_gguf_open_memory(&g, data, size, "input", &err);
     if ((s == BG_OK) != (g != NULL) || (s != BG_OK && !err.message[0])) abort();
-    if (bg_importance_open_memory(&importance, data, size, "input", &err) == BG_OK && g)
-        (void)bg_importance_check(importance, g, &err);
     if (g) look_at_all(g);
-    bg_importance_close(&importance);
     /* The model takes the file. */
     if (g && (bg_model_open_gguf(&m, g, &err) == BG_OK) != (m != NULL)) abort();
     if (m) {

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Makes tests/fuzz/corpus/gguf: small whole files and one of every kind of hostile one.
+"""Makes tests/fuzz/corpus/gguf (and imatrix): small whole files and one of every kind of hostile one.
 
 Names say what is wrong with a file. Files that the fuzzer found are named found-*, and stay."""
 import os
 import struct
 
-HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus", "gguf")
+HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
 U8, I8, U16, I16, U32, I32, F32, BOOL, STRING, ARRAY, U64, I64, F64 = range(13)
 BIG = 2**64 - 1
 
@@ -159,8 +159,9 @@ FILES = {
     "bad-imatrix-dat-values": old_imatrix(n=2**30),
 }
 
-os.makedirs(HERE, exist_ok=True)
 for name, data in FILES.items():
-    with open(os.path.join(HERE, name), "wb") as f:
+    folder = os.path.join(HERE, "imatrix" if "imatrix" in name else "gguf")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, name), "wb") as f:
         f.write(data)
 print("%d files, %d bytes" % (len(FILES), sum(map(len, FILES.values()))))
