@@ -25,7 +25,8 @@ typedef struct bg_advise_options {
     const char *engine;       /* only what this one ran, as the results name it; NULL: any */
 } bg_advise_options;
 
-/* The exchange rate of "balanced". With speed v and KL divergence k a scheme's score is
+/* The exchange rate of "balanced". With the speed v that a scheme is sure to reach, the low end of
+ * its interval, and KL divergence k, its score is
  *     ln(v) / ln(BG_ADVISE_SPEED_SPAN)
  *         - ln(1 + k / BG_ADVISE_FELT_KLD) / ln(1 + BG_ADVISE_USELESS_KLD / BG_ADVISE_FELT_KLD)
  * which is its distance above the chord from a lossless model to one SPEED_SPAN times as fast that

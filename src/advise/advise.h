@@ -75,6 +75,7 @@ void bg_verdict_fini(verdict *v);
 void bg_advise_judge(const bg_advice *a, const query *q, verdict *v);
 /* 1: a is measurably faster, -1: slower, 0: each median lies within the other's interval. */
 int bg_advise_compare_speed(const bg_candidate *a, const bg_candidate *b);
+bool bg_advise_speeds_overlap(const bg_candidate *a, const bg_candidate *b);
 double bg_advise_score(const bg_candidate *c);
 /* The objective needs a value the candidate lacks: what, in words; NULL when it has it. */
 const char *bg_advise_lacks(const bg_advice *a, const bg_candidate *c, bg_objective o);

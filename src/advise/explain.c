@@ -300,6 +300,20 @@ static void say_objective(const bg_advice *a, const bg_candidate *pick, bg_text 
     }
 }
 
+/* Who of the front may be as fast, for all that was measured, without being equal. */
+static void say_overlaps(const bg_advice *a, const bg_candidate *pick, bg_text *t)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < a->n; i++) {
+        const bg_candidate *c = &a->c[i];
+        if (c == pick || !c->on_front || !bg_advise_speeds_overlap(c, pick)) continue;
+        bg_text_printf(t, "%s%s", n++ ? ", " : "Its speed is not told apart from that of ",
+                       c->scheme);
+    }
+    if (n) bg_text_puts(t, ": the intervals overlap, and a longer sweep (--reps, --precision) "
+                           "could name another.");
+}
+
 static bg_status add_reason(bg_advice *a, bg_text *t, bg_error *err)
 {
     char **grown;
@@ -376,6 +390,8 @@ static bg_status make_reasons(bg_advice *a, bg_error *err)
     say_warning(a, pick, &t);
     if ((status = add_reason(a, &t, err)) != BG_OK) goto cleanup;
     say_objective(a, pick, &t);
+    if ((status = add_reason(a, &t, err)) != BG_OK) goto cleanup;
+    say_overlaps(a, pick, &t);
     if ((status = add_reason(a, &t, err)) != BG_OK) goto cleanup;
     say_removed(a, &t);
     status = add_reason(a, &t, err);

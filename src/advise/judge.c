@@ -1,6 +1,7 @@
 /* judge.c: limits, the front, and the order of candidates under an objective. */
 #include "advise/advise.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -96,9 +97,11 @@ const char *bg_advise_lacks(const bg_advice *a, const bg_candidate *c, bg_object
     }
 }
 
+/* What it is sure to reach; an interval may begin below nothing. */
 static double low_end(const bg_candidate *c)
 {
-    return isnan(c->tg_low) ? c->tg_tps * (1 - BG_ADVISE_UNKNOWN_NOISE) : c->tg_low;
+    double low = isnan(c->tg_low) ? c->tg_tps * (1 - BG_ADVISE_UNKNOWN_NOISE) : c->tg_low;
+    return low > 0 || isnan(low) ? low : DBL_MIN;
 }
 
 static double high_end(const bg_candidate *c)
@@ -115,6 +118,11 @@ int bg_advise_compare_speed(const bg_candidate *a, const bg_candidate *b)
     return 0;
 }
 
+bool bg_advise_speeds_overlap(const bg_candidate *a, const bg_candidate *b)
+{
+    return low_end(a) <= high_end(b) && low_end(b) <= high_end(a);
+}
+
 bool bg_advise_equal_speed(const bg_candidate *a, const bg_candidate *b)
 {
     return bg_advise_compare_speed(a, b) == 0;
@@ -128,16 +136,17 @@ static double felt(double loss)
 
 double bg_advise_score(const bg_candidate *c)
 {
-    return log(c->tg_tps) / log(BG_ADVISE_SPEED_SPAN) - felt(c->loss);
+    return log(low_end(c)) / log(BG_ADVISE_SPEED_SPAN) - felt(c->loss);
 }
 
 /* Does a make b pointless? At equal speed differences of loss under a hundredth of the scale count
- * as none, and the smaller one is better. */
+ * as none, and the smaller one is better; but not one that may be far slower, by its interval. */
 static bool dominates(const bg_candidate *a, const bg_candidate *b)
 {
     double quality = felt(b->loss) - felt(a->loss);
     int speed = bg_advise_compare_speed(a, b);
     if (speed != 0) return speed > 0 && a->loss <= b->loss;
+    if (bg_advise_score(a) < bg_advise_score(b) - 0.01) return false;
     if (fabs(quality) >= 0.01) return quality > 0;
     if (a->weight_bytes < b->weight_bytes || a->weight_bytes > b->weight_bytes)
         return a->weight_bytes < b->weight_bytes;
@@ -174,7 +183,7 @@ static int prefer(double a, double b)
 static int compare(const bg_advice *a, const verdict *v, const query *q, size_t x, size_t y)
 {
     const bg_candidate *cx = &a->c[x], *cy = &a->c[y];
-    int by_loss = prefer(cx->loss, cy->loss), by_speed = prefer(-cx->tg_tps, -cy->tg_tps);
+    int by_loss = prefer(cx->loss, cy->loss), by_speed = prefer(-low_end(cx), -low_end(cy));
     int by_size = prefer(cx->weight_bytes, cy->weight_bytes), first = 0;
     switch (q->objective) {
     case BG_OBJECTIVE_SPEED: first = by_speed; break;

@@ -156,6 +156,51 @@ static void noise_is_no_speed(void **state)
     bg_results_close(&r);
 }
 
+/* Under load: the knee by medians has an interval of a factor of three, so it may be the slowest. It
+ * is not the pick, whatever the objective, nor does it make others pointless. */
+static void a_pick_is_sure(void **state)
+{
+    cell cells[] = {
+        {"IQ4_NL", 5.1, 7900, 60, .012, 4.72}, {"Q4_K_M", 5.2, 7100, 60, .0196, 4.75},
+        {"Q5_K_M", 5.9, 6900, 60, .0062, 4.694}, {"F16", 16.4, 2500, 60, 0, 4.6655},
+    };
+    bg_results *r = make(cells, 4);
+    (void)state;
+    assert_string_equal(ask(r, (bg_advise_options){.objective = BG_OBJECTIVE_SPEED}), "IQ4_NL");
+    bg_results_close(&r);
+    cells[0].half = 5200;
+    r = make(cells, 4);
+    assert_string_equal(ask(r, (bg_advise_options){.ctx = 0}), "Q5_K_M");
+    assert_string_equal(ask(r, (bg_advise_options){.objective = BG_OBJECTIVE_SPEED}), "Q4_K_M");
+    bg_results_close(&r);
+}
+
+/* What the sweep cannot tell from the pick is named. */
+static void overlaps_are_said(void **state)
+{
+    static const char before[] = "not told apart from that of ";
+    cell cells[7];
+    bg_advise_options o = {.ctx = 0};
+    (void)state;
+    memcpy(cells, usual, sizeof cells);
+    for (int wide = 0; wide < 2; wide++) {
+        const char *said = NULL;
+        bg_results *r;
+        bg_advice *a;
+        bg_error err;
+        for (size_t i = 2; i < 4; i++) cells[i].half = wide ? 600 : 60;
+        r = make(cells, 7);
+        assert_ok(bg_advise(&a, r, &o, &err), &err);
+        assert_string_equal(bg_advice_pick(a)->scheme, "Q5_K_M");
+        for (size_t i = 0; i < bg_advice_reason_count(a); i++)
+            if (!said) said = strstr(bg_advice_reason(a, i), before);
+        assert_int_equal(said != NULL, wide);
+        if (said) assert_memory_equal(said + strlen(before), "Q4_K_M:", 7);
+        bg_advice_close(&a);
+        bg_results_close(&r);
+    }
+}
+
 static void every_limit_moves_the_pick(void **state)
 {
     bg_results *r = make(usual, 7);
@@ -394,6 +439,7 @@ int main(void)
         cmocka_unit_test(ignores_what_is_useless),
         cmocka_unit_test(never_picks_the_dominated),
         cmocka_unit_test(noise_is_no_speed),
+        cmocka_unit_test(a_pick_is_sure), cmocka_unit_test(overlaps_are_said),
         cmocka_unit_test(every_limit_moves_the_pick),
         cmocka_unit_test(impossible_names_the_nearest),
         cmocka_unit_test(changes_hold),
