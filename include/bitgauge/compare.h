@@ -91,7 +91,7 @@ typedef struct bg_comparison {
 
 typedef struct bg_compare_options {
     double threshold;                /* relative; 0: 0.05 */
-    double alpha;                    /* 0: 0.01 */
+    double alpha;                    /* 0: BG_STATS_ALPHA */
     const char *metrics;             /* columns of results.csv with commas; NULL: tps,
                                         sim_instructions, which few folders have */
     bool cross_machine;              /* other machines and engines too, by shares of the roof */

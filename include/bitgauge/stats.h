@@ -72,6 +72,17 @@ void bg_stats_rank(const double *a, size_t na, const double *b, size_t nb, bg_ra
  * is known with so many degrees of freedom: z / sqrt(tau) under Student's law. */
 double bg_stats_deflate(double p, double tau, double freedom);
 
+/* The p of a and b being alike, for r = bg_stats_ratio of them: the rank test, with the variance of as
+ * many effective samples as r has, times `wider` (1: no more). */
+double bg_stats_differ(const double *a, size_t na, const double *b, size_t nb, const bg_ratio *r,
+                       double wider);
+
+/* What every comparison calls a change: the ratio is beyond chance (q < alpha, and 1 is outside its
+ * interval), off 1 by more than the threshold, and beyond the noise floor, which is what the larger
+ * of two alike is above the smaller (NaN: unknown). All of it relative: 0.05 for 5 %. */
+bool bg_stats_is_change(const bg_ratio *r, double q, double alpha, double threshold, double floor);
+#define BG_STATS_ALPHA 0.01 /* what alpha is where nobody says */
+
 /* p-values adjusted for the false discovery rate (Benjamini and Hochberg, 1995): q[i] < alpha is
  * what their procedure rejects at alpha. NaN are not counted and stay NaN. false: no memory. */
 bool bg_stats_adjust(const double *p, size_t n, double *q);

@@ -203,7 +203,6 @@ static size_t count_outliers(const bg_series *x)
 /* Interval, rank test and noise floor from the samples. */
 static bg_status measure(state *s, bg_compared *cell, const bg_series x[SIDES], bg_error *err)
 {
-    bg_rank_test rank;
     if (x[BASE].n == 0 || x[NEW].n == 0) return BG_OK;
     for (int i = 0; i < SIDES; i++) {
         cell->n[i] = x[i].n;
@@ -215,8 +214,7 @@ static bg_status measure(state *s, bg_compared *cell, const bg_series x[SIDES], 
     if (!bg_stats_ratio(x[BASE].values, x[BASE].n, x[NEW].values, x[NEW].n, LEVEL, s->seed,
                         s->resamples, &cell->ratio))
         return bg_fail_nomem(err, "the bootstrap", x[NEW].n);
-    bg_stats_rank(x[BASE].values, x[BASE].n, x[NEW].values, x[NEW].n, &rank);
-    cell->p = bg_stats_deflate(rank.p, cell->ratio.tau, cell->ratio.freedom);
+    cell->p = bg_stats_differ(x[BASE].values, x[BASE].n, x[NEW].values, x[NEW].n, &cell->ratio, 1);
     return BG_OK;
 }
 
@@ -422,7 +420,7 @@ bg_status bg_compare(bg_comparison **out, const bg_results *base, const bg_resul
     s.floors = bg_floors_new();
     if (s.c && s.floors) {
         s.c->threshold = o->threshold > 0 ? o->threshold : 0.05;
-        s.c->alpha = o->alpha > 0 ? o->alpha : 0.01;
+        s.c->alpha = o->alpha > 0 ? o->alpha : BG_STATS_ALPHA;
         s.c->cross_machine = o->cross_machine;
         for (int i = 0; i < SIDES; i++) s.c->dir[i] = bg_results_dir(s.results[i]);
         status = run(&s, o, err);

@@ -158,8 +158,7 @@ void bg_judge(bg_compared *c, double threshold, double alpha, double least)
     if (c->exact)
         changed = !(fabs(change) <= EXACT) && fabs(c->value[1] - c->value[0]) > least;
     else
-        changed = c->q < alpha && fabs(change) > threshold && fabs(change) > c->floor &&
-                  (low > 0 || high < 0);
+        changed = bg_stats_is_change(&c->ratio, c->q, alpha, threshold, c->floor);
     if (changed)
         c->verdict = more == (bg_column_get(c->metric)->better > 0) ? BG_VERDICT_BETTER
                                                                      : BG_VERDICT_WORSE;

@@ -107,13 +107,11 @@ static double change_of_all(const group *g, double *scratch)
 static bool compare_series(const double *const x[2], const size_t n[2], uint64_t seed,
                            uint32_t resamples, double wider, bg_ratio *ratio, double *p)
 {
-    bg_rank_test rank;
     double by = sqrt(wider);
     if (!bg_stats_ratio(x[0], n[0], x[1], n[1], LEVEL, seed, resamples, ratio)) return false;
     ratio->low = ratio->ratio * pow(ratio->low / ratio->ratio, by);
     ratio->high = ratio->ratio * pow(ratio->high / ratio->ratio, by);
-    bg_stats_rank(x[0], n[0], x[1], n[1], &rank);
-    *p = bg_stats_deflate(rank.p, ratio->tau * wider, ratio->freedom);
+    *p = bg_stats_differ(x[0], n[0], x[1], n[1], ratio, wider);
     return true;
 }
 

@@ -20,10 +20,11 @@ typedef struct cmp_pair {
     size_t side;
     const bg_row *base, *row;
     double ratio, low, high;   /* of tokens/s, to the first side's; the 95 % interval or NaN */
-    double p, q;               /* from the width of the interval; q: corrected for many pairs */
+    double p, q;               /* of the rank test, or from the width of the interval; q:
+                                  corrected for many pairs */
     double floor;              /* how far identical work differs, relative; the larger of both */
     bool assumed;              /* the floor: that machine was not calibrated */
-    bool told;                 /* the difference is beyond chance and beyond the floor */
+    bool told;                 /* the difference is one by bg_stats_is_change */
 } cmp_pair;
 
 /* Different texts of a column, in the order of the rows. Borrowed from them. */

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double LEVEL = 0.95, ALPHA = 0.05;
-enum { FEWEST = 3, SEED = 1, LARGE = 10000 };
+static const double LEVEL = 0.95;
+enum { FEWEST = 3, RANKED = 8, SEED = 1, LARGE = 10000 };
 
 bool bg_cmp_same(const char *a, const char *b) { return a && b && strcmp(a, b) == 0; }
 
@@ -187,7 +187,9 @@ static bool ratio_of_samples(cmp_pair *p, const double *a, size_t na, const doub
     p->ratio = r.ratio;
     p->low = r.low;
     p->high = r.high;
-    p->p = p_of(log(r.ratio), log(r.high / r.low) / 2 / bg_stats_t(LEVEL, r.freedom), r.freedom);
+    /* So few ranks have no small p, whatever they are. */
+    if (na >= RANKED && nb >= RANKED) p->p = bg_stats_differ(a, na, b, nb, &r, 1);
+    else p->p = p_of(log(r.ratio), log(r.high / r.low) / 2 / bg_stats_t(LEVEL, r.freedom), r.freedom);
     return true;
 }
 
@@ -235,8 +237,9 @@ static bool judge(cmp *c)
     for (size_t i = 0; fine && i < c->n_pairs; i++) {
         cmp_pair *one = &c->pairs[i];
         one->q = q[i];
-        one->told = q[i] < ALPHA && (one->low > 1 || one->high < 1) &&
-                    fabs(log(one->ratio)) > log1p(one->floor);
+        one->told = bg_stats_is_change(
+            &(bg_ratio){.ratio = one->ratio, .low = one->low, .high = one->high}, one->q,
+            BG_STATS_ALPHA, 0, one->floor);
     }
     bg_free(p);
     return fine;

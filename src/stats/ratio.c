@@ -79,3 +79,17 @@ bool bg_stats_ratio(const double *a, size_t na, const double *b, size_t nb, doub
     close_side(&sides[1]);
     return done;
 }
+
+double bg_stats_differ(const double *a, size_t na, const double *b, size_t nb, const bg_ratio *r,
+                       double wider)
+{
+    bg_rank_test rank;
+    bg_stats_rank(a, na, b, nb, &rank);
+    return bg_stats_deflate(rank.p, r->tau * wider, r->freedom);
+}
+
+bool bg_stats_is_change(const bg_ratio *r, double q, double alpha, double threshold, double floor)
+{
+    return q < alpha && (r->low > 1 || r->high < 1) && fabs(r->ratio - 1) > threshold &&
+           !(fabs(log(r->ratio)) <= log1p(floor));
+}
