@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-static bool same_cell(const bg_sample *s, const bg_plan *p, const bg_cell *c)
+bool bg_cell_made(const bg_plan *p, const bg_cell *c, const bg_sample *s)
 {
     return s->threads == c->threads && strcmp(s->test, c->test) == 0 &&
            strcmp(s->isa, bg_cell_isa(p, c)) == 0 &&
@@ -51,7 +51,8 @@ void bg_fill_identity(bg_row *row, const bg_plan *p, const bg_cell *c)
 
 /* The samples of one cell, column by column. */
 typedef struct gathered {
-    size_t n, n_latencies, n_shares;
+    const bg_sample **list;
+    size_t n_list, n, n_latencies, n_shares;
     double *tps, *ttft, *values, *latencies, *shares;
     double seconds, tokens;
     size_t tainted;
@@ -59,6 +60,7 @@ typedef struct gathered {
 
 static void release(gathered *g)
 {
+    bg_free(g->list);
     bg_free(g->tps);
     bg_free(g->ttft);
     bg_free(g->values);
@@ -69,14 +71,17 @@ static void release(gathered *g)
 static bg_status gather(gathered *g, const bg_plan *p, const bg_cell *c, const bg_results *r,
                         bg_error *err)
 {
-    size_t n = 0, latencies = 0;
+    size_t n, latencies = 0;
     memset(g, 0, sizeof *g);
+    g->list = bg_alloc(BG_MAX(bg_results_sample_count(r), 1), sizeof *g->list);
+    if (!g->list) return bg_fail_nomem(err, "samples", bg_results_sample_count(r) * sizeof *g->list);
     for (size_t i = 0; i < bg_results_sample_count(r); i++) {
         const bg_sample *s = bg_results_sample(r, i);
-        if (!same_cell(s, p, c)) continue;
-        n++;
+        if (!bg_cell_made(p, c, s)) continue;
+        g->list[g->n_list++] = s;
         latencies += s->itl_count;
     }
+    n = g->n_list;
     g->tps = bg_alloc(n, sizeof *g->tps);
     g->ttft = bg_alloc(n, sizeof *g->ttft);
     g->values = bg_alloc(n, sizeof *g->values);
@@ -86,9 +91,9 @@ static bg_status gather(gathered *g, const bg_plan *p, const bg_cell *c, const b
         release(g);
         return bg_fail_nomem(err, "samples", (4 * n + latencies) * sizeof *g->tps);
     }
-    for (size_t i = 0; i < bg_results_sample_count(r); i++) {
-        const bg_sample *s = bg_results_sample(r, i);
-        if (!same_cell(s, p, c) || !(s->seconds > 0) || !(s->tokens > 0)) continue;
+    for (size_t i = 0; i < g->n_list; i++) {
+        const bg_sample *s = g->list[i];
+        if (!(s->seconds > 0) || !(s->tokens > 0)) continue;
         g->tps[g->n] = s->tokens / s->seconds;
         if (s->roof_tps > 0) g->shares[g->n_shares++] = g->tps[g->n] / s->roof_tps;
         g->ttft[g->n++] = s->ttft_ms;
@@ -102,21 +107,19 @@ static bg_status gather(gathered *g, const bg_plan *p, const bg_cell *c, const b
 }
 
 /* Median over the repetitions that have it; NaN when none has. */
-static double median_of(gathered *g, const bg_plan *p, const bg_cell *c, const bg_results *r,
-                        bg_counter id)
+static double median_of(gathered *g, bg_counter id)
 {
     size_t n = 0;
-    for (size_t i = 0; i < bg_results_sample_count(r); i++) {
-        const bg_sample *s = bg_results_sample(r, i);
-        if (!same_cell(s, p, c) || !(s->tokens > 0) || isnan(s->counters[id])) continue;
+    for (size_t i = 0; i < g->n_list; i++) {
+        const bg_sample *s = g->list[i];
+        if (!(s->tokens > 0) || isnan(s->counters[id])) continue;
         g->values[n++] = bg_counter_get(id)->per_token ? s->counters[id] / s->tokens
                                                        : s->counters[id];
     }
     return bg_quantile(g->values, n, 0.5);
 }
 
-static void fill_energy(bg_row *row, const gathered *g, const bg_plan *p, const bg_cell *c,
-                        const bg_results *r)
+static void fill_energy(bg_row *row, const gathered *g)
 {
     /* The first source that has a number; memory is metered apart from the packages. */
     static const struct { bg_counter ids[2]; const char *names[2]; } sources[] = {
@@ -126,12 +129,9 @@ static void fill_energy(bg_row *row, const gathered *g, const bg_plan *p, const 
     for (size_t k = 0; k < BG_COUNT(sources); k++) {
         bool both = sources[k].ids[0] != sources[k].ids[1];
         double joules[2] = {0, 0};
-        for (size_t i = 0; i < bg_results_sample_count(r); i++) {
-            const bg_sample *s = bg_results_sample(r, i);
-            if (!same_cell(s, p, c)) continue;
-            joules[0] += s->counters[sources[k].ids[0]];
-            joules[1] += s->counters[sources[k].ids[1]];
-        }
+        for (size_t i = 0; i < g->n_list; i++)
+            for (int id = 0; id < 2; id++)
+                joules[id] += g->list[i]->counters[sources[k].ids[id]];
         if (isnan(joules[0]) || joules[0] <= 0) continue;
         both = both && joules[1] > 0;
         if (both) joules[0] += joules[1];
@@ -188,9 +188,9 @@ bg_status bg_fill_samples(bg_row *row, const bg_plan *p, const bg_cell *c, const
     bg_row_set_number(row, BG_COL_ITL_P50, bg_quantile(g.latencies, g.n_latencies, 0.5));
     bg_row_set_number(row, BG_COL_ITL_P99, bg_quantile(g.latencies, g.n_latencies, 0.99));
     fill_share(row, &g, s->median);
-    fill_energy(row, &g, p, c, r);
+    fill_energy(row, &g);
 #define BG_COUNTER(NAME, name, unit, per, better, width, title) \
-    bg_row_set_number(row, BG_COL_COUNTER_##NAME, median_of(&g, p, c, r, BG_COUNTER_##NAME));
+    bg_row_set_number(row, BG_COL_COUNTER_##NAME, median_of(&g, BG_COUNTER_##NAME));
 #include "bitgauge/counters.def"
     bg_row_set_text(row, BG_COL_STATUS, "ok");
     release(&g);

@@ -35,6 +35,7 @@ typedef struct bg_cell {
     bool simulated;           /* a prompt or generation, counted in place of timed; 1 thread */
     char test[32];            /* "pp512", "tg64@d1024", "sim-pp16", "quality" */
     uint32_t warm_ups;        /* made so far, by earlier runs too */
+    uint32_t reps, judged;    /* likewise; judged: of how many the row tells */
     bg_energy energy;         /* of this run's window; no seconds: there was none */
     bool done;
 } bg_cell;
@@ -50,8 +51,12 @@ typedef struct bg_plan {
     double precision, time_limit;          /* time_limit 0: none */
     bg_sweep_quality quality;
     bool simulate;                         /* has simulated cells */
+    bool watch_roofs;                      /* read again around each repetition */
     uint32_t quick_windows, layers;        /* layers of a shape to hold; 0: all that fit */
     uint64_t seed;
+    double window_seconds;                 /* a batch of BG_WINDOW tokens takes about so long; 0:
+                                              unknown. For the time that is left, before it is learned */
+    uint32_t windows;                      /* of quality, likewise */
     size_t group[BG_PLAN_MAX_SCHEMES];     /* schemes of a group are in memory together */
     size_t n_groups;
     bg_cell *cells;
@@ -67,6 +72,7 @@ const char *bg_cell_isa(const bg_plan *p, const bg_cell *c);
 bool bg_cell_has_row(const bg_plan *p, const bg_cell *c, const bg_row *row);
 /* A cell whose repetitions are timed; the others are done once. */
 bool bg_cell_timed(const bg_cell *c);
+bool bg_cell_made(const bg_plan *p, const bg_cell *c, const bg_sample *s);  /* that sample */
 bool bg_plan_timed(const bg_plan *p);  /* has such cells */
 /* Puts schemes into groups, in order, so that each group's bytes stay within `budget`; a scheme
  * that is larger than that has a group of its own. */
@@ -126,7 +132,8 @@ size_t bg_loop_restore(bg_plan *p, const bg_results *r);
 /* Runs the open cells, group by group: load, quality, warm-up in the order of the plan, then rounds
  * over all of them, each in an order drawn from the seed and the position it begins at. A cell is
  * warmed up until a repetition is less than 5 % faster than the one before: at most six times, and
- * never again after a second or past its group's deadline. Saves every few seconds and at the end.
+ * never again after a second or past its group's deadline. Whether it was repeated often enough is
+ * asked each time that a tenth more repetitions are there. Saves every few seconds and at the end.
  * runners[i] is that of the plan's engine i. `started` is when the time limit began. A cell that fails is a row; the status is about the folder
  * and interruption. */
 bg_status bg_loop_run(bg_plan *p, const bg_runner *runners, bg_results *r,

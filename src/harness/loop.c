@@ -22,7 +22,7 @@ typedef struct loop {
     void *user;
     double started, deadline, saved, save_pause;
     uint64_t position;
-    double spent[PHASES];
+    double spent[PHASES], guess[PHASES];   /* guess: of one, as long as none is done */
     size_t done[PHASES], total[PHASES];
 } loop;
 
@@ -42,7 +42,9 @@ static double seconds_left(const loop *e)
 {
     double left = 0, until = e->deadline - now(e);
     for (int i = 0; i < PHASES; i++) {
-        double each = e->done[i] ? e->spent[i] / (double)e->done[i] : 0.5, phase_left;
+        int known = i == REPEAT && !e->done[i] ? WARM : i;
+        double each = e->done[known] ? e->spent[known] / (double)e->done[known] : e->guess[i];
+        double phase_left;
         phase_left = each * (double)(e->total[i] - BG_MIN(e->done[i], e->total[i]));
         if (i == REPEAT) phase_left = BG_MIN(phase_left, BG_MAX(until - left, 0));
         left += phase_left;
@@ -103,6 +105,7 @@ static bg_status update_cell(loop *e, bg_cell *c, bool last, bg_error *err)
     if (!row) return bg_fail_nomem(err, "results", 0);
     bg_fill_identity(row, p, c);
     status = bg_fill_samples(row, p, c, e->results, &s, err);
+    c->judged = c->reps;
     if (status == BG_OK) {
         c->done = last || s.n >= p->max_reps ||
                   (s.n >= p->min_reps && bg_summary_precision(&s) <= p->precision);
@@ -112,6 +115,23 @@ static bg_status update_cell(loop *e, bg_cell *c, bool last, bg_error *err)
     }
     bg_row_free(&row);
     return status;
+}
+
+/* Intervals take longer than repetitions do. */
+static bool is_due(const bg_plan *p, const bg_cell *c)
+{
+    return c->reps >= p->max_reps ||
+           (c->reps >= p->min_reps && c->reps > c->judged + c->judged / 10);
+}
+
+/* Rows tell of all samples. */
+static bg_status update_all(loop *e, bg_error *err)
+{
+    for (size_t i = 0; i < e->plan->n_cells; i++) {
+        bg_cell *c = &e->plan->cells[i];
+        if (!c->done && c->reps != c->judged) BG_TRY(update_cell(e, c, false, err));
+    }
+    return BG_OK;
 }
 
 /* Place of a row's cell in the plan; last for one that is not of the plan, which a folder that
@@ -129,6 +149,7 @@ static bg_status save(loop *e, bool force, bg_error *err)
     double begin = now(e), cost;
     bg_status status;
     if (!force && begin - e->saved < e->save_pause) return BG_OK;
+    BG_TRY(update_all(e, err));
     bg_results_sort(e->results, rank, e);
     BG_TRY(bg_results_label(e->results, err));
     status = bg_results_save(e->results, err);
@@ -188,6 +209,26 @@ static void count_work(loop *e)
             }
         }
     }
+}
+
+/* What one of each kind of work may take, from how long a window took. Generating is slower than
+ * reading a prompt by about as much as a batch is better for a processor. */
+static void guess_costs(loop *e)
+{
+    enum { SLOWER = 8 };
+    const bg_plan *p = e->plan;
+    double window = p->window_seconds, tokens = 0;
+    size_t n = 0;
+    for (int i = 0; i < PHASES; i++) e->guess[i] = 0.5;
+    for (size_t i = 0; i < p->n_cells; i++) {
+        const bg_cell *c = &p->cells[i];
+        if (c->done || !bg_cell_timed(c)) continue;
+        tokens += c->n * (c->kind == BG_TEST_PP ? 1.0 : SLOWER) + c->depth;
+        n++;
+    }
+    if (!(window > 0)) return;
+    if (n) e->guess[WARM] = e->guess[REPEAT] = window * tokens / (double)n / BG_WINDOW;
+    e->guess[QUALITY] = window * p->windows;
 }
 
 static bool is_open(const loop *e, const bg_cell *c, size_t group)
@@ -286,12 +327,7 @@ static bg_status repeat(loop *e, bg_cell *c, bool timed, double *seconds, bg_err
     snprintf(sample.engine, sizeof sample.engine, "%s", e->plan->engines[c->engine]->name);
     snprintf(sample.isa, sizeof sample.isa, "%s", bg_cell_isa(e->plan, c));
     snprintf(sample.test, sizeof sample.test, "%s", c->test);
-    for (size_t i = 0; i < bg_results_sample_count(e->results); i++) {
-        const bg_sample *s = bg_results_sample(e->results, i);
-        sample.rep += s->threads == c->threads && strcmp(s->scheme, sample.scheme) == 0 &&
-                      strcmp(s->engine, sample.engine) == 0 &&
-                      strcmp(s->isa, sample.isa) == 0 && strcmp(s->test, sample.test) == 0;
-    }
+    sample.rep = c->reps++;
     e->position++;
     return bg_results_add_sample(e->results, &sample, err);
 }
@@ -351,7 +387,7 @@ static bg_status time_group(loop *e, size_t group, double deadline, uint32_t *or
             bg_cell *c = &e->plan->cells[order[i]];
             bool late = now(e) >= deadline;
             if (!late || first) BG_TRY(repeat(e, c, true, &seconds, err));
-            if (!c->done) BG_TRY(update_cell(e, c, late, err));
+            if (!c->done && (late || is_due(e->plan, c))) BG_TRY(update_cell(e, c, late, err));
             BG_TRY(save(e, false, err));
         }
         first = false;
@@ -385,6 +421,24 @@ static double group_deadline(const loop *e, size_t group)
     return now(e) + BG_MAX(e->deadline - now(e), 0) * (double)here / (double)all;
 }
 
+/* What earlier runs left. */
+static void take_up(loop *e)
+{
+    for (size_t k = 0; k < e->plan->n_cells; k++)
+        e->plan->cells[k].reps = e->plan->cells[k].judged = 0;
+    for (size_t i = 0; i < bg_results_sample_count(e->results); i++) {
+        const bg_sample *s = bg_results_sample(e->results, i);
+        e->position = BG_MAX(e->position, s->position + 1);
+        for (size_t k = 0; k < e->plan->n_cells; k++) {
+            bg_cell *c = &e->plan->cells[k];
+            if (!bg_cell_made(e->plan, c, s)) continue;
+            c->reps++;
+            c->judged++;
+            break;
+        }
+    }
+}
+
 bg_status bg_loop_run(bg_plan *p, const bg_runner *runners, bg_results *r,
                       bool (*progress)(void *, const bg_sweep_progress *), void *user,
                       double started, bg_error *err)
@@ -398,11 +452,13 @@ bg_status bg_loop_run(bg_plan *p, const bg_runner *runners, bg_results *r,
     bg_status status = BG_OK, saved;
     if (!order) return bg_fail_nomem(err, "the plan", p->n_cells * sizeof *order);
     count_work(&e);
-    for (size_t i = 0; i < bg_results_sample_count(r); i++)
-        e.position = BG_MAX(e.position, bg_results_sample(r, i)->position + 1);
+    guess_costs(&e);
+    take_up(&e);
     e.saved = now(&e);
     for (size_t g = 0; g < p->n_groups && status == BG_OK; g++) {
         status = run_group(&e, g, group_deadline(&e, g), loaded, order, err);
+        saved = update_all(&e, status == BG_OK ? err : &ignored); /* while the models are there */
+        if (status == BG_OK) status = saved;
         for (size_t s = 0; s < p->n_schemes; s++)
             for (size_t k = 0; k < p->n_engines; k++)
                 if (loaded[s][k]) runners[k].unload(runners[k].user, s);

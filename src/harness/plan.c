@@ -8,10 +8,11 @@
 #include <string.h>
 
 static const char *const quality_names[] = {"off", "quick", "full"};
+static const char roofs_at_start[] = "start", roofs_watched[] = "watch";
 
 typedef struct profile {
     json_t *json;
-    const char *schemes, *isa, *threads, *quality;
+    const char *schemes, *isa, *threads, *quality, *roofs;
     int n_prompt, n_gen, depth, min_reps, max_reps, quick_windows, layers;
     double precision, time_limit;
 } profile;
@@ -24,6 +25,8 @@ static bg_status check_profile(const profile *p, const char *path, bg_error *err
     if (!known)
         return bg_fail(err, BG_ERR_INPUT, path, "quality '%s' is none of off, quick, full",
                        p->quality);
+    if (strcmp(p->roofs, roofs_at_start) != 0 && strcmp(p->roofs, roofs_watched) != 0)
+        return bg_fail(err, BG_ERR_INPUT, path, "roofs '%s' is none of start, watch", p->roofs);
     if (p->n_prompt < 0 || p->n_gen < 0 || p->depth < 0 || p->min_reps < 1 ||
         p->max_reps < p->min_reps || p->quick_windows < 1 || p->layers < 0 || !(p->precision > 0) ||
         !(p->time_limit >= 0))
@@ -46,13 +49,13 @@ static bg_status read_profile(profile *p, const char *name, bg_error *err)
     p->json = json_load_file(path, JSON_REJECT_DUPLICATES, &e);
     if (!p->json ||
         json_unpack_ex(p->json, &e, JSON_STRICT,
-                       "{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:F, s:s, s:i, s:F, s:i}",
+                       "{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:F, s:s, s:i, s:F, s:i, s:s}",
                        "description", &description, "schemes", &p->schemes, "isa", &p->isa,
                        "threads", &p->threads, "n_prompt", &p->n_prompt, "n_gen", &p->n_gen,
                        "depth", &p->depth, "min_reps", &p->min_reps, "max_reps", &p->max_reps,
                        "precision", &p->precision, "quality", &p->quality, "quick_windows",
                        &p->quick_windows, "time_limit", &p->time_limit, "layers",
-                       &p->layers) != 0)
+                       &p->layers, "roofs", &p->roofs) != 0)
         status = bg_fail(err, BG_ERR_INPUT, path, "is not a sweep profile (line %d: %s)", e.line,
                          e.text);
     if (status == BG_OK) status = check_profile(p, path, err);
@@ -235,6 +238,7 @@ static void take_numbers(bg_plan *p, const profile *from, const bg_sweep_options
     p->quick_windows = (uint32_t)from->quick_windows;
     p->seed = o->seed;
     p->simulate = o->simulate;
+    p->watch_roofs = strcmp(from->roofs, roofs_watched) == 0;
     p->layers = (uint32_t)(o->layers > 0 ? o->layers : from->layers);
     if (o->shape) p->quality = BG_QUALITY_OFF;
     else if (o->quality >= 0) p->quality = (bg_sweep_quality)o->quality;

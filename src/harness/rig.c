@@ -140,7 +140,7 @@ static bg_watch *find_watch(bg_rig *rig, const bg_cell *c, const bg_bound *b)
     size_t index = bg_rig_threads(rig->plan, c->threads), i = 0;
     bg_rig_watch *w = rig->watches[index];
     bg_error why;
-    if (isnan(b->tps)) return NULL;
+    if (isnan(b->tps) || !rig->plan->watch_roofs) return NULL;
     while (w[i].name[0] && strcmp(w[i].name, b->name) != 0) i++;
     if (!w[i].name[0]) {
         memcpy(w[i].name, b->name, sizeof w[i].name);

@@ -172,6 +172,7 @@ static bg_status calibrate(bg_rig *rig, bg_error *err)
     double seconds = 0, fit;
     if (rig->shape) session = guess_session(rig);
     else BG_TRY(try_source(rig, &seconds, &session, err));
+    p->window_seconds = seconds;
     for (size_t i = 0; i < p->n_schemes; i++) {
         /* One that does not fit is a row with the reason, later. */
         if (bg_model_plan_bytes(rig->source, p->schemes[i], &bytes[i], NULL) != BG_OK)
@@ -305,6 +306,7 @@ static bg_status prepare(bg_rig *rig, const char *text, bg_results **r, size_t *
     if (status == BG_OK && *left) status = bg_rig_open(rig, err);
     if (status == BG_OK && *left && !resumed) status = calibrate(rig, err);
     if (status == BG_OK && *left) status = read_tokens(rig, text, err);
+    rig->plan->windows = rig->windows ? rig->windows : (uint32_t)(rig->tokens.count / BG_WINDOW);
     if (status == BG_OK && !resumed) status = new_folder(rig, identity, r, err);
     if (status != BG_OK && !existed) rmdir(rig->options->out); /* goes when it is empty */
     if (status == BG_OK && *left) status = measure_machine(rig, err);
