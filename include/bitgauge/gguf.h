@@ -46,8 +46,9 @@ typedef struct bg_tensor {
 
 /* Maps the file. Everything returned by getters is borrowed and lives until close.
  * BG_ERR_IO: cannot be opened. BG_ERR_INPUT: not GGUF, truncated, hostile.
- * BG_ERR_UNSUPPORTED: big-endian, version 1, split file. An unknown tensor type is not an error
- * here (info shows it); the model room refuses it. */
+ * BG_ERR_UNSUPPORTED: big-endian, version 1. An unknown tensor type is not an error here (info shows
+ * it); the model room refuses it. Of a model that is split into several files the first
+ * (NAME-00001-of-00003.gguf) opens all: tensors are those of all, metadata the first's. */
 bg_status bg_gguf_open(bg_gguf **g, const char *path, bg_error *err);
 /* The same on memory that outlives it (tests, fuzzers). `name` appears in errors. */
 bg_status bg_gguf_open_memory(bg_gguf **g, const void *data, size_t size, const char *name,
@@ -60,7 +61,9 @@ void bg_gguf_release(const bg_gguf *g, const void *data, size_t bytes);
 
 const char *bg_gguf_path(const bg_gguf *g);
 uint32_t bg_gguf_version(const bg_gguf *g);
-size_t bg_gguf_file_bytes(const bg_gguf *g);
+size_t bg_gguf_file_bytes(const bg_gguf *g);            /* of all files together */
+size_t bg_gguf_file_count(const bg_gguf *g);            /* 1, or the parts of a split model */
+const char *bg_gguf_file_path(const bg_gguf *g, size_t i);
 size_t bg_gguf_alignment(const bg_gguf *g);
 
 size_t bg_gguf_value_count(const bg_gguf *g);

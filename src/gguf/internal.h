@@ -33,6 +33,9 @@ struct bg_gguf {
     size_t n_values, values_capacity;
     bg_tensor *tensors;
     size_t n_tensors, tensors_capacity;
+    size_t n_named;          /* of these, the first, whose names are this file's own */
+    bg_gguf **parts;         /* the other files of a split model, by their numbers less one */
+    uint64_t split_no, split_count; /* count 1: it is whole */
     /* Sorted by name, for look-ups; made once all are read. */
     const bg_gguf_value **values_by_key;
     const bg_tensor **tensors_by_name;
@@ -49,6 +52,12 @@ const bg_gguf_tensor_type *bg_gguf_tensor_type_get(uint32_t id); /* NULL: unknow
 /* Bytes of one value of a fixed-size type; 0 for strings, arrays and unknown types. */
 size_t bg_gguf_type_bytes(uint32_t type);
 
+/* A file by itself, though it may be a part of a model. */
+bg_status bg_gguf_open_alone(bg_gguf **g, const char *path, bg_error *err);
+/* Opens the other parts of the model whose first file g is, and takes over their tensors. */
+bg_status bg_gguf_join(bg_gguf *g, bg_error *err);
+/* Makes tensors_by_name, anew. BG_ERR_INPUT: two of one name. */
+bg_status bg_gguf_index_tensors(bg_gguf *g, bg_error *err);
 /* Opens the header of a file that has no data; takes the text. */
 bg_status bg_gguf_open_header(bg_gguf **g, bg_text *header, const char *name, bg_error *err);
 

@@ -212,10 +212,9 @@ static bg_status check_values(cursor *c)
                            "general.alignment is not a u32 power of two: the file is damaged");
         g->alignment = n;
     }
-    if (bg_gguf_get_u64(g, "split.count", &n) && n > 1)
-        return bg_fail(c->err, BG_ERR_UNSUPPORTED, g->path,
-                       "is one of the %llu files of a split model: merge them first with "
-                       "llama-gguf-split --merge FIRST-FILE OUT.gguf", (unsigned long long)n);
+    g->split_count = 1;
+    bg_gguf_get_u64(g, "split.count", &g->split_count);
+    bg_gguf_get_u64(g, "split.no", &g->split_no);
     return BG_OK;
 }
 
@@ -265,7 +264,7 @@ static bg_status read_tensors(cursor *c, uint64_t count)
         c->what = what;
         BG_TRY(take_name(c, &name));
         t->name = name;
-        g->n_tensors++;
+        g->n_named = ++g->n_tensors;
         snprintf(what, sizeof what, "tensor '%.120s'", name);
         BG_TRY(take_tensor(c, t));
     }
@@ -312,17 +311,17 @@ static int by_name(const void *a, const void *b)
     return strcmp((*x)->name, (*y)->name);
 }
 
-static bg_status index_tensors(cursor *c)
+bg_status bg_gguf_index_tensors(bg_gguf *g, bg_error *err)
 {
-    bg_gguf *g = c->g;
+    bg_free(g->tensors_by_name);
     g->tensors_by_name = bg_alloc(g->n_tensors, sizeof *g->tensors_by_name);
     if (!g->tensors_by_name)
-        return bg_fail_nomem(c->err, "the tensor table", g->n_tensors * sizeof(void *));
+        return bg_fail_nomem(err, "the tensor table", g->n_tensors * sizeof(void *));
     for (size_t i = 0; i < g->n_tensors; i++) g->tensors_by_name[i] = &g->tensors[i];
     qsort(g->tensors_by_name, g->n_tensors, sizeof *g->tensors_by_name, by_name);
     for (size_t i = 1; i < g->n_tensors; i++)
         if (by_name(&g->tensors_by_name[i - 1], &g->tensors_by_name[i]) == 0)
-            return bg_fail(c->err, BG_ERR_INPUT, g->path,
+            return bg_fail(err, BG_ERR_INPUT, g->path,
                            "tensor '%.120s' is there twice: the file is damaged",
                            g->tensors_by_name[i]->name);
     return BG_OK;
@@ -330,7 +329,7 @@ static bg_status index_tensors(cursor *c)
 
 /* ---- the whole file --------------------------------------------------------------------- */
 
-/* The name of a later part of a split model: "...-00002-of-00003.gguf". */
+/* The name of a part of a split model: "...-00002-of-00003.gguf". */
 static bool is_split_name(const char *path)
 {
     unsigned part, parts;
@@ -385,13 +384,14 @@ static bg_status parse(bg_gguf *g, bg_error *err)
     BG_TRY(read_values(&c, n_values));
     BG_TRY(index_values(&c));
     BG_TRY(check_values(&c));
-    if (is_split_name(g->path))
+    if (is_split_name(g->path) && g->split_count <= 1)
         return bg_fail(err, BG_ERR_UNSUPPORTED, g->path,
-                       "is named as a part of a split model: merge the parts first with "
-                       "llama-gguf-split --merge FIRST-FILE OUT.gguf");
+                       "is named as a part of a split model, but does not say which it is (key "
+                       "split.count): merge the parts first with llama-gguf-split --merge "
+                       "FIRST-FILE OUT.gguf");
     BG_TRY(read_tensors(&c, n_tensors));
     BG_TRY(place_tensors(&c));
-    return index_tensors(&c);
+    return bg_gguf_index_tensors(g, err);
 }
 
 /* `header` is NULL or what data points at; it is taken. */
@@ -419,7 +419,7 @@ static bg_status open_map(bg_gguf **out, bg_map map, bg_text *header, const void
     return s;
 }
 
-bg_status bg_gguf_open(bg_gguf **g, const char *path, bg_error *err)
+bg_status bg_gguf_open_alone(bg_gguf **g, const char *path, bg_error *err)
 {
     bg_map map;
     *g = NULL;
@@ -427,10 +427,27 @@ bg_status bg_gguf_open(bg_gguf **g, const char *path, bg_error *err)
     return open_map(g, map, NULL, map.data, map.size, path, err);
 }
 
+bg_status bg_gguf_open(bg_gguf **g, const char *path, bg_error *err)
+{
+    bg_status s;
+    BG_TRY(bg_gguf_open_alone(g, path, err));
+    if ((*g)->split_count <= 1) return BG_OK;
+    s = bg_gguf_join(*g, err);
+    if (s != BG_OK) bg_gguf_close(g);
+    return s;
+}
+
 bg_status bg_gguf_open_memory(bg_gguf **g, const void *data, size_t size, const char *name,
                               bg_error *err)
 {
-    return open_map(g, (bg_map){0}, NULL, data, size, name, err);
+    bg_status s;
+    BG_TRY(open_map(g, (bg_map){0}, NULL, data, size, name, err));
+    if ((*g)->split_count <= 1) return BG_OK;
+    s = bg_fail(err, BG_ERR_UNSUPPORTED, name,
+                "is one of the %llu files of a split model, and the others are not in memory",
+                (unsigned long long)(*g)->split_count);
+    bg_gguf_close(g);
+    return s;
 }
 
 bg_status bg_gguf_open_header(bg_gguf **g, bg_text *header, const char *name, bg_error *err)
@@ -442,9 +459,13 @@ void bg_gguf_release(const bg_gguf *g, const void *data, size_t bytes)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     uintptr_t begin = ((uintptr_t)data + page - 1) / page * page;
-    uintptr_t end = ((uintptr_t)data + bytes) / page * page, map = (uintptr_t)g->map.data;
-    if (!map || begin >= end || begin < map || end > map + g->map.size) return;
-    madvise((void *)begin, end - begin, MADV_DONTNEED);
+    uintptr_t end = ((uintptr_t)data + bytes) / page * page;
+    for (size_t i = 0; i < bg_gguf_file_count(g); i++) {
+        const bg_map *map = i ? &g->parts[i - 1]->map : &g->map;
+        uintptr_t from = (uintptr_t)map->data;
+        if (map->data && begin < end && begin >= from && end <= from + map->size)
+            madvise((void *)begin, end - begin, MADV_DONTNEED);
+    }
 }
 
 void bg_gguf_close(bg_gguf **out)
@@ -452,7 +473,9 @@ void bg_gguf_close(bg_gguf **out)
     bg_gguf *g = out ? *out : NULL;
     if (!g) return;
     for (size_t i = 0; i < g->n_values; i++) bg_free((void *)(uintptr_t)g->values[i].key);
-    for (size_t i = 0; i < g->n_tensors; i++) bg_free((void *)(uintptr_t)g->tensors[i].name);
+    for (size_t i = 0; i < g->n_named; i++) bg_free((void *)(uintptr_t)g->tensors[i].name);
+    for (size_t i = 0; g->parts && i + 1 < g->split_count; i++) bg_gguf_close(&g->parts[i]);
+    bg_free(g->parts);
     bg_free(g->values_by_key);
     bg_free(g->tensors_by_name);
     bg_free(g->values);

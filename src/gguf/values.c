@@ -16,7 +16,6 @@ uint64_t bg_gguf_read_u64(const uint8_t *p) { return read_bytes(p, 8); }
 
 const char *bg_gguf_path(const bg_gguf *g) { return g->path; }
 uint32_t bg_gguf_version(const bg_gguf *g) { return g->version; }
-size_t bg_gguf_file_bytes(const bg_gguf *g) { return g->size; }
 size_t bg_gguf_alignment(const bg_gguf *g) { return g->alignment; }
 size_t bg_gguf_value_count(const bg_gguf *g) { return g->n_values; }
 size_t bg_gguf_tensor_count(const bg_gguf *g) { return g->n_tensors; }

@@ -367,6 +367,9 @@ bg_status bg_quantize_file(const char *in, const char *out, const bg_scheme *sch
     BG_TRY(bg_gguf_open(&g, in, err));
     j.g = g;
     s = importance ? bg_importance_check(importance, g, err) : BG_OK;
+    for (size_t i = 1; s == BG_OK && i < bg_gguf_file_count(g); i++)
+        if (same_file(bg_gguf_file_path(g, i), out))
+            s = bg_fail(err, BG_ERR_INPUT, out, "is a part of the input: choose another name");
     if (s == BG_OK && bg_gguf_tensor_count(g) == 0)
         s = bg_fail(err, BG_ERR_INPUT, in, "has no tensors: give a model, not a vocabulary");
     if (s == BG_OK) s = write_file(&j, out, err);
