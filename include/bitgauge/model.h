@@ -52,7 +52,8 @@ bg_status bg_model_open_memory(bg_model **m, const void *data, size_t size, cons
                                bg_error *err);
 /* A copy of `source` with every tensor re-encoded for the scheme, in memory, threaded. The
  * metadata and tokenizer are shared with the source, which must outlive it. `progress` (may be
- * NULL) hears fractions 0..1. importance may be NULL. */
+ * NULL) hears fractions 0..1. importance NULL: bg_importance_estimate's; for none at all give
+ * bg_importance_none's. */
 typedef struct bg_importance bg_importance;
 bg_status bg_model_quantize(bg_model **m, const bg_model *source, const bg_scheme *scheme,
                             const bg_importance *importance, struct bg_team *team,
@@ -130,6 +131,13 @@ uint32_t bg_importance_chunks(const bg_importance *i);         /* windows of it;
 /* BG_ERR_INPUT when it is not of this model: no tensor in common, or other row lengths. */
 bg_status bg_importance_check(const bg_importance *i, const bg_gguf *g, bg_error *err);
 void bg_importance_close(bg_importance **i);
+/* What the weights alone tell: means and variances of activations, propagated through the model
+ * (estimate.c). One pass over most weights; the team's size (it may be NULL) does not change a bit.
+ * Tensors of architectures, and behind parts of a model, that it cannot follow have none. */
+bg_status bg_importance_estimate(bg_importance **i, const bg_gguf *g, struct bg_team *team,
+                                 bg_error *err);
+/* An empty one: all errors of a format count as the format sees them. */
+bg_status bg_importance_none(bg_importance **i, bg_error *err);
 /* One that is filled in memory: from `chunks` windows of chunk_tokens tokens of a text; then, of a
  * tensor, n sums of squares over `count` tokens. BG_ERR_INPUT: a sum that is not finite, a tensor
  * that is there already. */

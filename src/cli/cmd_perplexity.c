@@ -13,7 +13,7 @@ enum { SELF_DOCUMENTS = 16 };            /* of one window each, when --chunks do
 typedef struct arguments {
     const char *model, *text, *base, *isa, *scheme, *imatrix;
     int ctx, chunks, threads, seed;
-    bool json;
+    bool json, no_importance;
 } arguments;
 
 /* What a run holds; all of it is closed by run_close. */
@@ -64,6 +64,8 @@ static bg_status quantize(run *r, bg_error *err)
     if (r->a->imatrix) {
         BG_TRY(bg_importance_open(&r->importance, r->a->imatrix, err));
         BG_TRY(bg_importance_check(r->importance, bg_model_gguf(r->model), err));
+    } else if (r->a->no_importance) {
+        BG_TRY(bg_importance_none(&r->importance, err));
     }
     begin_progress(r, "quantizing");
     return bg_model_quantize(&r->quantized, r->model, scheme, r->importance, r->team,
@@ -219,6 +221,9 @@ int bg_cmd_perplexity(int argc, char **argv)
          "quantize the model in memory first; it then is the base too", &a.scheme, NULL, 0, 0},
         {BG_OPT_TEXT, "--imatrix", "FILE", "importance matrix for --scheme", &a.imatrix, NULL, 0,
          0},
+        {BG_OPT_FLAG, "--no-importance", NULL,
+         "without --imatrix, do not estimate importance from the weights", &a.no_importance, NULL,
+         0, 0},
         {BG_OPT_INT, "-c --ctx --ctx-size", "N",
          "tokens of a window (512); its second half is scored", &a.ctx, NULL, 4, 1 << 20},
         {BG_OPT_INT, "--chunks", "N", "windows at most (0: the whole text)", &a.chunks,

@@ -12,7 +12,7 @@ typedef struct request {
     const bg_scheme *scheme;         /* NULL: by the recipe */
     const char *imatrix, *shape, *recipe;
     int threads, layers, chunks;
-    bool feedback, json;
+    bool feedback, json, no_importance;
     bg_cli_tune_request tune;
 } request;
 
@@ -137,6 +137,7 @@ static bg_status quantize(const request *r, bg_quantize_plan *plan, int *threads
     bg_status s = bg_gguf_open(&g, r->in, err);
     if (s == BG_OK && r->scheme) s = bg_quantize_plan_file(plan, g, r->scheme, err);
     if (s == BG_OK && r->imatrix) s = bg_importance_open(&importance, r->imatrix, err);
+    else if (s == BG_OK && r->no_importance) s = bg_importance_none(&importance, err);
     if (s == BG_OK) s = bg_cli_team(r->threads, &machine, &team, err);
     if (s == BG_OK) {
         *threads = bg_team_size(team);
@@ -202,6 +203,8 @@ int bg_cmd_quantize(int argc, char **argv)
     const bg_opt options[] = {
         {.type = BG_OPT_TEXT, .names = "--imatrix", .metavar = "FILE", .target = &r.imatrix,
          .help = "importance matrix (llama-imatrix's GGUF or .dat file)"},
+        {.type = BG_OPT_FLAG, .names = "--no-importance", .target = &r.no_importance,
+         .help = "do not estimate importance from the weights where no matrix is given"},
         {.type = BG_OPT_TEXT, .names = "--recipe", .metavar = "FILE", .target = &r.recipe,
          .help = "a format for each tensor, in place of SCHEME (see `bitgauge search`)"},
         {.type = BG_OPT_FLAG, .names = "--feedback", .target = &r.feedback,

@@ -27,6 +27,11 @@ bg_status bg_importance_alloc(bg_importance **out, const char *path, bg_error *e
     return bg_fail_nomem(err, "the importance matrix", sizeof *i);
 }
 
+bg_status bg_importance_none(bg_importance **i, bg_error *err)
+{
+    return bg_importance_alloc(i, NULL, err);
+}
+
 void bg_importance_close(bg_importance **out)
 {
     bg_importance *i = out ? *out : NULL;
@@ -264,6 +269,7 @@ bg_status bg_importance_open(bg_importance **out, const char *path, bg_error *er
 bg_status bg_importance_check(const bg_importance *i, const bg_gguf *g, bg_error *err)
 {
     size_t found = 0;
+    if (!i->n) return BG_OK;
     for (size_t k = 0; k < bg_gguf_tensor_count(g); k++) {
         const bg_tensor *t = bg_gguf_tensor_at(g, k);
         const entry *e = find(i, t->name);

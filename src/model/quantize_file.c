@@ -85,7 +85,7 @@ bg_status bg_quantize_keys(bg_gguf_writer *w, const bg_gguf *g, uint32_t file_ty
     BG_TRY(bg_gguf_writer_copy_metadata(w, g, dropped_keys, err));
     BG_TRY(bg_gguf_writer_u32(w, "general.file_type", file_type, err));
     BG_TRY(bg_gguf_writer_u32(w, "general.quantization_version", 2, err));
-    if (!importance) return BG_OK;
+    if (!importance || !bg_importance_count(importance)) return BG_OK;
     slash = strrchr(path, '/');
     BG_TRY(bg_gguf_writer_string(w, "quantize.imatrix.file", slash ? slash + 1 : path, err));
     BG_TRY(bg_gguf_writer_u32(w, "quantize.imatrix.entries_count",
@@ -324,13 +324,14 @@ static bool same_file(const char *a, const char *b)
     return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-/* All that follows the choice of a source; frees what the job holds. */
-static bg_status write_file(job *j, const char *out, bg_error *err)
+/* All that follows the choice of a source; `matrix` is the importance that the file speaks of. Frees
+ * what the job holds. */
+static bg_status write_file(job *j, const char *out, const bg_importance *matrix, bg_error *err)
 {
     bg_quantize_plan plan;
     bg_status s = bg_gguf_writer_open(&j->writer, out, err);
     bg_encoders_choose();
-    if (s == BG_OK) s = declare(j->writer, j->g, j->scheme, j->importance, &plan, err);
+    if (s == BG_OK) s = declare(j->writer, j->g, j->scheme, matrix, &plan, err);
     if (s == BG_OK && plan.n_requantized)
         bg_log(BG_LOG_WARN, "%s: %u tensors are quantized already: quality will be lower than from "
                "an F16 file", bg_gguf_path(j->g), plan.n_requantized);
@@ -359,6 +360,7 @@ bg_status bg_quantize_file(const char *in, const char *out, const bg_scheme *sch
 {
     job j = {.scheme = scheme, .importance = importance, .team = team, .progress = progress,
              .user = user};
+    bg_importance *estimate = NULL;
     bg_gguf *g = NULL;
     bg_status s;
     if (same_file(in, out))
@@ -372,7 +374,12 @@ bg_status bg_quantize_file(const char *in, const char *out, const bg_scheme *sch
             s = bg_fail(err, BG_ERR_INPUT, out, "is a part of the input: choose another name");
     if (s == BG_OK && bg_gguf_tensor_count(g) == 0)
         s = bg_fail(err, BG_ERR_INPUT, in, "has no tensors: give a model, not a vocabulary");
-    if (s == BG_OK) s = write_file(&j, out, err);
+    if (s == BG_OK && !importance && bg_scheme_with_importance(scheme)) {
+        s = bg_importance_estimate(&estimate, g, team, err);
+        j.importance = estimate;
+    }
+    if (s == BG_OK) s = write_file(&j, out, importance, err);
+    bg_importance_close(&estimate);
     bg_gguf_close(&g);
     return s;
 }
@@ -383,5 +390,5 @@ bg_status bg_shape_write(const bg_shape *s, const char *out, const bg_scheme *sc
 {
     job j = {.g = bg_shape_gguf(s), .scheme = scheme, .team = team, .progress = progress,
              .user = user};
-    return write_file(&j, out, err);
+    return write_file(&j, out, NULL, err);
 }

@@ -112,6 +112,7 @@ bg_status bg_model_quantize(bg_model **out, const bg_model *source, const bg_sch
                             void (*progress)(void *user, double fraction), void *user,
                             bg_error *err)
 {
+    bg_importance *estimate = NULL;
     bg_model *m = NULL;
     bg_status status;
     if (source->shape) {
@@ -120,8 +121,13 @@ bg_status bg_model_quantize(bg_model **out, const bg_model *source, const bg_sch
     } else {
         bg_encoders_choose();
         status = derive(&m, source, err);
+        if (status == BG_OK && !importance && bg_scheme_with_importance(scheme)) {
+            status = bg_importance_estimate(&estimate, source->gguf, team, err);
+            importance = estimate;
+        }
         if (status == BG_OK)
             status = recode_all(m, scheme, importance, team, progress, user, err);
+        bg_importance_close(&estimate);
         if (status == BG_OK) status = bg_model_link(m, err);
     }
     if (status != BG_OK) bg_model_close(&m);

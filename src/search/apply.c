@@ -250,6 +250,7 @@ bg_status bg_recipe_apply(bg_image **out, const bg_recipe *r, const bg_gguf *g,
                           bool (*progress)(void *user, double fraction), void *user, bg_error *err)
 {
     bg_image *image = bg_alloc(1, sizeof *image);
+    bg_importance *estimate = NULL;
     bg_gguf_writer *w = NULL;
     bg_quantize_plan plan;
     bg_status s;
@@ -265,7 +266,12 @@ bg_status bg_recipe_apply(bg_image **out, const bg_recipe *r, const bg_gguf *g,
         image->source = bg_alloc(BG_MAX(r->n_tensors, (size_t)1), sizeof *image->source);
         if (!image->source) s = bg_fail_nomem(err, "an image", r->n_tensors * sizeof(size_t));
     }
+    if (s == BG_OK && !importance) {
+        s = bg_importance_estimate(&estimate, g, team, err);
+        importance = estimate;
+    }
     if (s == BG_OK) s = fill(image, r, g, importance, team, progress, user, err);
+    bg_importance_close(&estimate);
     if (s == BG_OK) *out = image;
     else bg_image_free(&image);
     return s;
