@@ -82,7 +82,7 @@ typedef struct bg_image {
     size_t *source;          /* of each tensor of g: the index in the source */
 } bg_image;
 
-/* Quantizes every tensor as the recipe says. importance may be NULL. */
+/* Quantizes every tensor as the recipe says. importance NULL: bg_importance_estimate's. */
 bg_status bg_recipe_apply(bg_image **image, const bg_recipe *r, const bg_gguf *g,
                           const bg_importance *importance, struct bg_team *team,
                           bool (*progress)(void *user, double fraction), void *user, bg_error *err);

@@ -16,6 +16,7 @@ struct bg_variants {
     const bg_gguf *g;
     bg_pruner *pruner;
     const bg_importance *importance;
+    bg_importance *estimate;  /* where none is given */
     struct bg_team *team;
     size_t memory, held;
     variant *all;
@@ -32,6 +33,9 @@ bg_status bg_variants_open(bg_variants **out, const bg_model *m, bg_pruner *prun
     if (!v) return bg_fail_nomem(err, "matrices", sizeof *v);
     *v = (bg_variants){.g = bg_model_gguf(m), .pruner = pruner, .importance = importance,
                        .memory = memory, .team = team};
+    if (importance) return BG_OK;
+    BG_TRY(bg_importance_estimate(&v->estimate, v->g, team, err));
+    v->importance = v->estimate;
     return BG_OK;
 }
 
@@ -41,6 +45,7 @@ void bg_variants_close(bg_variants **variants)
     if (!v) return;
     for (size_t i = 0; i < v->n; i++) bg_free_large(v->all[i].packed, v->all[i].bytes);
     bg_free(v->all);
+    bg_importance_close(&v->estimate);
     bg_free(v);
     *variants = NULL;
 }
