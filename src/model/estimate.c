@@ -9,9 +9,7 @@
  *   FFN          f(gate) up, by moments of f over a normal gate, independent of up
  *   residual     means add, and variances
  *
- * Importance made of texts is mean^2 + variance of what a matrix reads. This is raised to a power
- * below 1, since an estimate that errs by factors had better be nearer to even: a power for each
- * kind of input, by how estimates went with three models' matrices made of texts. */
+ * The importance of a column is mean^2 + variance of what it multiplies, as in files made of texts. */
 #include "base/team.h"
 #include "model/imatrix.h"
 
@@ -19,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const float trust_attn = 0.85f, trust_values = 0.6f, trust_ffn = 0.6f, trust_hidden = 0.3f;
 /* The part of the variance that averaging over positions leaves. */
 static const float kept_variance = 0.3f;
 /* A few hidden neurons of some models answer to the first token of a text by thousands of times what
@@ -219,7 +216,7 @@ static void cut_outliers(const estimate *e, const moments *x, size_t n)
 }
 
 /* The importance of what reads x. False when it cannot be told. */
-static bool note(estimate *e, const bg_tensor *t, const moments *x, float trust)
+static bool note(estimate *e, const bg_tensor *t, const moments *x)
 {
     size_t n = t->ne[0];
     bg_importance_entry *entry;
@@ -228,7 +225,7 @@ static bool note(estimate *e, const bg_tensor *t, const moments *x, float trust)
     e->status = bg_importance_append(e->out, t->name, strlen(t->name), n, 1, &entry, e->err);
     if (e->status != BG_OK) return false;
     entry->counts[0] = 1;
-    for (size_t i = 0; i < n; i++) entry->values[i] = powf(square(x, i), trust);
+    for (size_t i = 0; i < n; i++) entry->values[i] = square(x, i);
     return true;
 }
 
@@ -275,7 +272,7 @@ static bool attention(estimate *e, int layer)
     if (!n || !normalise(e, layer, "attn_norm", &e->stream, &e->x)) return false;
     for (size_t i = 0; i < BG_COUNT(readers); i++) {
         const bg_tensor *t = matrix(e, layer, readers[i], e->n);
-        if (t && !note(e, t, &e->x, trust_attn)) return false;
+        if (t && !note(e, t, &e->x)) return false;
     }
     values = matrix(e, layer, "attn_v", e->n);
     rows = values ? values->ne[1] : 0;
@@ -286,7 +283,7 @@ static bool attention(estimate *e, int layer)
     if (!rows || rows > n) return false;
     multiply(e, values, values->ne[1] - rows, rows, &e->x, &e->y);
     add_bias(e, layer, "attn_v", &e->y, rows);
-    if (!spread_heads(e, layer, rows, n) || !note(e, out, &e->x, trust_values)) return false;
+    if (!spread_heads(e, layer, rows, n) || !note(e, out, &e->x)) return false;
     multiply(e, out, 0, e->n, &e->x, &e->y);
     add_bias(e, layer, "attn_output", &e->y, e->n);
     add_residual(e, layer, "post_attention_norm");
@@ -319,8 +316,8 @@ static bool feed_forward(estimate *e, int layer)
     size_t n = down && decodable(down) && down->ne[1] == e->n ? down->ne[0] : 0;
     if (!up || !n || !normalise(e, layer, "ffn_norm", &e->stream, &e->x)) return false;
     if (up->ne[1] != (gate ? n : 2 * n) || (gate && gate->ne[1] != n)) return false;
-    if (gate && !note(e, gate, &e->x, trust_ffn)) return false;
-    if (!note(e, up, &e->x, trust_ffn)) return false;
+    if (gate && !note(e, gate, &e->x)) return false;
+    if (!note(e, up, &e->x)) return false;
     multiply(e, gate ? gate : up, 0, n, &e->x, &e->gate);
     multiply(e, up, gate ? 0 : n, n, &e->x, &e->up);
     if (gate) add_bias(e, layer, "ffn_gate", &e->gate, n);
@@ -333,7 +330,7 @@ static bool feed_forward(estimate *e, int layer)
         e->x.variance[i] = BG_MAX(second - e->x.mean[i] * e->x.mean[i], 0.0f);
     }
     cut_outliers(e, &e->x, n);
-    if (!note(e, down, &e->x, trust_hidden)) return false;
+    if (!note(e, down, &e->x)) return false;
     multiply(e, down, 0, e->n, &e->x, &e->y);
     add_bias(e, layer, "ffn_down", &e->y, e->n);
     add_residual(e, layer, "post_ffw_norm");
@@ -349,7 +346,7 @@ static void walk(estimate *e)
         if (!attention(e, l) || !feed_forward(e, l)) return;
     output = matrix(e, -1, "output", e->n);
     if (normalise(e, -1, "output_norm", &e->stream, &e->x))
-        note(e, output ? output : embedding, &e->x, trust_ffn);
+        note(e, output ? output : embedding, &e->x);
 }
 
 /* ---- all of it ----------------------------------------------------------------------------- */

@@ -129,11 +129,11 @@ static double normed(int j)
     return (double)(gain_of(j) * gain_of(j) * a_of(j) * a_of(j)) / mean;
 }
 
-/* Values are powers of what is expected: only their ratios matter. */
-static void assert_ratios(const float *got, const double *expected, int n, double power)
+/* Only ratios matter. */
+static void assert_ratios(const float *got, const double *expected, int n)
 {
     for (int j = 1; j < n; j++)
-        assert_true(fabs(log((double)(got[j] / got[0])) - power * log(expected[j] / expected[0]))
+        assert_true(fabs(log((double)(got[j] / got[0])) - log(expected[j] / expected[0]))
                     < 1e-3);
 }
 
@@ -167,11 +167,11 @@ static void closed_form(void **state)
     }
     for (int j = 0; j < HIDDEN; j++)
         hidden[j] = silu_square(2 * sqrt(x[j % N])) * x[(j + 7) % N] * (j < N ? 1 : 0.25);
-    assert_ratios(find(i, "blk.0.attn_v.weight", N), x, N, 0.85);
-    assert_ratios(find(i, "blk.0.attn_output.weight", N), values, N, 0.6);
-    assert_ratios(find(i, "blk.0.ffn_gate.weight", N), x, N, 0.6);
-    assert_ratios(find(i, "blk.0.ffn_up.weight", N), x, N, 0.6);
-    assert_ratios(find(i, "token_embd.weight", N), x, N, 0.6); /* also the output */
+    assert_ratios(find(i, "blk.0.attn_v.weight", N), x, N);
+    assert_ratios(find(i, "blk.0.attn_output.weight", N), values, N);
+    assert_ratios(find(i, "blk.0.ffn_gate.weight", N), x, N);
+    assert_ratios(find(i, "blk.0.ffn_up.weight", N), x, N);
+    assert_ratios(find(i, "token_embd.weight", N), x, N); /* also the output */
     {
         const float *got = find(i, "blk.0.ffn_down.weight", HIDDEN);
         float sorted[HIDDEN];
@@ -180,7 +180,7 @@ static void closed_form(void **state)
         qsort(sorted, HIDDEN, sizeof *sorted, by_value);
         most = 10 * (double)sorted[HIDDEN / 2];
         for (int j = 0; j < HIDDEN; j++) /* by quadrature of nine nodes */
-            assert_true(fabs(log((double)got[j]) - 0.3 * log(fmin(hidden[j], most))) < 0.02);
+            assert_true(fabs(log((double)got[j]) - log(fmin(hidden[j], most))) < 0.02);
     }
     bg_importance_close(&i);
 }
@@ -243,7 +243,7 @@ static void outliers(void **state)
     memcpy(sorted, find(i, "blk.0.ffn_down.weight", HIDDEN), sizeof sorted);
     qsort(sorted, HIDDEN, sizeof *sorted, by_value);
     assert_true(hottest == sorted[HIDDEN - 1]);
-    assert_true(fabsf(hottest / sorted[HIDDEN / 2] - powf(10, 0.3f)) < 1e-3f);
+    assert_true(fabsf(hottest / sorted[HIDDEN / 2] - 10) < 1e-2f);
     bg_importance_close(&i);
 }
 
