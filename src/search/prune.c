@@ -384,12 +384,12 @@ static void close_up(float *rows, size_t n_rows, size_t from, size_t to)
     for (size_t r = 0; r < n_rows; r++) memmove(rows + r * to, rows + r * from, to * sizeof *rows);
 }
 
-bg_status bg_pruner_finish(bg_pruner *p, const uint8_t *levels, const bg_importance *importance,
-                           bg_image *image, bg_error *err)
+static bg_status finish(bg_pruner *p, const uint8_t *levels, const bg_importance *importance,
+                        bg_image *image, bg_error *err)
 {
     for (size_t i = 0; i < bg_gguf_tensor_count(image->g); i++) {
         const bg_tensor *t = bg_gguf_tensor_at(p->g, image->source[i]);
-        const float *given = importance ? bg_importance_find(importance, t->name, t->ne[0]) : NULL;
+        const float *given = bg_importance_find(importance, t->name, t->ne[0]);
         bg_cut c = bg_recipe_cut(p->sizes, t->name);
         float *rows, *weights = NULL;
         size_t bytes;
@@ -410,4 +410,16 @@ bg_status bg_pruner_finish(bg_pruner *p, const uint8_t *levels, const bg_importa
         BG_TRY(s);
     }
     return BG_OK;
+}
+
+bg_status bg_pruner_finish(bg_pruner *p, const uint8_t *levels, const bg_importance *importance,
+                           bg_image *image, bg_error *err)
+{
+    bg_importance *estimate;
+    bg_status s;
+    if (importance) return finish(p, levels, importance, image, err);
+    BG_TRY(bg_importance_estimate(&estimate, p->g, p->team, err));
+    s = finish(p, levels, estimate, image, err);
+    bg_importance_close(&estimate);
+    return s;
 }
