@@ -64,7 +64,8 @@ bg_status bg_tuner_fisher(bg_tuner *t, size_t windows, bg_fisher **out, bg_error
     f->n = bg_gguf_tensor_count(f->g);
     s = reserve(f, err);
     if (s == BG_OK)
-        s = bg_grad_open(&grad, f->g, bg_model_hparams(t->model), t->n_ctx, 1, t->isa, t->team, err);
+        s = bg_grad_open(&grad, f->g, bg_model_hparams(t->model), t->n_ctx, 1, true, t->isa,
+                         t->team, err);
     if (windows == 0 || windows > t->windows - t->held) windows = t->windows - t->held;
     for (size_t i = 0; s == BG_OK && i < windows; i++) {
         bg_grad_batch b = {.tokens = t->tokens + i * t->n_ctx, .n_windows = 1, .seed = i};

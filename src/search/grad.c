@@ -1,16 +1,47 @@
 /* Opening a differentiable model: what its tensors are, where its memory lies. */
 #include "search/grad.h"
 
+#include "kernels/kernels.h"
+
 #include <math.h>
+#include <pthread.h>
 #include <string.h>
 
 enum { LOGIT_FLOATS = 4 << 20 };    /* of a chunk of positions, but at least 64 positions */
 
+#ifdef __x86_64__
+/* CPUs that advertise products of bfloat16 are taken at their word only after one. */
+static bool multiplies_pairs(const void *user)
+{
+    static const float a[2] = {2, 3}, b[2] = {5, 7};
+    float x, y, c = 0;
+    const bg_grad_ops *ops = user;
+    ops->pair_row(a, &x, 2);
+    ops->pair_row(b, &y, 2);
+    ops->multiply_pairs(&(bg_product){.m = 1, .n = 1, .k = 1, .a = &x, .a_m = 1, .a_k = 1, .b = &y,
+                                      .b_k = 1, .c = &c, .c_m = 1});
+    return c >= 31 && c <= 31;
+}
+
+static bool pairs_work;
+
+static void try_pairs(void)
+{
+    const char *reason;
+    pairs_work = __builtin_cpu_supports("avx512bf16") &&
+                 bg_isa_trial(multiplies_pairs, &bg_grad_ops_avx512bf16, &reason);
+}
+#endif
+
 const bg_grad_ops *bg_grad_ops_get(bg_isa isa)
 {
 #ifdef __x86_64__
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     for (;; isa = bg_isa_parent(isa)) {
-        if (isa == BG_ISA_AVX512) return &bg_grad_ops_avx512;
+        if (isa == BG_ISA_AVX512) {
+            pthread_once(&once, try_pairs);
+            return pairs_work ? &bg_grad_ops_avx512bf16 : &bg_grad_ops_avx512;
+        }
         if (isa == BG_ISA_AVX2) return &bg_grad_ops_avx2;
         if (isa == BG_ISA_REF) break;
     }
@@ -182,7 +213,8 @@ static float *floats(cursor *c, size_t rows, size_t stride)
 static size_t own_floats(const bg_grad *grad)
 {
     size_t longest = BG_MAX(BG_MAX(grad->n_embd, grad->most_q), grad->most_ff);
-    return BG_MAX(bg_grad_attention_floats(grad), longest * BG_GRAD_TILE);
+    size_t tiles = longest + (grad->pairs ? grad->most / 2 : 0);
+    return BG_MAX(bg_grad_attention_floats(grad), tiles * BG_GRAD_TILE);
 }
 
 static void lay_out_layers(bg_grad *grad, cursor *c)
@@ -215,6 +247,14 @@ static void lay_out(bg_grad *grad, cursor *c)
         *position_rows[i] = floats(c, n, grad->e_stride);
     for (size_t i = 0; i < BG_COUNT(query_rows); i++) *query_rows[i] = floats(c, n, grad->q_stride);
     for (size_t i = 0; i < BG_COUNT(ff_rows); i++) *ff_rows[i] = floats(c, n, grad->ff_stride);
+    if (grad->pairs) {
+        grad->row_pairs = floats(c, n, grad->pair_stride);
+        grad->y_pairs = floats(c, n / 2, grad->e_stride);
+        grad->n1_pairs = floats(c, n / 2, grad->e_stride);
+        grad->n2_pairs = floats(c, n / 2, grad->e_stride);
+        grad->att_pairs = floats(c, n / 2, grad->q_stride);
+        grad->h_pairs = floats(c, n / 2, grad->ff_stride);
+    }
     grad->inverse = floats(c, n, 1);
     grad->norms = floats(c, 2, e);
     grad->norm_sums = floats(c, 2, e);
@@ -238,6 +278,16 @@ static void lay_out(bg_grad *grad, cursor *c)
     }
 }
 
+/* Pairs go along rows, columns and positions: all of these must be even. */
+static bool may_pair(const bg_grad *grad)
+{
+    size_t odd = grad->n_embd | grad->n_vocab | grad->n_ctx;
+    for (size_t l = 0; l < grad->n_layer; l++)
+        odd |= grad->layers[l].n_ff | grad->layers[l].n_head * grad->head_dim
+               | grad->layers[l].n_head_kv * grad->head_dim;
+    return grad->ops->multiply_pairs && odd % 2 == 0;
+}
+
 static bg_status prepare_memory(bg_grad *grad, bg_error *err)
 {
     cursor c = {0};
@@ -247,7 +297,9 @@ static bg_status prepare_memory(bg_grad *grad, bg_error *err)
     grad->ff_stride = bg_grad_stride(grad->most_ff);
     grad->v_stride = bg_grad_stride(grad->n_vocab);
     grad->s_stride = bg_grad_stride(grad->n_ctx);
-    grad->chunk = BG_MIN(grad->most, BG_MAX(LOGIT_FLOATS / grad->n_vocab, (size_t)64));
+    grad->pair_stride = bg_grad_stride(BG_MAX(BG_MAX(grad->n_embd, grad->most_q),
+                                              BG_MAX(grad->most_ff, grad->n_vocab)) / 2);
+    grad->chunk = BG_MIN(grad->most, BG_MAX(LOGIT_FLOATS / grad->n_vocab / 4 * 4, (size_t)64));
     lay_out(grad, &c);
     if (!c.overflow) grad->arena = bg_alloc_large(c.used);
     if (!grad->arena)
@@ -260,7 +312,7 @@ static bg_status prepare_memory(bg_grad *grad, bg_error *err)
 }
 
 bg_status bg_grad_open(bg_grad **out, const bg_gguf *g, const bg_hparams *h, size_t n_ctx,
-                       size_t most_windows, bg_isa isa, bg_team *team, bg_error *err)
+                       size_t most_windows, bool rough, bg_isa isa, bg_team *team, bg_error *err)
 {
     bg_grad *grad = bg_alloc(1, sizeof *grad);
     bg_status s;
@@ -282,7 +334,10 @@ bg_status bg_grad_open(bg_grad **out, const bg_gguf *g, const bg_hparams *h, siz
     grad->n_layer = (size_t)BG_MIN(n_layer, bg_gguf_tensor_count(g));
     grad->layers = bg_alloc(grad->n_layer, sizeof *grad->layers);
     s = grad->layers ? describe(grad, h, err) : bg_fail_nomem(err, "layers", grad->n_layer);
-    if (s == BG_OK) s = prepare_memory(grad, err);
+    if (s == BG_OK) {
+        grad->pairs = rough && may_pair(grad);
+        s = prepare_memory(grad, err);
+    }
     if (s != BG_OK) bg_grad_close(&grad);
     *out = grad;
     return s;

@@ -3,7 +3,7 @@
  * The weights are not held here. Whoever runs a pass provides them row by row (`rows`) and takes
  * what the loss changes by with each of them (`gradient`), so that the same pass serves a file's own
  * weights, weights that are being tuned, and sums of squares of gradients. Everything is F32;
- * nothing is rounded to halves as bg_session does with keys and values.
+ * nothing is rounded to halves as bg_session does with keys and values (but see `rough`).
  *
  * A pass runs over whole windows, each a sequence from position 0.
  */
@@ -50,9 +50,10 @@ typedef struct bg_grad_batch {
 } bg_grad_batch;
 
 /* `g` says which tensors there are, `h` the rest (rope, eps); both outlive it. most_windows windows of
- * n_ctx tokens at once. BG_ERR_UNSUPPORTED: no dense model of the llama family. */
+ * n_ctx tokens at once. `rough`: products with matrices may round their factors to bfloat16, which
+ * takes half the time where the CPU has such products. BG_ERR_UNSUPPORTED: no dense model of the llama family. */
 bg_status bg_grad_open(bg_grad **out, const bg_gguf *g, const bg_hparams *h, size_t n_ctx,
-                       size_t most_windows, bg_isa isa, bg_team *team, bg_error *err);
+                       size_t most_windows, bool rough, bg_isa isa, bg_team *team, bg_error *err);
 void bg_grad_close(bg_grad **grad);
 size_t bg_grad_bytes(const bg_grad *grad);
 size_t bg_grad_width(const bg_grad *grad);             /* n_embd */
@@ -62,8 +63,9 @@ double bg_grad_run(bg_grad *grad, const bg_grad_weights *w, const bg_grad_batch 
 /* The last layer's normalised output, as halves [n_windows * n_ctx][n_embd]. */
 void bg_grad_hidden(bg_grad *grad, const bg_grad_weights *w, const int32_t *tokens,
                     size_t n_windows, uint16_t *hidden);
-/* What then makes logits of it; the copy is for bg_free_large with *bytes. NULL: no memory. */
-float *bg_grad_output(bg_grad *grad, const bg_grad_weights *w, size_t *bytes);
+/* What makes logits of that in batches of `grad`: the transpose of a teacher's output matrix, which is
+ * `tensor` of w. For bg_free_large with *bytes; NULL: no memory. */
+float *bg_grad_output(const bg_grad *grad, const bg_grad_weights *w, size_t tensor, size_t *bytes);
 /* Logits of all positions [n_windows * n_ctx][n_vocab]. */
 void bg_grad_logits(bg_grad *grad, const bg_grad_weights *w, const int32_t *tokens,
                     size_t n_windows, float *logits);
@@ -89,11 +91,11 @@ struct bg_grad {
     size_t n_embd, n_vocab, head_dim, rope_dim, n_layer, n_ctx, most;  /* most: positions */
     size_t most_q, most_kv, most_ff;
     float eps;
-    bool tied;
+    bool tied, pairs;                   /* pairs: factors of products are pairs of bfloat16 */
     size_t token_embd, output, output_norm;         /* tensors */
     bg_grad_layer *layers;
     float *turn;                        /* [n_ctx][rope_dim]: cosine, sine of each pair */
-    size_t e_stride, q_stride, kv_stride, ff_stride, v_stride, s_stride;
+    size_t e_stride, q_stride, kv_stride, ff_stride, v_stride, s_stride, pair_stride;
     size_t chunk;                       /* positions whose logits are there at once */
 
     void *arena;                        /* everything below */
@@ -105,6 +107,10 @@ struct bg_grad {
     float *dx, *dx_mid, *dn;
     float *dq, *dk, *dv, *datt;         /* dk and dv of each query head */
     float *h, *dgate, *dup;
+    /* With pairs: rows of the factor of the moment, [positions][pair_stride]; positions two by two of
+     * what gradients of matrices are made of, at the strides of what they come from. The matrices
+     * below then are pairs too: columns two by two in output_columns, else rows. */
+    float *row_pairs, *y_pairs, *n1_pairs, *n2_pairs, *att_pairs, *h_pairs;
     float *matrices[BG_GRAD_MATRICES];  /* a layer's, row-major */
     float *output_rows, *output_columns;/* the output matrix and its transpose, [n_embd][v_stride] */
     float *d_output;                    /* its gradient */
@@ -163,10 +169,27 @@ size_t bg_grad_attention_floats(const bg_grad *grad);
 void bg_grad_attend(const bg_grad_worker *w, size_t layer);
 /* dq, dk and dv of every query head, from datt. */
 void bg_grad_attend_back(const bg_grad_worker *w, size_t layer);
+/* With pairs, the factors of products: this member's positions of x, each as a row of n / 2 pairs, or
+ * position by position as rows of n pairs. Without, nothing. */
+void bg_grad_pair_rows(const bg_grad_worker *w, const float *x, size_t stride, size_t n, float *out,
+                       size_t out_stride);
+void bg_grad_pair_positions(const bg_grad_worker *w, const float *x, size_t stride, size_t n,
+                            float *out);
+/* Numbers along which a product sums, in units of its factors. */
+static inline size_t bg_grad_units(const bg_grad *grad, size_t n) { return grad->pairs ? n / 2 : n; }
+
+static inline void bg_grad_multiply(const bg_grad_worker *w, const bg_product *p)
+{
+    (w->grad->pairs ? w->ops->multiply_pairs : w->ops->multiply)(p);
+}
+
 /* From tokens to y; ends with a barrier. */
 void bg_grad_forward(const bg_grad_worker *w);
 /* The output matrix as it is and transposed; then a barrier. */
 void bg_grad_fetch_output(const bg_grad_worker *w);
+/* Rows of a matrix, k numbers each, side by side: [k or k / 2][stride]. raw is lost. */
+void bg_grad_columns(const bg_grad *grad, float *raw, size_t rows, size_t k, float *columns,
+                     size_t stride, size_t padded);
 /* From y to the loss of each position and, where gradients are wanted, dx and the gradient of the
  * output matrix, which is given unless it is the embedding too. */
 void bg_grad_head(const bg_grad_worker *w);

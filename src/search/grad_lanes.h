@@ -66,8 +66,24 @@ INLINE vf v_exp(vf x)
 
 /* ---- products ----------------------------------------------------------------------------- */
 
+/* sum + y x of numbers, or of pairs of bfloat16: y is the same in all lanes. */
+INLINE vf add_product(vf sum, float y, vf x, bool pairs)
+{
+#ifdef __AVX512BF16__
+    if (pairs) {
+        int32_t bits;
+        memcpy(&bits, &y, sizeof bits);
+        return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_epi32(bits), (__m512bh)x);
+    }
+#else
+    (void)pairs;
+#endif
+    return sum + v_all(y) * x;
+}
+
 /* `rows` rows by `vectors` vectors of c; with `some` only so many lanes of the only vector. */
-INLINE void tile(const bg_product *p, size_t i, size_t j, int rows, int vectors, size_t some)
+INLINE void tile(const bg_product *p, bool pairs, size_t i, size_t j, int rows, int vectors,
+                 size_t some)
 {
     const float *a = p->a + i * p->a_m, *b = p->b + j;
     size_t step = p->a_m, a_k = p->a_k, b_k = p->b_k;
@@ -79,8 +95,8 @@ INLINE void tile(const bg_product *p, size_t i, size_t j, int rows, int vectors,
         for (int v = 0; v < vectors; v++) x[v] = some ? part_load(b, some) : u_load(b + v * LANES);
 #pragma GCC unroll 12
         for (int r = 0; r < rows; r++) {
-            vf y = v_all(a[(size_t)r * step]);
-            for (int v = 0; v < vectors; v++) sum[r][v] += y * x[v];
+            float y = a[(size_t)r * step];
+            for (int v = 0; v < vectors; v++) sum[r][v] = add_product(sum[r][v], y, x[v], pairs);
         }
     }
     for (int r = 0; r < rows; r++)
@@ -92,26 +108,62 @@ INLINE void tile(const bg_product *p, size_t i, size_t j, int rows, int vectors,
 }
 
 /* All rows of some columns. */
-INLINE void strip(const bg_product *p, size_t j, int vectors, size_t some)
+INLINE void strip(const bg_product *p, bool pairs, size_t j, int vectors, size_t some)
 {
     size_t i = 0;
-    for (; i + ROWS <= p->m; i += ROWS) tile(p, i, j, ROWS, vectors, some);
-    for (; i + 4 <= p->m; i += 4) tile(p, i, j, 4, vectors, some);
-    for (; i < p->m; i++) tile(p, i, j, 1, vectors, some);
+    for (; i + ROWS <= p->m; i += ROWS) tile(p, pairs, i, j, ROWS, vectors, some);
+    for (; i + 4 <= p->m; i += 4) tile(p, pairs, i, j, 4, vectors, some);
+    for (; i < p->m; i++) tile(p, pairs, i, j, 1, vectors, some);
 }
 
-static void multiply(const bg_product *p)
+INLINE void multiply_any(const bg_product *p, bool pairs)
 {
     bg_product side = *p; /* its rows of a side by side: a stride that the compiler knows */
     size_t j = 0;
     side.a_m = 1;
     for (; j + WIDE <= p->n; j += WIDE) {
-        if (p->a_m == 1) strip(&side, j, 2, 0);
-        else strip(p, j, 2, 0);
+        if (p->a_m == 1) strip(&side, pairs, j, 2, 0);
+        else strip(p, pairs, j, 2, 0);
     }
-    for (; j + LANES <= p->n; j += LANES) strip(p, j, 1, 0);
-    if (j < p->n) strip(p, j, 1, p->n - j);
+    for (; j + LANES <= p->n; j += LANES) strip(p, pairs, j, 1, 0);
+    if (j < p->n) strip(p, pairs, j, 1, p->n - j);
 }
+
+static void multiply(const bg_product *p) { multiply_any(p, false); }
+
+#ifdef __AVX512BF16__
+static void multiply_pairs(const bg_product *p) { multiply_any(p, true); }
+
+/* The nearest bfloat16 of finite numbers, in the low half. */
+INLINE vi v_bf16(vf v)
+{
+    vi bits = (vi)v;
+    return (bits + 0x7fff + (bits >> 16 & 1)) >> 16 & 0xffff;
+}
+
+INLINE vf v_pair(vf low, vf high) { return (vf)(v_bf16(low) | v_bf16(high) << 16); }
+
+static void pair_rows(const float *first, const float *second, float *out, size_t n)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) u_store(out + i, v_pair(u_load(first + i), u_load(second + i)));
+    if (i < n)
+        part_store(out + i, v_pair(part_load(first + i, n - i), part_load(second + i, n - i)), n - i);
+}
+
+static void pair_row(const float *in, float *out, size_t n)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        __m256bh half = _mm512_cvtneps_pbh((__m512)u_load(in + i));
+        memcpy(out + i / 2, &half, sizeof half);
+    }
+    if (i < n) {
+        __m256bh half = _mm512_cvtneps_pbh((__m512)part_load(in + i, n - i));
+        memcpy(out + i / 2, &half, (n - i) * 2);
+    }
+}
+#endif
 
 static void transpose(const float *in, size_t in_stride, size_t rows, size_t columns, float *out,
                       size_t out_stride, size_t padded)
@@ -397,4 +449,7 @@ const bg_grad_ops BG_GRAD_OPS = {
     .probabilities = probabilities, .softmax_back = softmax_back, .dot = dot, .add = add,
     .divergence = divergence, .adam = adam, .round = round_levels, .level_sums = level_sums,
     .rescale = rescale,
+#ifdef __AVX512BF16__
+    .multiply_pairs = multiply_pairs, .pair_row = pair_row, .pair_rows = pair_rows,
+#endif
 };

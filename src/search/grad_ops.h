@@ -27,6 +27,12 @@ typedef struct bg_adam { float rate, beta1, beta2, correct, epsilon; } bg_adam;
 
 typedef struct bg_grad_ops {
     void (*multiply)(const bg_product *p);
+    /* The same where each number of a and b is a pair of bfloat16 along l, and k counts pairs: twice
+     * as fast. NULL: not on this CPU, nor are the next two. */
+    void (*multiply_pairs)(const bg_product *p);
+    /* n numbers of a row (n even) as n / 2 pairs; the numbers of two rows as n pairs. */
+    void (*pair_row)(const float *in, float *out, size_t n);
+    void (*pair_rows)(const float *first, const float *second, float *out, size_t n);
     /* out[j][i] = in[i][j] for i < rows, j < columns; 0 for rows <= i < padded. */
     void (*transpose)(const float *in, size_t in_stride, size_t rows, size_t columns, float *out,
                       size_t out_stride, size_t padded);
@@ -68,7 +74,8 @@ typedef struct bg_grad_ops {
                     const float *new_scale, const float *new_min, size_t subs);
 } bg_grad_ops;
 
-extern const bg_grad_ops bg_grad_ops_any, bg_grad_ops_avx2, bg_grad_ops_avx512;
+extern const bg_grad_ops bg_grad_ops_any, bg_grad_ops_avx2, bg_grad_ops_avx512,
+    bg_grad_ops_avx512bf16;
 
 /* The widest that `isa` has. */
 const bg_grad_ops *bg_grad_ops_get(bg_isa isa);

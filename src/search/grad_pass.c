@@ -4,31 +4,55 @@
 #include <math.h>
 #include <string.h>
 
-/* y = x W' of all positions, rows of W shared out; `add`: on top of what y has. Small matrices are
- * cut by positions too, so that every member of a large team has something to do. */
+void bg_grad_pair_rows(const bg_grad_worker *w, const float *x, size_t stride, size_t n, float *out,
+                       size_t out_stride)
+{
+    for (size_t i = w->begin; i < w->end && w->grad->pairs; i++)
+        w->ops->pair_row(x + i * stride, out + i * out_stride, n);
+}
+
+void bg_grad_pair_positions(const bg_grad_worker *w, const float *x, size_t stride, size_t n,
+                            float *out)
+{
+    for (size_t i = w->begin; i < w->end && w->grad->pairs; i += 2)
+        w->ops->pair_rows(x + i * stride, x + (i + 1) * stride, out + i / 2 * stride, n);
+}
+
+void bg_grad_columns(const bg_grad *grad, float *raw, size_t rows, size_t k, float *columns,
+                     size_t stride, size_t padded)
+{
+    for (size_t r = 0; r < rows && grad->pairs; r++)
+        grad->ops->pair_row(raw + r * k, raw + r * k, k);
+    grad->ops->transpose(raw, k, rows, bg_grad_units(grad, k), columns, stride, padded);
+}
+
+/* y = x W' of all positions, rows of W shared out; `add`: on top of what y has. With pairs, x is
+ * already in row_pairs. Small matrices are cut by positions too, so that every member of a large team
+ * has something to do. */
 static void project(const bg_grad_worker *w, size_t tensor, const float *x, size_t x_stride,
                     float *y, size_t y_stride, bool add)
 {
-    const bg_tensor *t = bg_grad_tensor(w->grad, tensor);
+    const bg_grad *g = w->grad;
+    const bg_tensor *t = bg_grad_tensor(g, tensor);
     size_t k = t->ne[0], rows = t->ne[1], n = w->p->n;
     size_t panels = (rows + BG_GRAD_PANEL - 1) / BG_GRAD_PANEL, members = (size_t)w->size;
     size_t parts = BG_MAX(BG_MIN(n / 128, (2 * members + panels - 1) / panels), (size_t)1);
     size_t part = bg_round_up((n + parts - 1) / parts, 12), begin, end;
     float *columns = w->own, *raw = w->own + k * BG_GRAD_PANEL;
+    if (g->pairs) x = g->row_pairs, x_stride = g->pair_stride;
     bg_team_share(panels * parts, 1, w->member, w->size, &begin, &end);
     for (size_t i = begin; i < end; i++) {
         size_t r = i / parts * BG_GRAD_PANEL, at = BG_MIN(i % parts * part, n);
         size_t some = BG_MIN(rows - r, (size_t)BG_GRAD_PANEL);
-        bg_product p = {
-            .m = BG_MIN(n - at, part), .n = some, .k = k, .a = x + at * x_stride, .a_m = x_stride,
-            .a_k = 1, .b = columns, .b_k = BG_GRAD_PANEL, .c = y + at * y_stride + r,
-            .c_m = y_stride, .add = add,
-        };
         if (i == begin || i % parts == 0) {
             bg_grad_fetch(w, tensor, r, some, raw);
-            w->ops->transpose(raw, k, some, k, columns, BG_GRAD_PANEL, BG_GRAD_PANEL);
+            bg_grad_columns(g, raw, some, k, columns, BG_GRAD_PANEL, BG_GRAD_PANEL);
         }
-        w->ops->multiply(&p);
+        bg_grad_multiply(w, &(bg_product){
+            .m = BG_MIN(n - at, part), .n = some, .k = bg_grad_units(g, k), .a = x + at * x_stride,
+            .a_m = x_stride, .a_k = 1, .b = columns, .b_k = BG_GRAD_PANEL,
+            .c = y + at * y_stride + r, .c_m = y_stride, .add = add,
+        });
     }
 }
 
@@ -78,6 +102,7 @@ static void attention_half(const bg_grad_worker *w, size_t l)
     const bg_grad_kept *kept = &g->kept[l];
     normalise(w, kept->x, fetch_norm(w, layer->attn_norm), kept->inverse, g->n1);
     copy_rows(w, kept->x, kept->x_mid);
+    bg_grad_pair_rows(w, g->n1, g->e_stride, g->n_embd, g->row_pairs, g->pair_stride);
     bg_grad_barrier(w);
     project(w, layer->w[BG_GRAD_Q], g->n1, g->e_stride, kept->q, g->q_stride, false);
     project(w, layer->w[BG_GRAD_K], g->n1, g->e_stride, kept->k, g->kv_stride, false);
@@ -88,6 +113,11 @@ static void attention_half(const bg_grad_worker *w, size_t l)
     bg_grad_barrier(w);
     bg_grad_attend(w, l);
     bg_grad_barrier(w);
+    if (g->pairs) {
+        bg_grad_pair_rows(w, kept->att, g->q_stride, layer->n_head * g->head_dim, g->row_pairs,
+                          g->pair_stride);
+        bg_grad_barrier(w);
+    }
     project(w, layer->w[BG_GRAD_OUT], kept->att, g->q_stride, kept->x_mid, g->e_stride, true);
     bg_grad_barrier(w);
 }
@@ -99,6 +129,7 @@ static void feed_forward_half(const bg_grad_worker *w, size_t l, float *out)
     const bg_grad_kept *kept = &g->kept[l];
     normalise(w, kept->x_mid, fetch_norm(w, layer->ffn_norm), kept->inverse_mid, g->n2);
     copy_rows(w, kept->x_mid, out);
+    bg_grad_pair_rows(w, g->n2, g->e_stride, g->n_embd, g->row_pairs, g->pair_stride);
     bg_grad_barrier(w);
     project(w, layer->w[BG_GRAD_GATE], g->n2, g->e_stride, kept->gate, g->ff_stride, false);
     project(w, layer->w[BG_GRAD_UP], g->n2, g->e_stride, kept->up, g->ff_stride, false);
@@ -107,6 +138,7 @@ static void feed_forward_half(const bg_grad_worker *w, size_t l, float *out)
         size_t at = i * g->ff_stride;
         w->ops->gated(kept->gate + at, kept->up + at, g->h + at, layer->n_ff);
     }
+    bg_grad_pair_rows(w, g->h, g->ff_stride, layer->n_ff, g->row_pairs, g->pair_stride);
     bg_grad_barrier(w);
     project(w, layer->w[BG_GRAD_DOWN], g->h, g->ff_stride, out, g->e_stride, true);
     bg_grad_barrier(w);
@@ -123,6 +155,8 @@ void bg_grad_forward(const bg_grad_worker *w)
         feed_forward_half(w, l, l + 1 < g->n_layer ? g->kept[l + 1].x : g->x);
     }
     normalise(w, g->x, fetch_norm(w, g->output_norm), g->inverse, g->y);
+    bg_grad_pair_rows(w, g->y, g->e_stride, g->n_embd, g->n1_pairs, g->e_stride / 2);
+    bg_grad_pair_positions(w, g->y, g->e_stride, g->n_embd, g->y_pairs);
     bg_grad_barrier(w);
 }
 
@@ -133,9 +167,11 @@ void bg_grad_fetch_output(const bg_grad_worker *w)
     bg_team_share(g->n_vocab, BG_GRAD_PANEL, w->member, w->size, &begin, &end);
     for (size_t r = begin; r < end; r += BG_GRAD_PANEL) {
         size_t some = BG_MIN(end - r, (size_t)BG_GRAD_PANEL);
-        float *rows = g->output_rows + r * e;
+        float *rows = g->pairs ? w->own : g->output_rows + r * e;
         bg_grad_fetch(w, g->output, r, some, rows);
-        w->ops->transpose(rows, e, some, e, g->output_columns + r, g->v_stride, some);
+        for (size_t i = 0; i < some && g->pairs; i += 2)
+            w->ops->pair_rows(rows + i * e, rows + (i + 1) * e, g->output_rows + (r + i) / 2 * e, e);
+        bg_grad_columns(g, rows, some, e, g->output_columns + r, g->v_stride, some);
     }
     bg_grad_barrier(w);
 }
@@ -190,22 +226,19 @@ void bg_grad_hidden(bg_grad *grad, const bg_grad_weights *w, const int32_t *toke
     bg_team_run(grad->team, run_hidden, &p);
 }
 
-static void run_output(void *user, int member, int size)
+float *bg_grad_output(const bg_grad *grad, const bg_grad_weights *w, size_t tensor, size_t *bytes)
 {
-    bg_grad_worker w = bg_grad_worker_of(user, member, size);
-    bg_grad_fetch_output(&w);
-}
-
-float *bg_grad_output(bg_grad *grad, const bg_grad_weights *w, size_t *bytes)
-{
-    bg_grad_pass p = {.grad = grad, .w = w};
-    float *copy;
-    *bytes = grad->n_embd * grad->v_stride * sizeof *copy;
-    copy = bg_alloc_large(*bytes);
-    if (!copy) return NULL;
-    bg_team_run(grad->team, run_output, &p);
-    memcpy(copy, grad->output_columns, *bytes);
-    return copy;
+    size_t e = grad->n_embd;
+    float *raw = bg_alloc(e * BG_GRAD_PANEL, sizeof *raw), *columns;
+    *bytes = e * grad->v_stride * sizeof *columns;
+    columns = raw ? bg_alloc_large(*bytes) : NULL;
+    for (size_t r = 0; r < grad->n_vocab && columns; r += BG_GRAD_PANEL) {
+        size_t some = BG_MIN(grad->n_vocab - r, (size_t)BG_GRAD_PANEL);
+        w->rows(w->user, tensor, r, some, raw);
+        bg_grad_columns(grad, raw, some, e, columns + r, grad->v_stride, some);
+    }
+    bg_free(raw);
+    return columns;
 }
 
 static void run_logits(void *user, int member, int size)

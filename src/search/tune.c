@@ -49,14 +49,12 @@ static bg_status ask_full(bg_tuner *t, bg_error *err)
     bg_grad_weights w = {(void *)(uintptr_t)g, bg_full_rows, NULL};
     bg_grad *grad;
     bg_status s = BG_OK;
-    BG_TRY(bg_grad_open(&grad, g, bg_model_hparams(t->model), t->n_ctx, t->per_step, t->isa, t->team,
-                        err));
+    BG_TRY(bg_grad_open(&grad, g, bg_model_hparams(t->model), t->n_ctx, t->per_step, false,
+                        t->isa, t->team, err));
     t->width = bg_grad_width(grad);
     t->hidden_bytes = t->windows * t->n_ctx * t->width * sizeof *t->hidden;
     t->hidden = bg_alloc_large(t->hidden_bytes);
-    t->output = bg_grad_output(grad, &w, &t->output_bytes);
-    if (!t->hidden || !t->output)
-        s = bg_fail_nomem(err, "what the full model says", t->hidden_bytes + t->output_bytes);
+    if (!t->hidden) s = bg_fail_nomem(err, "what the full model says", t->hidden_bytes);
     for (size_t i = 0; s == BG_OK && i < t->windows; i += t->per_step)
         bg_grad_hidden(grad, &w, t->tokens + i * t->n_ctx, BG_MIN(t->per_step, t->windows - i),
                        t->hidden + i * t->n_ctx * t->width);
@@ -92,7 +90,6 @@ void bg_tuner_close(bg_tuner **tuner)
     bg_tuner *t = *tuner;
     if (!t) return;
     if (t->hidden) bg_free_large(t->hidden, t->hidden_bytes);
-    if (t->output) bg_free_large(t->output, t->output_bytes);
     bg_free(t->tokens);
     bg_free(t);
     *tuner = NULL;
@@ -110,6 +107,8 @@ typedef struct run {
     size_t taught, at;                  /* how many; the next one */
     int32_t *tokens;                    /* of a step */
     uint16_t *hidden;
+    float *output;                      /* of the full model */
+    size_t output_bytes;
     bg_rng rng;
     uint64_t start_ns;
     bg_tune_progress *p;
@@ -124,7 +123,7 @@ static double judge(run *r)
     for (size_t i = first; i < t->windows; i += t->per_step) {
         size_t n = BG_MIN(t->per_step, t->windows - i);
         bg_grad_batch b = {t->tokens + i * t->n_ctx, n, t->hidden + i * t->n_ctx * t->width,
-                           t->output, 0};
+                           r->output, 0};
         sum += bg_grad_run(r->grad, &w, &b) * (double)n;
     }
     return sum / (double)t->held;
@@ -183,7 +182,7 @@ static void set_rates(run *r, uint64_t steps)
 static void step(run *r, uint64_t steps)
 {
     bg_grad_weights w = {&r->model, bg_tuned_rows, bg_tuned_gradient};
-    bg_grad_batch b = {r->tokens, r->t->per_step, r->hidden, r->t->output, 0};
+    bg_grad_batch b = {r->tokens, r->t->per_step, r->hidden, r->output, 0};
     double loss;
     take_windows(r);
     set_rates(r, steps);
@@ -218,11 +217,24 @@ static void run_steps(run *r, double judging)
     keep_better(r);
 }
 
+static float *full_output(const bg_tuner *t, const bg_grad *grad, size_t *bytes)
+{
+    const bg_gguf *g = bg_model_gguf(t->model);
+    bg_grad_weights w = {(void *)(uintptr_t)g, bg_full_rows, NULL};
+    size_t tensor = 0;
+    const char *name = bg_gguf_tensor_find(g, "output.weight") ? "output.weight"
+                                                               : "token_embd.weight";
+    while (strcmp(bg_gguf_tensor_at(g, tensor)->name, name) != 0) tensor++;
+    return bg_grad_output(grad, &w, tensor, bytes);
+}
+
 static bg_status prepare(run *r, bg_error *err)
 {
     bg_tuner *t = r->t;
     BG_TRY(bg_grad_open(&r->grad, r->image->g, bg_model_hparams(t->model), t->n_ctx, t->per_step,
-                        t->isa, t->team, err));
+                        true, t->isa, t->team, err));
+    if (!(r->output = full_output(t, r->grad, &r->output_bytes)))
+        return bg_fail_nomem(err, "the output matrix", r->output_bytes);
     BG_TRY(bg_tuned_open(&r->model, r->image, bg_model_gguf(t->model), r->grad->ops, t->team, err));
     r->taught = t->windows - t->held;
     r->at = r->taught;
@@ -254,6 +266,7 @@ bg_status bg_tuner_run(bg_tuner *t, bg_image *image, const bg_tune_options *o,
     }
     bg_grad_close(&r.grad);
     bg_tuned_close(&r.model);
+    if (r.output) bg_free_large(r.output, r.output_bytes);
     bg_free(r.order);
     bg_free(r.tokens);
     bg_free(r.hidden);

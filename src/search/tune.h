@@ -50,8 +50,6 @@ struct bg_tuner {
     int32_t *tokens;
     uint16_t *hidden;                   /* of every position */
     size_t hidden_bytes;
-    float *output;
-    size_t output_bytes;
 };
 
 /* `rows` of bg_grad_weights for a file's own weights; user is its bg_gguf. */
