@@ -231,6 +231,8 @@ void bg_session_substitute(bg_session *s, const bg_tensor *t, bg_format format, 
 typedef struct bg_resume {
     uint32_t first;          /* layers before it are not run, */
     uint32_t end;            /* nor these from this one on, and no output; 0: all are */
+    const bg_tensor *until;  /* and the pass ends once the input of this matrix of a layer has been
+                                observed; NULL: it does not */
     const float *from;       /* the residual stream before it; not read when first is 0 */
     float *const *keep;      /* where to put that before layer 0..n_layer, each or all NULL: nowhere */
     float *const *middle;    /* the same within layer 0..n_layer - 1, after its attention */

@@ -158,6 +158,10 @@ typedef struct bg_feedback_options {
  * stay as they are. A matrix that a stop leaves out keeps what it had: the image is always whole. */
 bg_status bg_feedback(bg_image *image, const bg_model *source, const int32_t *tokens, size_t n_tokens,
                       const bg_feedback_options *o, bg_error *err);
+/* The same of an image that a recipe made of `source`, pruned or not. */
+bg_status bg_feedback_recipe(bg_image *image, const bg_recipe *r, const bg_model *source,
+                             const int32_t *tokens, size_t n_tokens, const bg_feedback_options *o,
+                             bg_error *err);
 
 #ifdef __cplusplus
 }

@@ -85,7 +85,8 @@ static bg_status read_calibration(const request *r, const bg_model *m, int32_t *
     return s;
 }
 
-static bg_status feed_back(const request *r, bg_image *image, bg_team *team, bg_error *err)
+static bg_status feed_back(const request *r, const bg_recipe *recipe, bg_image *image,
+                           bg_team *team, bg_error *err)
 {
     bg_cli_progress progress = {.what = "error feedback"};
     bg_feedback_options o = {.max_windows = (uint64_t)r->chunks, .team = team, .progress = show,
@@ -96,7 +97,7 @@ static bg_status feed_back(const request *r, bg_image *image, bg_team *team, bg_
     bg_status s = bg_isa_parse("native", &o.isa, err);
     if (s == BG_OK) s = bg_model_open(&source, r->in, err);
     if (s == BG_OK) s = read_calibration(r, source, &tokens, &n, err);
-    if (s == BG_OK) s = bg_feedback(image, source, tokens, n, &o, err);
+    if (s == BG_OK) s = bg_feedback_recipe(image, recipe, source, tokens, n, &o, err);
     bg_cli_progress_end(&progress);
     bg_tokens_free(tokens);
     bg_model_close(&source);
@@ -118,7 +119,7 @@ static bg_status write_image(const request *r, const bg_gguf *g, const bg_import
     if (s == BG_OK)
         s = bg_recipe_apply(&image, recipe, g, importance, team, show, progress, err);
     bg_cli_progress_end(progress);
-    if (s == BG_OK && r->feedback) s = feed_back(r, image, team, err);
+    if (s == BG_OK && r->feedback) s = feed_back(r, recipe, image, team, err);
     if (s == BG_OK && bg_cli_tune_wanted(&r->tune))
         s = bg_cli_tune(&r->tune, r->in, image, team, err);
     if (s == BG_OK) s = bg_image_write(image, r->out, err);

@@ -14,6 +14,7 @@ typedef struct request {
     uint64_t size, memory;
     double bpw, minutes;
     int ctx, chunks, seed, threads;
+    bool feedback;
     bg_cli_tune_request tune;
 } request;
 
@@ -219,6 +220,23 @@ static bg_status write_recipe(const run *r, bg_error *err)
     return bg_recipe_write(r->best, bg_model_gguf(r->model), r->a->recipe, remark, err);
 }
 
+static bool show_feedback(void *user, double fraction)
+{
+    bg_cli_progress_show(user, fraction);
+    return !bg_cli_interrupted();
+}
+
+/* Stopped, it leaves what it has done. */
+static bg_status feed_back(run *r, bg_error *err)
+{
+    bg_feedback_options o = {.isa = r->isa, .team = r->team, .progress = show_feedback,
+                             .user = &r->progress};
+    bg_status s;
+    begin_progress(r, "error feedback");
+    s = bg_feedback_recipe(r->image, r->best, r->model, r->tokens, r->n_tokens, &o, err);
+    return s == BG_ERR_INTERRUPTED ? BG_OK : s;
+}
+
 static bg_status search(run *r, bg_error *err)
 {
     const request *a = r->a;
@@ -231,6 +249,7 @@ static bg_status search(run *r, bg_error *err)
     begin_progress(r, "search");
     BG_TRY(bg_search_run(&r->best, &r->image, r->model, r->tokens, r->n_tokens, &o, &r->result, err));
     BG_TRY(write_recipe(r, err));
+    if (a->feedback && !bg_cli_interrupted()) BG_TRY(feed_back(r, err));
     if (bg_cli_tune_wanted(&a->tune) && !bg_cli_interrupted()) {
         bg_cli_progress_end(&r->progress);
         BG_TRY(bg_cli_tune_on(&a->tune, r->model, r->tokens, r->n_tokens, r->image, r->team, err));
@@ -374,6 +393,8 @@ int bg_cmd_search(int argc, char **argv)
          "                              weights no more than SHARE (off)", &a.prune, NULL, 0, 0},
         {BG_OPT_REAL, "--minutes", "M", "stop after so long (when it gets no better)", &a.minutes,
          NULL, 0, 1e6},
+        {.type = BG_OPT_FLAG, .names = "--feedback", .target = &a.feedback,
+         .help = "then round layer by layer so that outputs change least"},
         BG_CLI_TUNE_OPTIONS(a.tune),
         {BG_OPT_INT, "-s --seed", "N", "same seed, same recipe (1)", &a.seed, NULL, 0, 0},
         {BG_OPT_TEXT, "--recipe-out", "FILE", "the recipe (recipe.csv)", &a.recipe, NULL, 0, 0},

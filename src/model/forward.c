@@ -384,9 +384,19 @@ static const float *left_norm(const bg_session *s, uint32_t layer)
     return layer ? bg_session_layer(s, layer - 1)->v_f32[BG_V_FFN_POST_NORM] : NULL;
 }
 
+/* Whether the pass was for what these read. */
+static bool ends_here(const worker *w, const readers *r)
+{
+    const bg_tensor *until = w->p->resume.until;
+    bool found = false;
+    for (size_t i = 0; until && i < r->n; i++)
+        found |= bg_session_layer(w->s, r->layer)->w[r->ids[i]] == until;
+    return found;
+}
+
 /* One layer; *c shrinks to the wanted tokens once the last layer's keys and values are stored.
- * Returns with its last sum still in delta. */
-static void layer_run(const worker *w, uint32_t layer, columns *c)
+ * Returns with its last sum still in delta; false when the pass ends within it. */
+static bool layer_run(const worker *w, uint32_t layer, columns *c)
 {
     static const bg_matrix_id qkv[] = {BG_W_Q, BG_W_K, BG_W_V}, out[] = {BG_W_OUT},
                               ffn[] = {BG_W_GATE, BG_W_UP}, down[] = {BG_W_DOWN};
@@ -395,6 +405,7 @@ static void layer_run(const worker *w, uint32_t layer, columns *c)
     readers r = readers_of(s, layer, qkv, BG_COUNT(qkv), c->n);
     normalise(w, c, l->v_f32[BG_V_ATTN_NORM], layer > w->p->resume.first, left_norm(s, layer),
               keep_of(w, layer), &r);
+    if (ends_here(w, &r)) return false;
     column_barrier(w);
     project(w, layer);
     bg_team_barrier(s->team);
@@ -403,17 +414,21 @@ static void layer_run(const worker *w, uint32_t layer, columns *c)
     if (layer + 1 == s->n_layer) *c = (columns){w->p->n_out, s->out};
     r = readers_of(s, layer, out, BG_COUNT(out), c->n);
     encode_columns(w, c, s->att, matrix(s, layer, BG_W_Q)->rows, &r);
+    if (ends_here(w, &r)) return false;
     column_barrier(w);
     multiply_share(w, matrix(s, layer, BG_W_OUT), w->act, c->n, s->delta, s->delta_stride);
     bg_team_barrier(s->team);
     r = readers_of(s, layer, ffn, BG_COUNT(ffn), c->n);
     normalise(w, c, l->v_f32[BG_V_FFN_NORM], true, l->v_f32[BG_V_ATTN_POST_NORM],
               middle_of(w, layer), &r);
+    if (ends_here(w, &r)) return false;
     column_barrier(w);
     r = readers_of(s, layer, down, BG_COUNT(down), c->n);
     feed_forward(w, layer, c->n, &r);
+    if (ends_here(w, &r)) return false;
     multiply_share(w, matrix(s, layer, BG_W_DOWN), w->ffn_act, c->n, s->delta, s->delta_stride);
     bg_team_barrier(s->team);
+    return true;
 }
 
 void bg_forward_run(void *user, int member, int size)
@@ -429,7 +444,7 @@ void bg_forward_run(void *user, int member, int size)
     else take_up(&w, &c);
     if (s->layer_end && member == 0) s->layer_end[0] = bg_clock_ns();
     for (uint32_t layer = first; layer < end; layer++) {
-        layer_run(&w, layer, &c); /* ends with a barrier */
+        if (!layer_run(&w, layer, &c)) return; /* else it ends with a barrier */
         if (s->layer_end && member == 0) s->layer_end[layer + 1] = bg_clock_ns();
     }
     if (end == s->n_layer) r.slots = 1u << s->output.slot[bg_op_for(c.n)];

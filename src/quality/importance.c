@@ -3,6 +3,7 @@
 #include "bitgauge/quality.h"
 
 #include "base/base.h"
+#include "model/model.h"
 
 #include <string.h>
 
@@ -144,15 +145,18 @@ static bg_status hand_over(const collector *c, bg_importance *out, bg_error *err
     for (size_t i = 0; i < c->n_tensors; i++) {
         const bg_tensor *t = &c->first[i];
         double *squares;
+        char buffer[128];
+        const char *name = bg_fusion_name(c->model->arch, t->name, buffer, sizeof buffer);
         uint64_t count = c->members[0].counts[i];
         if (c->offsets[i] == SIZE_MAX) continue;
+        if (bg_importance_find(out, name, t->ne[0])) continue; /* another piece of it reads the same */
         squares = c->members[0].squares + c->offsets[i];
         for (int m = 1; m < c->n_members; m++) {
             count += c->members[m].counts[i];
             for (size_t k = 0; k < t->ne[0]; k++)
                 squares[k] += c->members[m].squares[c->offsets[i] + k];
         }
-        if (count) BG_TRY(bg_importance_add(out, t->name, squares, t->ne[0], count, err));
+        if (count) BG_TRY(bg_importance_add(out, name, squares, t->ne[0], count, err));
     }
     return BG_OK;
 }

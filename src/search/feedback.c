@@ -149,7 +149,7 @@ static bg_status run(const feedback *f, runner *r, uint64_t window, uint32_t fir
     const bg_observer observer = {see, r};
     float *here = r->streams + window * f->n_ctx * f->model->h.n_embd;
     bg_batch b = {.n = f->n_ctx, .tokens = f->tokens + window * f->n_ctx, .want = f->want};
-    bg_resume resume = {.first = first, .end = end, .from = here,
+    bg_resume resume = {.first = first, .end = end, .until = watched, .from = here,
                         .keep = watched ? NULL : r->places, .middle = watched ? r->places : NULL};
     bg_status s;
     r->watched = watched;
@@ -284,5 +284,36 @@ bg_status bg_feedback(bg_image *image, const bg_model *source, const int32_t *to
     if (s == BG_OK && f.model->output != f.model->token_embd)
         s = round_group(&f, &f.model->output, 1, NONE, f.model->h.n_layer, 0, err);
     feedback_close(&f);
+    return s;
+}
+
+/* What a pruned image is rounded from: the same cut, in the formats of the source. */
+static bg_status cut_source(bg_image **image, const bg_recipe *r, const bg_gguf *g, bg_team *team,
+                            bg_error *err)
+{
+    bg_recipe *cut;
+    bg_status s;
+    *image = NULL;
+    BG_TRY(bg_recipe_copy(&cut, r, err));
+    for (size_t i = 0; i < cut->n_tensors; i++) cut->formats[i] = BG_FORMAT_NONE;
+    s = bg_recipe_apply(image, cut, g, NULL, team, NULL, NULL, err);
+    bg_recipe_free(&cut);
+    return s;
+}
+
+bg_status bg_feedback_recipe(bg_image *image, const bg_recipe *r, const bg_model *source,
+                             const int32_t *tokens, size_t n_tokens, const bg_feedback_options *o,
+                             bg_error *err)
+{
+    bg_image *cut;
+    bg_model *m = NULL;
+    bg_status s;
+    if (!bg_recipe_pruned(r)) return bg_feedback(image, source, tokens, n_tokens, o, err);
+    s = cut_source(&cut, r, source->gguf, o->team, err);
+    if (s == BG_OK)
+        s = bg_model_open_memory(&m, cut->data, cut->bytes, bg_gguf_path(source->gguf), err);
+    if (s == BG_OK) s = bg_feedback(image, m, tokens, n_tokens, o, err);
+    bg_model_close(&m);
+    bg_image_free(&cut);
     return s;
 }
