@@ -308,7 +308,7 @@ static void say_overlaps(const bg_advice *a, const bg_candidate *pick, bg_text *
         const bg_candidate *c = &a->c[i];
         if (c == pick || !c->on_front || !bg_advise_speeds_overlap(c, pick)) continue;
         bg_text_printf(t, "%s%s", n++ ? ", " : "Its speed is not told apart from that of ",
-                       c->scheme);
+                       c->name);
     }
     if (n) bg_text_puts(t, ": the intervals overlap, and a longer sweep (--reps, --precision) "
                            "could name another.");
