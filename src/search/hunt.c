@@ -129,46 +129,84 @@ bg_status bg_hunt_sensitivity(bg_hunt *h, bg_error *err)
 
 enum { ROUNDS = 12 };
 
-/* What a step of an item would change, from what its nearest step in the same direction was measured to
- * change here: they relate as they do for the item alone. */
-static double extrapolate(const bg_item *it, size_t from, size_t near, size_t to, double measured)
-{
-    double by = it->alone[near] - it->alone[from], all = it->alone[to] - it->alone[from];
-    if (to == near) return measured;
-    return by * all > 0 ? measured * all / by : INFINITY;
-}
+/* What a step of each item down or up was measured to change. */
+typedef struct steps { double *down, *up; } steps;
 
-/* Longer steps than the measured ones are guessed. */
-bg_status bg_hunt_learn(bg_hunt *h, bg_error *err)
+static bg_status measure_steps(bg_hunt *h, uint8_t *picks, const steps *m, bg_error *err)
 {
-    bg_space *s = &h->space;
-    uint8_t *picks = bg_alloc(s->n, 1);
+    const bg_space *s = &h->space;
     double here;
-    bg_status status = BG_OK;
-    if (!picks) return bg_fail_nomem(err, "a search", s->n);
-    memcpy(picks, h->best, s->n);
-    bg_hunt_settle(h, picks);
-    status = bg_hunt_measure(h, picks, BG_LEVEL_FEW, &here, err);
-    for (size_t i = 0; status == BG_OK && i < s->n; i++) {
-        bg_item *it = &s->items[i];
-        size_t from = h->best[i];
-        double down = INFINITY, up = INFINITY;
+    BG_TRY(bg_hunt_measure(h, picks, BG_LEVEL_FEW, &here, err));
+    for (size_t i = 0; i < s->n; i++) {
+        uint8_t from = picks[i];
+        double kld;
         bg_hunt_stage(h, "refining", (double)i / (double)s->n);
         if (from > 0) {
             picks[i] = (uint8_t)(from - 1);
-            status = bg_hunt_measure(h, picks, BG_LEVEL_FEW, &down, err);
+            BG_TRY(bg_hunt_measure(h, picks, BG_LEVEL_FEW, &kld, err));
+            m->down[i] = kld - here;
         }
-        if (status == BG_OK && from + 1 < it->n) {
+        if (from + 1u < s->items[i].n) {
             picks[i] = (uint8_t)(from + 1);
-            status = bg_hunt_measure(h, picks, BG_LEVEL_FEW, &up, err);
+            BG_TRY(bg_hunt_measure(h, picks, BG_LEVEL_FEW, &kld, err));
+            m->up[i] = kld - here;
         }
-        for (size_t c = 0; c < it->n; c++)
-            it->cost[c] = c == from ? 0 : c < from ? extrapolate(it, from, from - 1, c, down - here)
-                                                   : extrapolate(it, from, from + 1, c, up - here);
-        picks[i] = (uint8_t)from;
+        picks[i] = from;
     }
+    return BG_OK;
+}
+
+/* How many times what items change alone they change here, on the whole. */
+static double scale_of(const bg_space *s, const uint8_t *picks, const double *measured, int to)
+{
+    double product = 0, square = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        const bg_item *it = &s->items[i];
+        int near = picks[i] + to;
+        double alone;
+        if (near < 0 || (size_t)near >= it->n) continue;
+        alone = it->alone[near] - it->alone[picks[i]];
+        product += alone * measured[i];
+        square += alone * alone;
+    }
+    return square > 0 ? fmax(product / square, 0) : 0;
+}
+
+/* A single measurement on little text is noise for a good part, and the knapsack would fall for what
+ * looks good by chance: half of each cost is what the item's own sensitivity says. Longer steps go on
+ * by that alone. */
+static void set_costs(const bg_space *s, const uint8_t *picks, const steps *m)
+{
+    double down = scale_of(s, picks, m->down, -1), up = scale_of(s, picks, m->up, 1);
+    for (size_t i = 0; i < s->n; i++) {
+        bg_item *it = &s->items[i];
+        size_t from = picks[i];
+        for (size_t c = 0; c < it->n; c++) {
+            double scale = c < from ? down : up, measured = c < from ? m->down[i] : m->up[i];
+            size_t near = c < from ? from - 1 : c > from ? from + 1 : from;
+            double step = near == from ? 0 : it->alone[near] - it->alone[from];
+            it->cost[c] = near == from ? 0 : (measured + scale * step) / 2 +
+                                             scale * (it->alone[c] - it->alone[near]);
+        }
+    }
+}
+
+bg_status bg_hunt_learn(bg_hunt *h, bg_error *err)
+{
+    size_t n = h->space.n;
+    steps m = {bg_alloc(n, sizeof(double)), bg_alloc(n, sizeof(double))};
+    uint8_t *picks = bg_alloc(n, 1);
+    bg_status s = m.down && m.up && picks ? BG_OK : bg_fail_nomem(err, "a search", 17 * n);
+    if (s == BG_OK) {
+        memcpy(picks, h->best, n);
+        bg_hunt_settle(h, picks);
+        s = measure_steps(h, picks, &m, err);
+    }
+    if (s == BG_OK) set_costs(&h->space, picks, &m);
+    bg_free(m.down);
+    bg_free(m.up);
     bg_free(picks);
-    return status;
+    return s;
 }
 
 /* Many changes at once do not add up: each costs something extra, more and more until what the

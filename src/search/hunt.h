@@ -45,7 +45,7 @@ bg_status bg_hunt_refine(bg_hunt *h, bg_error *err);
 bg_status bg_hunt_evolve(bg_hunt *h, bg_error *err);
 /* Takes channels and layers away where what their bytes buy elsewhere is worth more. */
 bg_status bg_hunt_prune(bg_hunt *h, bg_error *err);
-/* What one step of each item costs at the best so far. */
+/* Costs from what one step of each item changes at the best so far. */
 bg_status bg_hunt_learn(bg_hunt *h, bg_error *err);
 
 #endif
