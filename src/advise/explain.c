@@ -237,6 +237,16 @@ static void say_loss(const bg_advice *a, const bg_candidate *c, bg_text *t)
                        c->quality_by, c->engine);
 }
 
+/* Quality is measured against the file that was given. */
+static void say_source(const bg_candidate *c, bg_text *t)
+{
+    const char *formats = bg_row_text(c->any, BG_COL_SOURCE_FORMATS);
+    if (formats)
+        bg_text_printf(t, "The source is quantized already (%s): quality is relative to that file, "
+                       "which has lost some itself. An F16 file of the model would be a better source.",
+                       formats);
+}
+
 /* The best under tight limits can still be bad: say so, and what would be better. */
 static void say_warning(const bg_advice *a, const bg_candidate *c, bg_text *t)
 {
@@ -387,6 +397,8 @@ static bg_status make_reasons(bg_advice *a, bg_error *err)
     if ((status = add_reason(a, &t, err)) != BG_OK) goto cleanup;
     say_loss(a, pick, &t);
     if ((status = add_reason(a, &t, err)) != BG_OK || !a->feasible) goto cleanup;
+    say_source(pick, &t);
+    if ((status = add_reason(a, &t, err)) != BG_OK) goto cleanup;
     say_warning(a, pick, &t);
     if ((status = add_reason(a, &t, err)) != BG_OK) goto cleanup;
     say_objective(a, pick, &t);

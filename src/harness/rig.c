@@ -293,6 +293,10 @@ void bg_rig_describe_model(const bg_rig *rig, const bg_model *m, bg_row *row)
     bg_row_set_text(row, BG_COL_MODEL, h->name);
     bg_row_set_number(row, BG_COL_MODEL_PARAMS, (double)h->n_params);
     describe_growth(rig->source, row);
+    if (bg_format_get((int)bg_main_format(rig->source))->block_weights > 1) {
+        bg_formats_used(rig->source, formats, sizeof formats);
+        bg_row_set_text(row, BG_COL_SOURCE_FORMATS, formats);
+    }
     if (!m) return;
     bg_formats_used(m, formats, sizeof formats);
     bg_row_set_text(row, BG_COL_FORMATS, formats);

@@ -93,6 +93,37 @@ static void knee_follows_speed(void **state)
     bg_results_close(&r);
 }
 
+/* Layers with a window need so much and no more, less in a context that is shorter. */
+static void windows_bound_the_cache(void **state)
+{
+    bg_results *r = make(usual, 1);
+    double bytes[4];
+    uint32_t contexts[4] = {100, 200, 400, 800};
+    bg_advice *a;
+    bg_error err;
+    (void)state;
+    for (size_t i = 0; i < bg_results_row_count(r); i++) {
+        bg_row *row = (bg_row *)(uintptr_t)bg_results_row(r, i);
+        bg_row_set_number(row, BG_COL_KV_WINDOW_B, 5e6);
+        bg_row_set_number(row, BG_COL_KV_WINDOW_N, 400);
+        bg_row_set_text(row, BG_COL_SOURCE_FORMATS, "Q4_1,Q8_0");
+    }
+    for (size_t i = 0; i < 4; i++) {
+        bg_advise_options o = {.ctx = contexts[i]};
+        bool said = false;
+        assert_ok(bg_advise(&a, r, &o, &err), &err);
+        bytes[i] = bg_advice_pick(a)->memory_bytes;
+        for (size_t j = 0; j < bg_advice_reason_count(a); j++)
+            said |= strstr(bg_advice_reason(a, j), "quantized already (Q4_1,Q8_0)") != NULL;
+        assert_true(said);
+        bg_advice_close(&a);
+    }
+    assert_true(fabs(bytes[1] - bytes[0] - (100 * 1000 + 5e6 / 4)) < 1);
+    assert_true(fabs(bytes[2] - bytes[1] - (200 * 1000 + 5e6 / 2)) < 1);
+    assert_true(fabs(bytes[3] - bytes[2] - 400 * 1000) < 1);
+    bg_results_close(&r);
+}
+
 /* A scheme that nobody would choose must not move the pick. */
 static void ignores_what_is_useless(void **state)
 {
@@ -435,6 +466,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(picks_the_knee),
+        cmocka_unit_test(windows_bound_the_cache),
         cmocka_unit_test(knee_follows_speed),
         cmocka_unit_test(ignores_what_is_useless),
         cmocka_unit_test(never_picks_the_dominated),
