@@ -20,14 +20,15 @@ typedef struct bg_tuner bg_tuner;
 typedef struct bg_tuner_options {
     uint32_t n_ctx;          /* of a window; 0: 512 */
     uint32_t windows;        /* of a step; 0: 1 */
-    double held_out;         /* share of the windows that never teach, but judge; 0: 1/8 */
+    double held_out;         /* share of the windows that never teach, but judge; 0: an eighth, 16
+                              * at most */
     bg_isa isa;
     struct bg_team *team;    /* results do not depend on its size */
 } bg_tuner_options;
 
-/* Cuts the text into windows and runs the model on them. The model outlives the tuner; tokens are
- * copied. BG_ERR_INPUT: a text of less than 8 windows. BG_ERR_UNSUPPORTED: gradients are known for
- * dense models of the llama family. */
+/* Cuts the text into windows, on which the model is run as they are needed. The model outlives the
+ * tuner; tokens are copied. BG_ERR_INPUT: a text of less than 8 windows. BG_ERR_UNSUPPORTED:
+ * gradients are known for dense models of the llama family. */
 bg_status bg_tuner_open(bg_tuner **t, const bg_model *m, const int32_t *tokens, size_t n_tokens,
                         const bg_tuner_options *o, bg_error *err);
 void bg_tuner_close(bg_tuner **t);
@@ -51,8 +52,8 @@ typedef struct bg_tune_options {
     void *user;
 } bg_tune_options;
 
-/* Tunes the blocks of an image of the same model (pruned or not), which always holds the best so far
- * as the held-out windows see it. The same seed and steps give the same blocks. */
+/* Tunes the blocks of an image of the same model (pruned or not), which always holds the best so
+ * far as the held-out windows see it. The same seed and steps give the same blocks. */
 bg_status bg_tuner_run(bg_tuner *t, bg_image *image, const bg_tune_options *o,
                        bg_tune_progress *result, bg_error *err);
 
@@ -60,8 +61,9 @@ bg_status bg_tuner_run(bg_tuner *t, bg_image *image, const bg_tune_options *o,
 /* ---- sensitivities ------------------------------------------------------------------------ */
 
 /* The diagonal of the Fisher information of the full model: of each weight, the expected square of
- * the slope of log p(token), by the text's own contexts and tokens drawn from the model. It foretells
- * what small errors dw cost: KL is about 1/2 sum F dw^2 nats a token. Memory: 4 bytes a weight. */
+ * the slope of log p(token), by the text's own contexts and tokens drawn from the model. It
+ * foretells what small errors dw cost: KL is about 1/2 sum F dw^2 nats a token. Memory: 4 bytes a
+ * weight. */
 typedef struct bg_fisher bg_fisher;
 
 /* From `windows` of the calibration windows that teach; 0: all of them. */
@@ -70,7 +72,7 @@ void bg_fisher_free(bg_fisher **f);
 /* F of the weights of a tensor of the model's file, row by row: weights of the squared error for
  * bg_format_encode, better than those of its columns alone. */
 const float *bg_fisher_weights(const bg_fisher *f, size_t tensor);
-/* Their means over the rows: for encoders that take one row of weights for all (bg_image_encode). */
+/* Their means over the rows: for encoders that take one row of weights for all. */
 const float *bg_fisher_columns(const bg_fisher *f, size_t tensor);
 /* The rise of the divergence, in nats a token, with a tensor's weights replaced by these blocks (in
  * GGUF's layout) of the same shape. */

@@ -9,8 +9,8 @@ struct bg_fisher {
     float **weights, **columns;         /* of each tensor */
 };
 
-/* A pass adds the squares of its gradients: of a window's sum of slopes, those of different positions
- * have nothing to do with each other, for their tokens are drawn one by one. */
+/* A pass adds the squares of its gradients: of a window's sum of slopes, those of different
+ * positions have nothing to do with each other, for their tokens are drawn one by one. */
 static void add_squares(void *user, size_t tensor, size_t first, size_t n, const float *dw)
 {
     const bg_fisher *f = user;

@@ -169,7 +169,8 @@ static bg_status describe(bg_grad *grad, const bg_hparams *h, bg_error *err)
                        "heads whose first %u numbers rotate are not supported", h->rope_dim);
     if (h->rope_scaling == BG_ROPE_YARN || h->rope_magnitude < 1 || h->rope_magnitude > 1)
         return bg_fail(err, BG_ERR_UNSUPPORTED, bg_gguf_path(grad->g),
-                       "gradients of rotations stretched by YaRN are not known: give another model");
+                       "gradients of rotations stretched by YaRN are not known: give another "
+                       "model");
     BG_TRY(find(grad, "token_embd.weight", grad->n_embd, &grad->token_embd, &grad->n_vocab, err));
     BG_TRY(find(grad, "output_norm.weight", grad->n_embd, &grad->output_norm, &rows, err));
     grad->tied = !bg_gguf_tensor_find(grad->g, "output.weight");
@@ -194,7 +195,8 @@ typedef struct cursor { char *base; size_t used; bool overflow; } cursor;
 static void *take(cursor *c, size_t count, size_t size)
 {
     size_t bytes, start = c->used;
-    if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX / 4 || start > SIZE_MAX / 4) {
+    if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX / 4 ||
+        start > SIZE_MAX / 4) {
         c->overflow = true;
         return NULL;
     }

@@ -1,8 +1,8 @@
 /* grad.h: a model of the llama family as a function of its weights, and its gradient. Internal.
  *
  * The weights are not held here. Whoever runs a pass provides them row by row (`rows`) and takes
- * what the loss changes by with each of them (`gradient`), so that the same pass serves a file's own
- * weights, weights that are being tuned, and sums of squares of gradients. Everything is F32;
+ * what the loss changes by with each of them (`gradient`), so that the same pass serves a file's
+ * own weights, weights that are being tuned, and sums of squares of gradients. Everything is F32;
  * nothing is rounded to halves as bg_session does with keys and values (but see `rough`).
  *
  * A pass runs over whole windows, each a sequence from position 0.
@@ -37,10 +37,11 @@ typedef struct bg_grad_weights {
     void (*gradient)(void *user, size_t tensor, size_t first, size_t n, const float *dw);
 } bg_grad_weights;
 
-/* The loss: the mean over positions of KL(teacher || model), where the teacher's logits are `hidden`
- * (a row of n_embd halves a position, from bg_grad_hidden) times its output matrix (bg_grad_output).
- * Without these, the sum over positions of the surprise at tokens that are drawn from the model
- * itself, seeded: the expected square of its gradient is the Fisher information. */
+/* The loss: the mean over positions of KL(teacher || model), where the teacher's logits are
+ * `hidden` (a row of n_embd halves a position, from bg_grad_hidden) times its output matrix
+ * (bg_grad_output). Without these, the sum over positions of the surprise at tokens that are
+ * drawn from the model itself, seeded: the expected square of its gradient is the Fisher
+ * information. */
 typedef struct bg_grad_batch {
     const int32_t *tokens;              /* n_windows times n_ctx */
     size_t n_windows;
@@ -49,9 +50,10 @@ typedef struct bg_grad_batch {
     uint64_t seed;
 } bg_grad_batch;
 
-/* `g` says which tensors there are, `h` the rest (rope, eps); both outlive it. most_windows windows of
- * n_ctx tokens at once. `rough`: products with matrices may round their factors to bfloat16, which
- * takes half the time where the CPU has such products. BG_ERR_UNSUPPORTED: no dense model of the llama family. */
+/* `g` says which tensors there are, `h` the rest (rope, eps); both outlive it. most_windows windows
+ * of n_ctx tokens at once. `rough`: products with matrices may round their factors to bfloat16,
+ * which takes half the time where the CPU has such products. BG_ERR_UNSUPPORTED: no dense model of
+ * the llama family. */
 bg_status bg_grad_open(bg_grad **out, const bg_gguf *g, const bg_hparams *h, size_t n_ctx,
                        size_t most_windows, bool rough, bg_isa isa, bg_team *team, bg_error *err);
 void bg_grad_close(bg_grad **grad);
@@ -63,8 +65,8 @@ double bg_grad_run(bg_grad *grad, const bg_grad_weights *w, const bg_grad_batch 
 /* The last layer's normalised output, as halves [n_windows * n_ctx][n_embd]. */
 void bg_grad_hidden(bg_grad *grad, const bg_grad_weights *w, const int32_t *tokens,
                     size_t n_windows, uint16_t *hidden);
-/* What makes logits of that in batches of `grad`: the transpose of a teacher's output matrix, which is
- * `tensor` of w. For bg_free_large with *bytes; NULL: no memory. */
+/* What makes logits of that in batches of `grad`: the transpose of a teacher's output matrix, which
+ * is `tensor` of w. For bg_free_large with *bytes; NULL: no memory. */
 float *bg_grad_output(const bg_grad *grad, const bg_grad_weights *w, size_t tensor, size_t *bytes);
 /* Logits of all positions [n_windows * n_ctx][n_vocab]. */
 void bg_grad_logits(bg_grad *grad, const bg_grad_weights *w, const int32_t *tokens,
@@ -107,15 +109,15 @@ struct bg_grad {
     float *dx, *dx_mid, *dn;
     float *dq, *dk, *dv, *datt;         /* dk and dv of each query head */
     float *h, *dgate, *dup;
-    /* With pairs: rows of the factor of the moment, [positions][pair_stride]; positions two by two of
-     * what gradients of matrices are made of, at the strides of what they come from. The matrices
-     * below then are pairs too: columns two by two in output_columns, else rows. */
+    /* With pairs: rows of the factor of the moment, [positions][pair_stride]; positions two by two
+     * of what gradients of matrices are made of, at the strides of what they come from. The
+     * matrices below then are pairs too: columns two by two in output_columns, else rows. */
     float *row_pairs, *y_pairs, *n1_pairs, *n2_pairs, *att_pairs, *h_pairs;
     float *matrices[BG_GRAD_MATRICES];  /* a layer's, row-major */
-    float *output_rows, *output_columns;/* the output matrix and its transpose, [n_embd][v_stride] */
+    float *output_rows, *output_columns; /* the output matrix; its transpose, at v_stride */
     float *d_output;                    /* its gradient */
     float *logits, *others;             /* [chunk][v_stride]: the model's, the teacher's */
-    float **own;                        /* each member's scratch, for panels, gradients, attention */
+    float **own;                        /* each member's scratch */
     double *losses;                     /* a position */
     int32_t *first, *next;              /* positions by token: of each token, after each position */
 };
@@ -169,14 +171,17 @@ size_t bg_grad_attention_floats(const bg_grad *grad);
 void bg_grad_attend(const bg_grad_worker *w, size_t layer);
 /* dq, dk and dv of every query head, from datt. */
 void bg_grad_attend_back(const bg_grad_worker *w, size_t layer);
-/* With pairs, the factors of products: this member's positions of x, each as a row of n / 2 pairs, or
- * position by position as rows of n pairs. Without, nothing. */
+/* With pairs, the factors of products: this member's positions of x, each as a row of n / 2 pairs,
+ * or two by two as rows of n pairs. Without, nothing. */
 void bg_grad_pair_rows(const bg_grad_worker *w, const float *x, size_t stride, size_t n, float *out,
                        size_t out_stride);
 void bg_grad_pair_positions(const bg_grad_worker *w, const float *x, size_t stride, size_t n,
                             float *out);
 /* Numbers along which a product sums, in units of its factors. */
-static inline size_t bg_grad_units(const bg_grad *grad, size_t n) { return grad->pairs ? n / 2 : n; }
+static inline size_t bg_grad_units(const bg_grad *grad, size_t n)
+{
+    return grad->pairs ? n / 2 : n;
+}
 
 static inline void bg_grad_multiply(const bg_grad_worker *w, const bg_product *p)
 {

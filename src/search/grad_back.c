@@ -6,8 +6,8 @@
 
 /* ---- the loss ----------------------------------------------------------------------------- */
 
-/* Logits of some rows of hidden states, from position `at` of y or of its pairs: this member's columns
- * of them. */
+/* Logits of some rows of hidden states, from position `at` of y or of its pairs: this member's
+ * columns of them. */
 static void make_logits(const bg_grad_worker *w, const float *y, const float *y_pairs, size_t at,
                         size_t rows, const float *columns, float *out)
 {
@@ -72,13 +72,14 @@ static const float *slope_rows(const bg_grad_worker *w, size_t begin, size_t end
     const bg_grad *g = w->grad;
     *stride = g->pairs ? g->pair_stride : g->v_stride;
     for (size_t i = begin; i < end && g->pairs; i++)
-        w->ops->pair_row(g->logits + i * g->v_stride, g->row_pairs + i * g->pair_stride, g->n_vocab);
+        w->ops->pair_row(g->logits + i * g->v_stride, g->row_pairs + i * g->pair_stride,
+                         g->n_vocab);
     return (g->pairs ? g->row_pairs : g->logits) + begin * *stride;
 }
 
 /* Columns [r, r + some) of dy, all `rows` of them, as the left factor of a gradient of a matrix. */
-static bg_product gradient_of(const bg_grad_worker *w, const float *dy, size_t dy_stride, size_t rows,
-                              size_t r, size_t some, float *scratch)
+static bg_product gradient_of(const bg_grad_worker *w, const float *dy, size_t dy_stride,
+                              size_t rows, size_t r, size_t some, float *scratch)
 {
     bg_product p = {.m = some, .k = rows, .a = dy + r, .a_m = 1, .a_k = dy_stride};
     if (!w->grad->pairs) return p;
@@ -205,8 +206,8 @@ static void times_matrix(const bg_grad_worker *w, size_t l, bg_grad_matrix id, c
     });
 }
 
-/* Gives the gradient of this member's rows of a matrix: dy' x over all positions; x_pairs are those of
- * x, by positions. */
+/* Gives the gradient of this member's rows of a matrix: dy' x over all positions; x_pairs are those
+ * of x, by positions. */
 static void give_matrix(const bg_grad_worker *w, size_t tensor, const float *dy, size_t dy_stride,
                         const float *x, const float *x_pairs, size_t x_stride)
 {
@@ -343,7 +344,8 @@ static void layer_back(const bg_grad_worker *w, size_t l)
     give_matrix(w, layer->w[BG_GRAD_DOWN], g->dx, g->e_stride, g->h, g->h_pairs, g->ff_stride);
     give_matrix(w, layer->w[BG_GRAD_GATE], g->dgate, g->ff_stride, g->n2, g->n2_pairs, g->e_stride);
     give_matrix(w, layer->w[BG_GRAD_UP], g->dup, g->ff_stride, g->n2, g->n2_pairs, g->e_stride);
-    give_matrix(w, layer->w[BG_GRAD_OUT], g->dx_mid, g->e_stride, kept->att, g->att_pairs, g->q_stride);
+    give_matrix(w, layer->w[BG_GRAD_OUT], g->dx_mid, g->e_stride, kept->att, g->att_pairs,
+                g->q_stride);
     bg_grad_sum_norm(w, kept->x_mid, kept->inverse_mid, g->dn, g->norm_sums + g->n_embd);
     bg_grad_attend_back(w, l);
     bg_grad_barrier(w);

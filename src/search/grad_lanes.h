@@ -146,9 +146,10 @@ INLINE vf v_pair(vf low, vf high) { return (vf)(v_bf16(low) | v_bf16(high) << 16
 static void pair_rows(const float *first, const float *second, float *out, size_t n)
 {
     size_t i = 0;
-    for (; i + LANES <= n; i += LANES) u_store(out + i, v_pair(u_load(first + i), u_load(second + i)));
-    if (i < n)
-        part_store(out + i, v_pair(part_load(first + i, n - i), part_load(second + i, n - i)), n - i);
+    for (; i + LANES <= n; i += LANES)
+        u_store(out + i, v_pair(u_load(first + i), u_load(second + i)));
+    n -= i;
+    if (n) part_store(out + i, v_pair(part_load(first + i, n), part_load(second + i, n)), n);
 }
 
 static void pair_row(const float *in, float *out, size_t n)
@@ -184,7 +185,8 @@ static void transpose(const float *in, size_t in_stride, size_t rows, size_t col
             r[1] = __builtin_shufflevector(a, b, 2, 3, 6, 7);
             r[2] = __builtin_shufflevector(c, d, 0, 1, 4, 5);
             r[3] = __builtin_shufflevector(c, d, 2, 3, 6, 7);
-            for (size_t k = 0; k < 4; k++) memcpy(out + (j + k) * out_stride + i, &r[k], sizeof r[k]);
+            for (size_t k = 0; k < 4; k++)
+                memcpy(out + (j + k) * out_stride + i, &r[k], sizeof r[k]);
         }
         for (; j < columns; j++)
             for (size_t k = 0; k < 4; k++) out[j * out_stride + i + k] = x[k * in_stride + j];
@@ -368,7 +370,8 @@ INLINE void adam_some(float *w, float *m, float *v, const float *g, const bg_ada
     vf second = part_load(v, n) * s->beta2 + gradient * gradient * (1.0f - s->beta2);
     part_store(m, first, n);
     part_store(v, second, n);
-    part_store(w, part_load(w, n) - s->rate * first / (v_sqrt(second * s->correct) + s->epsilon), n);
+    first = s->rate * first / (v_sqrt(second * s->correct) + s->epsilon);
+    part_store(w, part_load(w, n) - first, n);
 }
 
 static void adam(float *w, float *m, float *v, const float *g, const bg_adam *s, size_t n)

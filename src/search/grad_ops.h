@@ -27,8 +27,8 @@ typedef struct bg_adam { float rate, beta1, beta2, correct, epsilon; } bg_adam;
 
 typedef struct bg_grad_ops {
     void (*multiply)(const bg_product *p);
-    /* The same where each number of a and b is a pair of bfloat16 along l, and k counts pairs: twice
-     * as fast. NULL: not on this CPU, nor are the next two. */
+    /* The same where each number of a and b is a pair of bfloat16 along l, and k counts pairs:
+     * twice as fast. NULL: not on this CPU, nor are the next two. */
     void (*multiply_pairs)(const bg_product *p);
     /* n numbers of a row (n even) as n / 2 pairs; the numbers of two rows as n pairs. */
     void (*pair_row)(const float *in, float *out, size_t n);

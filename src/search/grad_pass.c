@@ -27,8 +27,8 @@ void bg_grad_columns(const bg_grad *grad, float *raw, size_t rows, size_t k, flo
 }
 
 /* y = x W' of all positions, rows of W shared out; `add`: on top of what y has. With pairs, x is
- * already in row_pairs. Small matrices are cut by positions too, so that every member of a large team
- * has something to do. */
+ * already in row_pairs. Small matrices are cut by positions too, so that every member of a large
+ * team has something to do. */
 static void project(const bg_grad_worker *w, size_t tensor, const float *x, size_t x_stride,
                     float *y, size_t y_stride, bool add)
 {
@@ -170,7 +170,8 @@ void bg_grad_fetch_output(const bg_grad_worker *w)
         float *rows = g->pairs ? w->own : g->output_rows + r * e;
         bg_grad_fetch(w, g->output, r, some, rows);
         for (size_t i = 0; i < some && g->pairs; i += 2)
-            w->ops->pair_rows(rows + i * e, rows + (i + 1) * e, g->output_rows + (r + i) / 2 * e, e);
+            w->ops->pair_rows(rows + i * e, rows + (i + 1) * e,
+                              g->output_rows + (r + i) / 2 * e, e);
         bg_grad_columns(g, rows, some, e, g->output_columns + r, g->v_stride, some);
     }
     bg_grad_barrier(w);

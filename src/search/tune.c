@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { TRIAL_STEPS = 6, JUDGEMENTS = 12 };
+enum { TRIAL_STEPS = 6, JUDGEMENTS = 10, MOST_HELD = 16 };
 
 /* ---- the full model ----------------------------------------------------------------------- */
 
@@ -35,31 +35,39 @@ static bg_status cut(bg_tuner *t, const int32_t *tokens, double held_out, bg_err
     for (size_t i = 0; i < t->windows; i++) {
         memcpy(t->tokens + i * t->n_ctx, tokens + (size_t)order[i] * t->n_ctx,
                t->n_ctx * sizeof *tokens);
-        if (words && bg_tokenizer_adds_bos(words)) t->tokens[i * t->n_ctx] = bg_tokenizer_bos(words);
+        if (words && bg_tokenizer_adds_bos(words))
+            t->tokens[i * t->n_ctx] = bg_tokenizer_bos(words);
     }
     bg_free(order);
-    t->held = (size_t)((double)t->windows * (held_out > 0 ? held_out : 0.125) + 0.5);
+    t->held = BG_MIN(t->windows / 8, (size_t)MOST_HELD);
+    if (held_out > 0) t->held = (size_t)((double)t->windows * held_out + 0.5);
     t->held = BG_MIN(BG_MAX(t->held, (size_t)1), t->windows / 2);
     return BG_OK;
 }
 
-static bg_status ask_full(bg_tuner *t, bg_error *err)
+static bg_status open_full(bg_tuner *t, bg_error *err)
 {
-    const bg_gguf *g = bg_model_gguf(t->model);
-    bg_grad_weights w = {(void *)(uintptr_t)g, bg_full_rows, NULL};
-    bg_grad *grad;
-    bg_status s = BG_OK;
-    BG_TRY(bg_grad_open(&grad, g, bg_model_hparams(t->model), t->n_ctx, t->per_step, false,
-                        t->isa, t->team, err));
-    t->width = bg_grad_width(grad);
+    BG_TRY(bg_grad_open(&t->full, bg_model_gguf(t->model), bg_model_hparams(t->model), t->n_ctx, 1,
+                        false, t->isa, t->team, err));
+    t->width = bg_grad_width(t->full);
     t->hidden_bytes = t->windows * t->n_ctx * t->width * sizeof *t->hidden;
     t->hidden = bg_alloc_large(t->hidden_bytes);
-    if (!t->hidden) s = bg_fail_nomem(err, "what the full model says", t->hidden_bytes);
-    for (size_t i = 0; s == BG_OK && i < t->windows; i += t->per_step)
-        bg_grad_hidden(grad, &w, t->tokens + i * t->n_ctx, BG_MIN(t->per_step, t->windows - i),
+    t->asked = bg_alloc(t->windows, 1);
+    if (t->hidden && t->asked) return BG_OK;
+    return bg_fail_nomem(err, "what the full model says", t->hidden_bytes);
+}
+
+/* Asks the full model about windows that are needed for the first time. */
+static void ask_full(bg_tuner *t, size_t first, size_t n)
+{
+    bg_grad_weights w = {(void *)(uintptr_t)bg_model_gguf(t->model), bg_full_rows, NULL};
+    for (size_t i = first; i < first + n; i++) {
+        if (t->asked[i]) continue;
+        bg_grad_hidden(t->full, &w, t->tokens + i * t->n_ctx, 1,
                        t->hidden + i * t->n_ctx * t->width);
-    bg_grad_close(&grad);
-    return s;
+        t->asked[i] = 1;
+    }
+    if (t->full && !memchr(t->asked, 0, t->windows)) bg_grad_close(&t->full);
 }
 
 bg_status bg_tuner_open(bg_tuner **out, const bg_model *m, const int32_t *tokens, size_t n_tokens,
@@ -79,7 +87,7 @@ bg_status bg_tuner_open(bg_tuner **out, const bg_model *m, const int32_t *tokens
     for (size_t i = 0; s == BG_OK && i < t->windows * t->n_ctx; i++)
         if (t->tokens[i] < 0 || (uint32_t)t->tokens[i] >= bg_model_hparams(m)->n_vocab)
             s = bg_fail(err, BG_ERR_INPUT, NULL, "token %d is not in the vocabulary", t->tokens[i]);
-    if (s == BG_OK) s = ask_full(t, err);
+    if (s == BG_OK) s = open_full(t, err);
     if (s != BG_OK) bg_tuner_close(&t);
     *out = t;
     return s;
@@ -90,6 +98,8 @@ void bg_tuner_close(bg_tuner **tuner)
     bg_tuner *t = *tuner;
     if (!t) return;
     if (t->hidden) bg_free_large(t->hidden, t->hidden_bytes);
+    bg_grad_close(&t->full);
+    bg_free(t->asked);
     bg_free(t->tokens);
     bg_free(t);
     *tuner = NULL;
@@ -124,6 +134,7 @@ static double judge(run *r)
         size_t n = BG_MIN(t->per_step, t->windows - i);
         bg_grad_batch b = {t->tokens + i * t->n_ctx, n, t->hidden + i * t->n_ctx * t->width,
                            r->output, 0};
+        ask_full(t, i, n);
         sum += bg_grad_run(r->grad, &w, &b) * (double)n;
     }
     return sum / (double)t->held;
@@ -141,7 +152,7 @@ static void keep_better(run *r)
 /* The windows of a step: every one once before any comes again. */
 static void take_windows(run *r)
 {
-    const bg_tuner *t = r->t;
+    bg_tuner *t = r->t;
     size_t row = t->n_ctx * t->width;
     for (size_t i = 0; i < t->per_step; i++) {
         size_t from;
@@ -150,6 +161,7 @@ static void take_windows(run *r)
             r->at = 0;
         }
         from = r->order[r->at++];
+        ask_full(t, from, 1);
         memcpy(r->tokens + i * t->n_ctx, t->tokens + from * t->n_ctx,
                t->n_ctx * sizeof *r->tokens);
         memcpy(r->hidden + i * row, t->hidden + from * row, row * sizeof *r->hidden);

@@ -48,8 +48,10 @@ struct bg_tuner {
     uint32_t n_ctx, per_step;
     size_t width, windows, held;        /* the last `held` ones are never learned from */
     int32_t *tokens;
-    uint16_t *hidden;                   /* of every position */
+    uint16_t *hidden;                   /* what the full model says at each position, */
     size_t hidden_bytes;
+    uint8_t *asked;                     /* of the windows that it has been asked about */
+    bg_grad *full;                      /* NULL: of all */
 };
 
 /* `rows` of bg_grad_weights for a file's own weights; user is its bg_gguf. */

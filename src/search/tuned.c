@@ -10,7 +10,10 @@ enum { D, DMIN, SC }; /* places of parts; those of m follow those of sc */
 static size_t subs_of(const bg_tuned *t) { return (size_t)t->codec->grid->subs; }
 static size_t block_of(const bg_tuned *t) { return subs_of(t) * (size_t)t->codec->grid->size; }
 
-static float nearest(float x, int low, int high) { return bg_round(bg_clamp(x, (float)low, (float)high)); }
+static float nearest(float x, int low, int high)
+{
+    return bg_round(bg_clamp(x, (float)low, (float)high));
+}
 
 /* What a block's parts round to. sc does not become 0: a scale of 0 would forget the levels. */
 static bg_scales block_from(const bg_tuned *t, const float *part, const float *unit)
@@ -46,8 +49,8 @@ static float *row_of(const bg_tuned *t, float *all, size_t row, size_t each)
     return all + row * t->blocks * each;
 }
 
-/* Units of a block: d, dmin, the mean size of its sc with the sign of each, the mean of its m. Parts
- * then are positive, and stay so. */
+/* Units of a block: d, dmin, the mean size of its sc with the sign of each, the mean of its m.
+ * Parts then are positive, and stay so. */
 static void set_units(const bg_tuned *t, const bg_scales *f, float *part, float *unit)
 {
     size_t subs = subs_of(t);
@@ -253,8 +256,8 @@ void bg_tuned_rows(void *user, size_t tensor, size_t first, size_t n, float *out
 }
 
 /* The gradients of a block's parts from the sums of its sub-blocks. */
-static void part_gradients(const bg_tuned *t, const bg_scales *b, const float *unit, const float *sum,
-                           const float *sum_level, float *dp)
+static void part_gradients(const bg_tuned *t, const bg_scales *b, const float *unit,
+                           const float *sum, const float *sum_level, float *dp)
 {
     size_t subs = subs_of(t);
     bool affine = t->codec->grid->kind == BG_GRID_AFFINE;
@@ -277,7 +280,8 @@ static void step_block(const bg_tuned_model *m, const bg_tuned *t, size_t r, siz
     size_t weights = r * t->k + index * n;
     float *scale = t->scale + (r * t->blocks + index) * subs;
     float *min = t->min + (r * t->blocks + index) * subs;
-    float sum[BG_TILE_SUBS], sum_level[BG_TILE_SUBS], new_scale[BG_TILE_SUBS], new_min[BG_TILE_SUBS];
+    float sum[BG_TILE_SUBS], sum_level[BG_TILE_SUBS];
+    float new_scale[BG_TILE_SUBS], new_min[BG_TILE_SUBS];
     float dp[BG_TUNE_MOST_PARTS];
     bg_adam parts = m->others;
     bg_scales b = block_from(t, t->part + at, t->unit + at);

@@ -136,7 +136,7 @@ static uint16_t *other_hidden(size_t n)
     return hidden;
 }
 
-/* The change of the loss along a random direction of one tensor, by the gradient and by taking steps. */
+/* The change of the loss along a direction of one tensor, by the gradient and by taking steps. */
 static void check_tensor(bg_grad *g, weights *s, const bg_grad_batch *batch, size_t tensor)
 {
     size_t n = size_of(bg_gguf_tensor_at(s->g, tensor));
@@ -149,7 +149,7 @@ static void check_tensor(bg_grad *g, weights *s, const bg_grad_batch *batch, siz
         size += (double)s->w[tensor][i] * (double)s->w[tensor][i];
         slope += (double)s->dw[tensor][i] * (double)s->dw[tensor][i];
     }
-    for (size_t i = 0; i < n; i++) { /* half along the gradient, so that the slope is not by chance 0 */
+    for (size_t i = 0; i < n; i++) { /* half along the gradient: the slope is not 0 by chance */
         direction[i] = (float)(bg_rng_normal(&rng) / sqrt((double)n)
                                + (double)s->dw[tensor][i] / sqrt(slope));
         expected += (double)direction[i] * (double)s->dw[tensor][i];
