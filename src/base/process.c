@@ -119,7 +119,7 @@ static outcome judge(const bg_process *p, uint64_t heard)
 {
     if (p->alive && !p->alive(p->user)) return STOPPED;
     if (p->patience > 0 && (double)(bg_clock_ns() - heard) * 1e-9 > p->patience) return LATE;
-    return p->limit && p->output.length > p->limit ? TALKS : ENDED;
+    return p->limit && p->written > p->limit ? TALKS : ENDED;
 }
 
 /* Until the child has closed both streams, or has ended while what it started holds them open. */
@@ -143,6 +143,7 @@ static outcome listen_to(bg_process *p, pid_t child, const int from[STREAMS], ui
             if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN)) polled[i].fd = -1;
             if (n <= 0) continue;
             *heard = bg_clock_ns();
+            p->written += (size_t)n;
             take_line(p, data, (size_t)n, &fresh);
             if (i == 0 && p->limit) bg_text_append(&p->output, data, (size_t)n);
         }
@@ -217,6 +218,7 @@ bg_status bg_process_run(bg_process *p, bg_error *err)
     outcome end = STOPPED;
     p->last[0] = 0;
     p->peak_rss = NAN;
+    p->written = 0;
     p->output = (bg_text){0};
     make_environment(&e);
     if (!open_pipes(from, to))

@@ -12,7 +12,8 @@ typedef struct bg_process {
     bool steady;                 /* runs alike everywhere: few variables of the environment, no random
                                     addresses, a stack of the usual size */
     bool merged;                 /* what it writes to standard error is output too */
-    size_t limit;                /* most bytes of output, which is kept; 0: none is */
+    size_t limit;                /* output is kept, and so much may be written to both streams; 0: output
+                                    is not kept, and has no end */
     double patience;             /* seconds that it may be silent; 0: for ever */
     bool (*alive)(void *user);   /* asked several times a second; false: kill it. May be NULL */
     void *user;
@@ -20,6 +21,7 @@ typedef struct bg_process {
     bg_text output;              /* free with bg_text_fini; a zero byte ends what can be read of it */
     char last[256];              /* the last line that it wrote, to either stream */
     char how[96];                /* "" after exit 0, else "exit status 1", "ended by signal 11 (...)" */
+    size_t written;              /* bytes, to both streams */
     bool late;                   /* killed for its silence */
     double seconds;
     double peak_rss;             /* bytes, of it alone; NaN: it ended before it was looked at */

@@ -60,7 +60,9 @@ static void describe(bg_llama_test *t, const bg_row *row, const bg_origin *origi
     const struct { long long *to; bg_column column; } counts[] = {
         {&t->n_threads, BG_COL_THREADS}, {&t->n_prompt, BG_COL_N_PROMPT},
         {&t->n_gen, BG_COL_N_GEN}, {&t->n_depth, BG_COL_DEPTH}};
-    *t = (bg_llama_test){.build_commit = origin->version[0] ? origin->version : "unknown",
+    const char *version = bg_row_text(row, BG_COL_ENGINE_VER);
+    if (!version) version = origin->version[0] ? origin->version : "unknown";
+    *t = (bg_llama_test){.build_commit = version,
                          .cpu = origin->cpu[0] ? origin->cpu : "unknown", .load_mode = "none",
                          .test_time = origin->created, .n_batch = BATCH, .n_ubatch = BATCH};
     t->model_filename = origin->model_file[0] ? origin->model_file : bg_row_text(row, BG_COL_MODEL);

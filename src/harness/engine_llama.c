@@ -52,12 +52,13 @@ bg_status bg_llama_run(bg_llama *l, bg_llama_program *program, bg_process *p, bg
     return BG_ERR_UNSUPPORTED;
 }
 
-bg_status bg_llama_check_version(bg_llama *l, const char *version, bg_error *err)
+bg_status bg_llama_check_version(bg_llama *l, const bg_llama_program *program, const char *version,
+                                 bg_error *err)
 {
     if (!version || !*version) return BG_OK;
     if (!l->version[0]) snprintf(l->version, sizeof l->version, "%s", version);
     if (strcmp(l->version, version) == 0) return BG_OK;
-    return bg_fail(err, BG_ERR_INPUT, "llama-bench", "is the build %.63s, and cells before were measured "
+    return bg_fail(err, BG_ERR_INPUT, program->name, "is the build %.63s, and cells before were measured "
                    "with %.63s: choose another --out", version, l->version);
 }
 
@@ -127,7 +128,7 @@ static bg_status take_test(bg_llama *l, const bg_cell *c, const bg_results *r, c
                        "of one", bg_results_sample_count(r));
     *seconds = bg_results_sample(r, 0)->seconds;
     BG_TRY(bg_results_origin(r, &origin, err));
-    return bg_llama_check_version(l, origin.version, err);
+    return bg_llama_check_version(l, &l->bench, origin.version, err);
 }
 
 static bg_status parse_test(bg_llama *l, const bg_cell *c, const bg_process *p, double *seconds,

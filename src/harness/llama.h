@@ -31,7 +31,8 @@ const char *bg_llama_model_path(const bg_llama *l, size_t scheme, char out[PATH_
  * silent for too long is not run again. p->output is freed with bg_text_fini whatever happens. */
 bg_status bg_llama_run(bg_llama *l, bg_llama_program *program, bg_process *p, bg_error *err);
 /* Remembers the version, and refuses another than before. */
-bg_status bg_llama_check_version(bg_llama *l, const char *version, bg_error *err);
+bg_status bg_llama_check_version(bg_llama *l, const bg_llama_program *program, const char *version,
+                                 bg_error *err);
 bg_status bg_llama_quality(void *llama, const bg_cell *c, bg_quality *q, bg_error *err);
 /* What llama-perplexity prints for --kl-divergence. BG_ERR_UNSUPPORTED names what is not there. */
 bg_status bg_llama_parse_quality(const char *text, bg_quality *q, bg_error *err);

@@ -97,7 +97,7 @@ static bg_status ask_version(bg_llama *l, bg_error *err)
     read_version(p.output.data, version);
     bg_text_fini(&p.output);
     if (status == BG_ERR_UNSUPPORTED) return BG_OK;
-    return status == BG_OK ? bg_llama_check_version(l, version, err) : status;
+    return status == BG_OK ? bg_llama_check_version(l, &l->perplexity, version, err) : status;
 }
 
 static bg_status make_base(bg_llama *l, const bg_cell *c, bg_error *err)

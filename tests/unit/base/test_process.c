@@ -68,6 +68,10 @@ static void output_is_kept(void **state)
     assert_string_equal(p.how, "it wrote over 65536 bytes");
     assert_true(p.output.length < 1 << 17);
     bg_text_fini(&p.output);
+    p.merged = false;
+    assert_ok(run_shell(&p, "yes >&2", &err), &err); /* where nobody keeps it */
+    assert_string_equal(p.how, "it wrote over 65536 bytes");
+    assert_int_equal(p.output.length, 0);
 }
 
 static bool ask(void *user) { return --*(int *)user > 0; }
