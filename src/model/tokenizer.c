@@ -8,8 +8,8 @@
 
 #define KEY "tokenizer.ggml."
 
-/* The arrays tokens, scores and token_type, all of one length. Byte-level vocabularies go by merges,
- * so that the latter two may be absent: NULL. */
+/* The arrays tokens, scores and token_type, all of one length. Byte-level vocabularies go by
+ * merges, so that the latter two may be absent: NULL. */
 typedef struct arrays { const bg_gguf_value *tokens, *scores, *types; } arrays;
 
 static bg_status find_arrays(const bg_tokenizer *t, const bg_gguf *g, arrays *a, bg_error *err)
@@ -74,7 +74,8 @@ bool bg_alphabet_decode(const char *text, size_t n, char *out, size_t *length)
     return true;
 }
 
-/* Text of a piece into the pool: as it is, but ordinary ones of byte-level vocabularies as bytes. */
+/* Text of a piece into the pool: as it is, but of ordinary ones in byte-level vocabularies the
+ * bytes that it stands for. */
 static void place_text(bg_tokenizer *t, bg_piece *p, bg_gguf_string text, size_t *used)
 {
     char *at = t->pool + *used;

@@ -95,8 +95,8 @@ const bg_merge *bg_tokenizer_find_merge(const bg_tokenizer *t, int32_t left, int
 /* Everything that is looked up, made from the pieces (and, in `g`, the merges). */
 bg_status bg_tokenizer_index(bg_tokenizer *t, const bg_gguf *g, bg_error *err);
 
-/* "Ġthe" -> " the": what text in the alphabet of byte-level vocabularies stands for, at most n bytes.
- * false when a character is not of that alphabet. */
+/* "Ġthe" -> " the": what text in the alphabet of byte-level vocabularies stands for, at most n
+ * bytes. false when a character is not of that alphabet. */
 bool bg_alphabet_decode(const char *text, size_t n, char *out, size_t *length);
 
 /* Hands out a text piece by piece: special tokens (token >= 0) and, between them, text that is not

@@ -1,8 +1,8 @@
 /* Encoding. A run of text starts as single characters (or bytes, where the vocabulary is of that
  * kind); of all neighbours that join, the best pair, the leftmost of equals, is joined, until none
- * is left. In SentencePiece BPE (Kudo and Richardson, 2018) two join whose concatenation is a piece,
- * the highest score first, and what is no piece falls back to its bytes; in byte-level BPE (Radford
- * et al., 2019) two join that are in the list of merges, in its order. */
+ * is left. In SentencePiece BPE (Kudo and Richardson, 2018) two join whose concatenation is a
+ * piece, the highest score first, and what is no piece falls back to its bytes; in byte-level BPE
+ * (Radford et al., 2019) two join that are in the list of merges, in its order. */
 #include "model/tokenizer.h"
 
 #include <string.h>

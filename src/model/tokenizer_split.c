@@ -116,8 +116,8 @@ bg_status bg_splitter_run(const bg_splitter *s, const char *text, size_t n, bg_w
     bg_free(valid);
     if (r.error)
         return bg_fail(err, BG_ERR_UNSUPPORTED, NULL,
-                       "PCRE2 gave up (error %d) on a text of %zu bytes: take a part of it", r.error,
-                       n);
+                       "PCRE2 gave up (error %d) on a text of %zu bytes: take a part of it",
+                       r.error, n);
     return ok ? BG_OK : bg_fail_nomem(err, "the words of the text", n);
 }
 

@@ -1,5 +1,5 @@
-/* Any bytes as text for the embedded vocabulary, of scored pieces, must come back from their tokens; a
- * GGUF file as input is a vocabulary. */
+/* Any bytes as text for the embedded vocabulary, of scored pieces, must come back from their
+ * tokens; a GGUF file as input is a vocabulary. */
 #include "fuzz_tokenizer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -16,9 +16,10 @@ static bool follow(void *user, const char *word, size_t n)
 /* Words leave nothing out. The first byte chooses the patterns. */
 static void check_words(const char *text, size_t n)
 {
-    static const char *const names[] = {"default", "gpt-2", "smollm", "falcon", "llama-bpe", "qwen2",
-                                        "qwen35", "minicpm5", "seed-coder", "bailingmoe", "gpt-4o",
-                                        "tekken", "deepseek-coder", "deepseek-v3", "bloom"};
+    static const char *const names[] = {
+        "default", "gpt-2", "smollm", "falcon", "llama-bpe", "qwen2", "qwen35", "minicpm5",
+        "seed-coder", "bailingmoe", "gpt-4o", "tekken", "deepseek-coder", "deepseek-v3", "bloom",
+    };
     static bg_splitter *splitters[BG_COUNT(names)];
     size_t i = n ? (uint8_t)*text % BG_COUNT(names) : 0;
     walk w = {text, text + n};

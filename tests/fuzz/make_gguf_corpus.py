@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes tests/fuzz/corpus/gguf (and imatrix): small whole files and one of every kind of hostile one.
+"""Makes tests/fuzz/corpus/gguf and imatrix: small whole files and one of every kind of hostile one.
 
 Names say what is wrong with a file. Files that the fuzzer found are named found-*, and stay."""
 import os
@@ -69,30 +69,50 @@ def tiny_model(version=3):
     return pad(header(len(names), len(keys), version) + b"".join(keys) + table) + bytes(offset)
 
 
-def runnable_model():
-    """The smallest Llama file that opens as a model: 32 wide, one layer, four tokens."""
-    keys = [value("general.architecture", STRING, text("llama")), u32("llama.block_count", 1),
-            u32("llama.embedding_length", 32), u32("llama.feed_forward_length", 32),
-            u32("llama.context_length", 64), u32("llama.attention.head_count", 2),
-            u32("llama.attention.head_count_kv", 1),
-            value("llama.attention.layer_norm_rms_epsilon", F32, struct.pack("<f", 1e-5)),
-            value("tokenizer.ggml.model", STRING, text("llama")),
-            array("tokenizer.ggml.tokens", STRING, 4, b"".join(map(text, ["<unk>", "<s>", "a", "b"]))),
-            array("tokenizer.ggml.scores", F32, 4, struct.pack("<4f", 0, 0, -1, -2)),
-            array("tokenizer.ggml.token_type", I32, 4, struct.pack("<4i", 2, 3, 1, 1)),
-            u32("tokenizer.ggml.bos_token_id", 1)]
+def f32(key, x):
+    return value(key, F32, struct.pack("<f", x))
+
+
+SPM = [value("tokenizer.ggml.model", STRING, text("llama")),
+       array("tokenizer.ggml.tokens", STRING, 4, b"".join(map(text, ["<unk>", "<s>", "a", "b"]))),
+       array("tokenizer.ggml.scores", F32, 4, struct.pack("<4f", 0, 0, -1, -2)),
+       array("tokenizer.ggml.token_type", I32, 4, struct.pack("<4i", 2, 3, 1, 1)),
+       u32("tokenizer.ggml.bos_token_id", 1)]
+BYTES = [value("tokenizer.ggml.model", STRING, text("gpt2")),
+         value("tokenizer.ggml.pre", STRING, text("qwen2")),
+         array("tokenizer.ggml.tokens", STRING, 4, b"".join(map(text, ["<s>", "a", "b", "ab"]))),
+         array("tokenizer.ggml.merges", STRING, 1, text("a b"))]
+
+
+def runnable_model(arch="llama", keys=(), vectors=(), fused=False, vocabulary=SPM, layers=1):
+    """The smallest file that opens as a model: 32 wide, four tokens. `vectors`: those of a layer
+    besides the norms that all have, with their lengths."""
+    keys = [value("general.architecture", STRING, text(arch)), u32(arch + ".block_count", layers),
+            u32(arch + ".embedding_length", 32), u32(arch + ".feed_forward_length", 32),
+            u32(arch + ".context_length", 64), u32(arch + ".attention.head_count", 2),
+            u32(arch + ".attention.head_count_kv", 1),
+            f32(arch + ".attention.layer_norm_rms_epsilon", 1e-5), *keys, *vocabulary]
     matrices = {"attn_q": 32, "attn_k": 16, "attn_v": 16, "attn_output": 32, "ffn_gate": 32,
                 "ffn_up": 32, "ffn_down": 32}
+    if fused:
+        matrices = {"attn_qkv": 64, "attn_output": 32, "ffn_up": 64, "ffn_down": 32}
     parts = [("token_embd.weight", (32, 4), 2), ("output_norm.weight", (32,), 0),
-             ("output.weight", (32, 4), 2), ("blk.0.attn_norm.weight", (32,), 0),
-             ("blk.0.ffn_norm.weight", (32,), 0)]
-    parts += [("blk.0.%s.weight" % name, (32, rows), 2) for name, rows in matrices.items()]
+             ("output.weight", (32, 4), 2)]
+    for i in range(layers):
+        norms = [("attn_norm.weight", 32), ("ffn_norm.weight", 32), *vectors]
+        parts += [("blk.%d.%s" % (i, name), (n,), 0) for name, n in norms]
+        parts += [("blk.%d.%s.weight" % (i, name), (32, n), 2) for name, n in matrices.items()]
     table, data = b"", b""
     for name, ne, kind in parts:
         table += tensor(name, ne, kind, len(data))
-        data = pad(data + (struct.pack("<32f", *[1.0] * 32) if kind == 0 else
+        data = pad(data + (struct.pack("<%df" % ne[0], *[1.0] * ne[0]) if kind == 0 else
                            (struct.pack("<e", 0.1) + bytes(range(16))) * ne[1]))
     return pad(header(len(parts), len(keys)) + b"".join(keys) + table) + data
+
+
+QKV = [("attn_q.bias", 32), ("attn_k.bias", 16), ("attn_v.bias", 16)]
+HEADS = [("attn_q_norm.weight", 16), ("attn_k_norm.weight", 16)]
+POST = [("post_attention_norm.weight", 32), ("post_ffw_norm.weight", 32)]
 
 
 def imatrix():
@@ -109,6 +129,16 @@ FILES = {
     "ok-values": all_values(),
     "ok-model": tiny_model(),
     "ok-model-runs": runnable_model(),
+    "ok-model-yarn": runnable_model(keys=[
+        value("llama.rope.scaling.type", STRING, text("yarn")), f32("llama.rope.scaling.factor", 4),
+        u32("llama.rope.scaling.original_context_length", 16)]),
+    "ok-model-qwen2": runnable_model("qwen2", vectors=QKV, vocabulary=BYTES),
+    "ok-model-qwen3": runnable_model("qwen3", vectors=HEADS, vocabulary=BYTES),
+    "ok-model-gemma2": runnable_model("gemma2", vectors=POST, layers=2, keys=[
+        u32("gemma2.attention.sliding_window", 2), f32("gemma2.attn_logit_softcapping", 50)]),
+    "ok-model-gemma3": runnable_model("gemma3", vectors=HEADS + POST, layers=2, keys=[
+        u32("gemma3.attention.sliding_window", 2), f32("gemma3.rope.freq_base", 1e6)]),
+    "ok-model-phi3": runnable_model("phi3", fused=True),
     "ok-model-v2": tiny_model(2),
     "ok-alignment": with_tensor(values=u32("general.alignment", 64), n_values=1),
     "ok-foreign-type": with_tensor((256, 2), 16),
