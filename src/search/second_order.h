@@ -17,7 +17,8 @@
  *
  *     w + (w C + V) H^-1,   C = sum of (o - x) x',   V = sum of v x'
  *
- * and they are what is rounded. */
+ * and they are what is rounded. Passes over all columns follow that put each where it is best with the
+ * others as they are, later ones too, and refit the scales of each sub-block to its levels. */
 #ifndef BG_SEARCH_SECOND_ORDER_H
 #define BG_SEARCH_SECOND_ORDER_H
 
@@ -29,9 +30,11 @@ typedef struct bg_second_order {
     const bg_grad_ops *ops;
     bg_team *team;
     size_t k, outputs;
+    int passes;      /* of improving; 0: none */
     float *h;        /* [k][k] the upper triangle: H, after bg_second_factor u */
     float *d;        /* [k] D */
     float *c;        /* [k][k] C */
+    float *whole;    /* [k][k] H with the damping, after bg_second_factor */
     float *v;        /* [outputs][k] V; NULL: there is none */
 } bg_second_order;
 

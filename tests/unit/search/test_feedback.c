@@ -62,8 +62,19 @@ static void decode_rows(const bg_format_info *f, const void *blocks, float *out,
         bg_format_decode(f, (const uint8_t *)blocks + r * bg_format_row_bytes(f, k), out + r * k, k);
 }
 
+static double distance(const bg_format_info *f, const void *blocks, const float *w, size_t rows,
+                       size_t k)
+{
+    float *q = bg_alloc(rows * k, sizeof *q);
+    double sum = 0;
+    decode_rows(f, blocks, q, rows, k);
+    for (size_t i = 0; i < rows * k; i++) sum += pow((double)(w[i] - q[i]), 2);
+    bg_free(q);
+    return sum;
+}
+
 /* Where all columns count alike and go apart, an error asks nothing of others: what the plain encoder
- * makes, byte by byte. */
+ * makes, byte by byte; refitted scales then do no worse. */
 static void unit_moments(void **state)
 {
     enum { K = 512, ROWS = 19 };
@@ -82,8 +93,12 @@ static void unit_moments(void **state)
         plain = bg_alloc(ROWS, bytes);
         rounded = bg_alloc(ROWS, bytes);
         for (size_t r = 0; r < ROWS; r++) bg_format_encode(f, w + r * K, ones, plain + r * bytes, K);
+        s.passes = 0;
         assert_ok(bg_second_round(&s, 1, f32(), w, f, rounded, ROWS, &err), &err);
         assert_memory_equal(plain, rounded, ROWS * bytes);
+        s.passes = 5;
+        assert_ok(bg_second_round(&s, 1, f32(), w, f, rounded, ROWS, &err), &err);
+        assert_true(distance(f, rounded, w, ROWS, K) <= distance(f, plain, w, ROWS, K) * (1 + 1e-6));
         bg_free(plain);
         bg_free(rounded);
     }
@@ -107,51 +122,100 @@ static void eliminate(double *a, double *b, size_t n)
     }
 }
 
+/* Inputs of one row of Q4_0, and H with its damping. */
+enum { SMALL = 64, SEEN = 200 };
+typedef struct small { float *x, *w; double h[SMALL][SMALL]; bg_second_order s; } small;
+
+static void small_open(small *a)
+{
+    float *zeros = bg_alloc((size_t)SEEN * SMALL, sizeof *zeros);
+    double mean = 0;
+    a->x = alike(SEEN, SMALL, 3);
+    a->w = normals(SMALL, 4);
+    assert_ok(bg_second_open(&a->s, SMALL, 0, isa, NULL, &err), &err);
+    bg_second_add(&a->s, a->x, zeros, NULL, SEEN);
+    for (size_t i = 0; i < SMALL; i++)
+        for (size_t j = 0; j < SMALL; j++) {
+            a->h[i][j] = 0;
+            for (size_t n = 0; n < SEEN; n++)
+                a->h[i][j] += (double)a->x[n * SMALL + i] * (double)a->x[n * SMALL + j];
+            if (j >= i) assert_true(fabs(a->h[i][j] - (double)a->s.h[i * SMALL + j]) < 1e-3);
+        }
+    for (size_t i = 0; i < SMALL; i++) mean += a->h[i][i] / SMALL;
+    for (size_t i = 0; i < SMALL; i++) a->h[i][i] += 0.05 * mean;
+    assert_ok(bg_second_factor(&a->s, 0.05, &err), &err);
+    bg_free(zeros);
+}
+
+static void small_close(small *a)
+{
+    bg_second_close(&a->s);
+    bg_free(a->x);
+    bg_free(a->w);
+}
+
+/* Rounds the row; the step of its levels in each block. */
+static void small_round(small *a, int passes, float q[SMALL], double step[SMALL / 32])
+{
+    const bg_format_info *f = bg_format_get(BG_FORMAT_Q4_0);
+    uint8_t blocks[SMALL];
+    a->s.passes = passes;
+    assert_ok(bg_second_round(&a->s, 1, f32(), a->w, f, blocks, 1, &err), &err);
+    bg_format_decode(f, blocks, q, SMALL);
+    for (size_t b = 0; b < SMALL / 32; b++)
+        step[b] = fabs((double)bg_f16_to_f32((uint16_t)(blocks[18 * b] | blocks[18 * b + 1] << 8)));
+}
+
+/* The nearest level, but for what is beyond them. */
+static void assert_nearest(float q, double best, double step)
+{
+    if (fabs(best) > 7 * step) return;
+    if (!(fabs((double)q - best) <= 0.501 * step)) fail_msg("%g is not %g, step %g", (double)q, best, step);
+}
+
 /* Each column becomes the level that is nearest to where it were best, given those before it, if those
  * after it could be anything: that is found here by solving for all of these. */
 static void nearest_to_the_best(void **state)
 {
-    enum { K = 64, N = 200 };
-    float *x = alike(N, K, 3), *w = normals(K, 4), *zeros = bg_alloc((size_t)N * K, sizeof *zeros);
-    static double h[K][K], a[K * K], b[K];
-    const bg_format_info *f = bg_format_get(BG_FORMAT_Q4_0);
-    uint8_t blocks[K];
-    float q[K];
-    bg_second_order s;
+    static double m[SMALL * SMALL], b[SMALL];
+    static small a;
+    double step[SMALL / 32];
+    float q[SMALL];
     (void)state;
-    assert_ok(bg_second_open(&s, K, 0, isa, NULL, &err), &err);
-    bg_second_add(&s, x, zeros, NULL, N);
-    for (size_t i = 0; i < K; i++)
-        for (size_t j = 0; j < K; j++) {
-            h[i][j] = 0;
-            for (size_t n = 0; n < N; n++)
-                h[i][j] += (double)x[n * K + i] * (double)x[n * K + j];
-            if (j >= i) assert_true(fabs(h[i][j] - (double)s.h[i * K + j]) < 1e-3);
-        }
-    double mean = 0;
-    for (size_t i = 0; i < K; i++) mean += h[i][i] / K;
-    for (size_t i = 0; i < K; i++) h[i][i] += 0.05 * mean;
-    assert_ok(bg_second_factor(&s, 0.05, &err), &err);
-    assert_ok(bg_second_round(&s, 1, f32(), w, f, blocks, 1, &err), &err);
-    bg_format_decode(f, blocks, q, K);
-    for (size_t j = 0; j < K; j++) {
-        size_t rest = K - j;
-        float step = fabsf(bg_f16_to_f32((uint16_t)(blocks[j / 32 * 18] | blocks[j / 32 * 18 + 1] << 8)));
-        double best;
+    small_open(&a);
+    small_round(&a, 0, q, step);
+    for (size_t j = 0; j < SMALL; j++) {
+        size_t rest = SMALL - j;
         for (size_t r = 0; r < rest; r++) {
             b[r] = 0;
-            for (size_t c = 0; c < rest; c++) a[r * rest + c] = h[j + r][j + c];
-            for (size_t i = 0; i < j; i++) b[r] += h[j + r][i] * (double)(w[i] - q[i]);
+            for (size_t c = 0; c < rest; c++) m[r * rest + c] = a.h[j + r][j + c];
+            for (size_t i = 0; i < j; i++) b[r] += a.h[j + r][i] * (double)(a.w[i] - q[i]);
         }
-        eliminate(a, b, rest);
-        best = (double)w[j] + b[0];
-        if (fabs(best) > 7 * (double)step) continue; /* beyond the levels */
-        assert_true(fabs((double)q[j] - best) <= 0.501 * (double)step);
+        eliminate(m, b, rest);
+        assert_nearest(q[j], (double)a.w[j] + b[0], step[j / 32]);
     }
-    bg_second_close(&s);
-    bg_free(x);
-    bg_free(w);
-    bg_free(zeros);
+    small_close(&a);
+}
+
+/* After many passes no column alone can do better. */
+static void no_column_alone(void **state)
+{
+    static small a;
+    double step[SMALL / 32], first, last;
+    float q[SMALL];
+    (void)state;
+    small_open(&a);
+    small_round(&a, 0, q, step);
+    first = output_error(a.w, q, a.x, 1, SMALL, SEEN);
+    small_round(&a, 50, q, step);
+    last = output_error(a.w, q, a.x, 1, SMALL, SEEN);
+    assert_true(last < first);
+    for (size_t j = 0; j < SMALL; j++) {
+        double slope = 0;
+        for (size_t i = 0; i < SMALL; i++) slope += a.h[j][i] * (double)(a.w[i] - q[i]);
+        assert_nearest(q[j], (double)q[j] + slope / a.h[j][j], step[j / 32]);
+    }
+    small_close(&a);
 }
 
 /* Every format: outputs change less than with the diagonal alone, and a team changes nothing. */
@@ -344,6 +408,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unit_moments),        cmocka_unit_test(nearest_to_the_best),
+        cmocka_unit_test(no_column_alone),
         cmocka_unit_test(outputs_change_less), cmocka_unit_test(makes_good_what_came_before),
         cmocka_unit_test(not_finite),          cmocka_unit_test(whole_model),
     };
