@@ -22,7 +22,8 @@ static int setup(void **state)
     tiny t = tiny_default;
     bg_rng rng;
     (void)state;
-    t.n_embd = t.n_ff = 256;
+    t.n_embd = 256;
+    t.n_ff = 512;
     file = tiny_file(&t);
     model = tiny_open(&file);
     bg_rng_seed(&rng, 3);
@@ -109,6 +110,33 @@ static void test_search(void **state)
     bg_recipe_free(&c);
 }
 
+/* With pruning: the image is what was promised, and about as good at least by the search's own measure. */
+static void test_prune(void **state)
+{
+    bg_search_options o = options(0);
+    bg_search_result plain, result;
+    bg_recipe *r;
+    bg_image *image;
+    bg_quantize_plan plan;
+    uint64_t layers;
+    (void)state;
+    o.file_bytes = scheme_bytes("Q4_0") * 7 / 10;
+    r = search(&o, &plain);
+    assert_false(bg_recipe_pruned(r));
+    bg_recipe_free(&r);
+    o.prune = 0.6;
+    assert_ok(bg_search_run(&r, &image, model, tokens, TOKENS, &o, &result, &err), &err);
+    assert_ok(bg_recipe_plan(r, bg_model_gguf(model), NULL, &plan, &err), &err);
+    assert_int_equal(plan.file_bytes, result.file_bytes);
+    assert_int_equal(image->bytes, result.file_bytes);
+    assert_true(result.file_bytes <= o.file_bytes);
+    assert_true(bg_gguf_get_u64(image->g, "llama.block_count", &layers));
+    assert_true(layers >= 1);
+    assert_true(result.kld <= 1.1 * plain.kld);
+    bg_image_free(&image);
+    bg_recipe_free(&r);
+}
+
 static void test_limits(void **state)
 {
     static const bg_format formats[] = {BG_FORMAT_Q4_K, BG_FORMAT_Q4_0};
@@ -139,6 +167,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_search),
+        cmocka_unit_test(test_prune),
         cmocka_unit_test(test_limits),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
