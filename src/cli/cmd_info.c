@@ -9,16 +9,20 @@ enum { TEXT_SHOWN = 64, ARRAY_SHOWN = 4 };
 
 /* ---- finding out ------------------------------------------------------------------------- */
 
+static const bg_gguf_value *find_number(const bg_info *info, const char *name)
+{
+    char key[160];
+    if (!info->architecture.data) return NULL;
+    snprintf(key, sizeof key, "%.*s.%s", (int)BG_MIN(info->architecture.length, (size_t)64),
+             info->architecture.data, name);
+    return bg_gguf_find(info->g, key);
+}
+
 /* A number under the architecture's prefix; of a list (one for each layer) the first. */
 static uint64_t number(const bg_info *info, const char *name)
 {
-    char key[160];
-    const bg_gguf_value *v;
+    const bg_gguf_value *v = find_number(info, name);
     int64_t n;
-    if (!info->architecture.data) return 0;
-    snprintf(key, sizeof key, "%.*s.%s", (int)BG_MIN(info->architecture.length, (size_t)64),
-             info->architecture.data, name);
-    v = bg_gguf_find(info->g, key);
     return v && bg_gguf_element_i64(v, 0, &n) && n > 0 ? (uint64_t)n : 0;
 }
 
@@ -63,6 +67,7 @@ static void find_out(bg_info *info, const bg_shape *shape)
     count_tensors(info);
     info->runs = shape || bg_model_open(&m, bg_gguf_path(g), &info->why_not) == BG_OK;
     info->shape = shape != NULL;
+    info->window = m ? bg_model_hparams(m)->window : 0;
     bg_model_close(&m);
 }
 
@@ -170,17 +175,38 @@ static void append_count(bg_text *out, uint64_t n)
     else bg_text_printf(out, "%.2f billion", x / 1e9);
 }
 
+/* "1536", or "512 to 1536" where layers differ. */
+static void append_range(bg_text *out, const bg_info *info, const char *name)
+{
+    const bg_gguf_value *v = find_number(info, name);
+    int64_t least = 0, most = 0, n;
+    for (uint64_t i = 0; v && i < v->count && bg_gguf_element_i64(v, i, &n); i++) {
+        least = i ? BG_MIN(least, n) : n;
+        most = i ? BG_MAX(most, n) : n;
+    }
+    bg_text_printf(out, "%lld", (long long)least);
+    if (most != least) bg_text_printf(out, " to %lld", (long long)most);
+}
+
 static void append_shape(bg_text *out, const bg_info *info)
 {
-    if (info->n_layer)
-        bg_text_printf(out, "  %-14s%llu, %llu wide, feed-forward %llu\n", "layers",
-                       (unsigned long long)info->n_layer, (unsigned long long)info->n_embd,
-                       (unsigned long long)info->n_ff);
+    if (info->n_layer) {
+        bg_text_printf(out, "  %-14s%llu, %llu wide, feed-forward ", "layers",
+                       (unsigned long long)info->n_layer, (unsigned long long)info->n_embd);
+        append_range(out, info, "feed_forward_length");
+        bg_text_puts(out, "\n");
+    }
     if (info->n_head) {
-        bg_text_printf(out, "  %-14s%llu heads", "attention", (unsigned long long)info->n_head);
-        if (info->n_head_kv && info->n_head_kv != info->n_head)
-            bg_text_printf(out, " that share %llu key-value head%s",
-                           (unsigned long long)info->n_head_kv, info->n_head_kv == 1 ? "" : "s");
+        bg_text_printf(out, "  %-14s", "attention");
+        append_range(out, info, "attention.head_count");
+        bg_text_puts(out, info->n_head == 1 ? " head" : " heads");
+        if (info->n_head_kv && info->n_head_kv != info->n_head) {
+            bg_text_puts(out, " that share ");
+            append_range(out, info, "attention.head_count_kv");
+            bg_text_puts(out, info->n_head_kv == 1 ? " key-value head" : " key-value heads");
+        }
+        if (info->window)
+            bg_text_printf(out, ", some layers see the last %u tokens only", info->window);
         bg_text_puts(out, "\n");
     }
     if (info->n_ctx_train)

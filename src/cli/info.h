@@ -19,6 +19,7 @@ typedef struct bg_info {
     uint64_t n_params, weight_bytes;
     bg_info_type types[BG_INFO_TYPES]; /* most bytes first */
     size_t n_types;
+    uint32_t window;         /* of layers that see only so many tokens; 0: none, or unknown */
     bool runs;
     bg_error why_not;        /* when it does not run */
     bool shape;              /* no file: what one of a known model would hold */

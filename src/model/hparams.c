@@ -153,6 +153,10 @@ static bg_status read_scaling(bg_hparams *h, const bg_gguf *g, bg_error *err)
     BG_TRY(read_real(h, g, "rope.scaling.factor", true, &factor, err));
     h->rope_scale = factor > 0 && h->rope_scaling != BG_ROPE_NONE ? 1.0f / factor : 1.0f;
     h->rope_magnitude = 1;
+    if (h->rope_scaling == BG_ROPE_YARN && !(h->rope_base > 1))
+        return bg_fail(err, BG_ERR_INPUT, bg_gguf_path(g),
+                       "rope.freq_base is %g, which YaRN cannot stretch: the file is damaged",
+                       (double)h->rope_base);
     return read_real(h, g, "rope.scaling.attn_factor", false, &h->rope_magnitude, err);
 }
 
@@ -220,23 +224,28 @@ static bg_status check_heads(const bg_hparams *h, const bg_gguf *g, const bg_lay
 /* ---- layers ------------------------------------------------------------------------------ */
 
 /* Whether a layer sees a window only: a list says it of each, a number every how many do not. */
-static bool has_window(const bg_hparams *h, const bg_architecture *arch, const bg_gguf *g,
-                       uint32_t layer)
+static bg_status read_window(uint32_t *window, const bg_hparams *h, const bg_architecture *arch,
+                             const bg_gguf *g, uint32_t layer, bg_error *err)
 {
     const bg_gguf_value *v =
         bg_gguf_find(g, full_key(h, "attention.sliding_window_pattern").name);
-    uint64_t period = arch->window_period;
-    int64_t is;
-    if (!h->window) return false;
-    if (v && v->type == BG_GGUF_ARRAY) return bg_gguf_element_i64(v, layer, &is) && is != 0;
-    if (v) bg_gguf_get_u64(g, v->key, &period);
-    return period == 0 || layer % period < period - 1;
+    bool list = v && v->type == BG_GGUF_ARRAY;
+    int64_t n = arch->window_period;
+    *window = 0;
+    if (!h->window) return BG_OK;
+    if (v && (!bg_gguf_element_i64(v, list ? layer : 0, &n) || n < 0))
+        return bg_fail(err, BG_ERR_INPUT, bg_gguf_path(g),
+                       "key %s does not say of layer %u whether it sees a window: the file is damaged",
+                       v->key, layer);
+    if (list ? n != 0 : n == 0 || layer % n < n - 1) *window = h->window;
+    return BG_OK;
 }
 
 bg_status bg_layer_sizes_read(bg_layer_sizes *n, const bg_hparams *h, const bg_architecture *arch,
                               const bg_gguf *g, uint32_t layer, bg_error *err)
 {
-    *n = (bg_layer_sizes){.window = has_window(h, arch, g, layer) ? h->window : 0};
+    *n = (bg_layer_sizes){.n_ff = 0};
+    BG_TRY(read_window(&n->window, h, arch, g, layer, err));
     for (size_t i = 0; i < BG_COUNT(of_layers); i++) {
         const bg_gguf_value *v = bg_gguf_find(g, full_key(h, of_layers[i].f.key).name);
         uint32_t *out = (uint32_t *)((char *)n + of_layers[i].in_layer);

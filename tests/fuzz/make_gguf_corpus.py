@@ -86,12 +86,15 @@ BYTES = [value("tokenizer.ggml.model", STRING, text("gpt2")),
 
 def runnable_model(arch="llama", keys=(), vectors=(), fused=False, vocabulary=SPM, layers=1):
     """The smallest file that opens as a model: 32 wide, four tokens. `vectors`: those of a layer
-    besides the norms that all have, with their lengths."""
-    keys = [value("general.architecture", STRING, text(arch)), u32(arch + ".block_count", layers),
+    besides the norms that all have, with their lengths. `keys` replace those that all have."""
+    usual = [
+            value("general.architecture", STRING, text(arch)), u32(arch + ".block_count", layers),
             u32(arch + ".embedding_length", 32), u32(arch + ".feed_forward_length", 32),
             u32(arch + ".context_length", 64), u32(arch + ".attention.head_count", 2),
             u32(arch + ".attention.head_count_kv", 1),
-            f32(arch + ".attention.layer_norm_rms_epsilon", 1e-5), *keys, *vocabulary]
+            f32(arch + ".attention.layer_norm_rms_epsilon", 1e-5)]
+    keys = [k for k in usual if not any(x.startswith(k[:8 + k[0]]) for x in keys)] + [
+        *keys, *vocabulary]
     matrices = {"attn_q": 32, "attn_k": 16, "attn_v": 16, "attn_output": 32, "ffn_gate": 32,
                 "ffn_up": 32, "ffn_down": 32}
     if fused:
@@ -110,6 +113,7 @@ def runnable_model(arch="llama", keys=(), vectors=(), fused=False, vocabulary=SP
     return pad(header(len(parts), len(keys)) + b"".join(keys) + table) + data
 
 
+SIZES = [("feed_forward_length", 32), ("attention.head_count", 2), ("attention.head_count_kv", 1)]
 QKV = [("attn_q.bias", 32), ("attn_k.bias", 16), ("attn_v.bias", 16)]
 HEADS = [("attn_q_norm.weight", 16), ("attn_k_norm.weight", 16)]
 POST = [("post_attention_norm.weight", 32), ("post_ffw_norm.weight", 32)]
@@ -139,6 +143,34 @@ FILES = {
     "ok-model-gemma3": runnable_model("gemma3", vectors=HEADS + POST, layers=2, keys=[
         u32("gemma3.attention.sliding_window", 2), f32("gemma3.rope.freq_base", 1e6)]),
     "ok-model-phi3": runnable_model("phi3", fused=True),
+    "ok-model-phi3-short": runnable_model("phi3", fused=True, keys=[
+        u32("phi3.rope.scaling.original_context_length", 2), f32("phi3.rope.scaling.attn_factor", 1.2),
+        u32("phi3.rope.dimension_count", 12)]),
+    "ok-model-lists": runnable_model(layers=2, keys=[
+        array("llama." + k, U32, 2, struct.pack("<2I", n, n)) for k, n in SIZES]),
+    "ok-model-pattern": runnable_model("gemma3", vectors=HEADS + POST, layers=2, keys=[
+        u32("gemma3.attention.sliding_window", 1),
+        array("gemma3.attention.sliding_window_pattern", BOOL, 2, b"\0\1")]),
+    "bad-lists-short": runnable_model(layers=2, keys=[
+        array("llama.feed_forward_length", U32, 1, struct.pack("<I", 32))]),
+    "bad-lists-real": runnable_model(layers=2, keys=[
+        array("llama.attention.head_count", F32, 2, struct.pack("<2f", 2, 2))]),
+    "bad-lists-uneven": runnable_model(layers=2, keys=[
+        array("llama.attention.head_count_kv", U32, 2, struct.pack("<2I", 1, 0))]),
+    "bad-rows-fused": runnable_model("phi3", fused=True, keys=[
+        u32("phi3.attention.head_count_kv", 2)]),
+    "bad-window": runnable_model("gemma2", vectors=POST, keys=[
+        value("gemma2.attention.sliding_window", I32, struct.pack("<i", -5))]),
+    "bad-pattern": runnable_model("gemma3", vectors=HEADS + POST, layers=2, keys=[
+        u32("gemma3.attention.sliding_window", 2),
+        array("gemma3.attention.sliding_window_pattern", STRING, 1, text("x"))]),
+    "bad-cap": runnable_model("gemma2", vectors=POST, keys=[
+        f32("gemma2.attn_logit_softcapping", float("nan"))]),
+    "bad-yarn": runnable_model(keys=[
+        value("llama.rope.scaling.type", STRING, text("yarn")),
+        f32("llama.rope.scaling.factor", 1e-30), f32("llama.rope.freq_base", 1)]),
+    "bad-split-no": header(0, 2) + value("split.count", U16, struct.pack("<H", 2))
+                    + value("split.no", U16, struct.pack("<H", 7)),
     "ok-model-v2": tiny_model(2),
     "ok-alignment": with_tensor(values=u32("general.alignment", 64), n_values=1),
     "ok-foreign-type": with_tensor((256, 2), 16),
