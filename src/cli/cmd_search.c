@@ -5,7 +5,9 @@
 #include <math.h>
 #include <string.h>
 
-enum { CALIBRATION_WINDOWS = 64, SELF_DOCUMENTS = 48, SELF_TOKENS = 512, RIVALS = 3, MAX_FORMATS = 64 };
+enum {
+    CALIBRATION_WINDOWS = 64, SELF_DOCUMENTS = 48, SELF_TOKENS = 512, RIVALS = 3, MAX_FORMATS = 64,
+};
 #define TEXT_LIMIT ((size_t)500 << 20)
 
 typedef struct request {
@@ -372,7 +374,8 @@ static void run_close(run *r)
 
 int bg_cmd_search(int argc, char **argv)
 {
-    request a = {.isa = "native", .prune = "off", .recipe = "recipe.csv", .ctx = 4096, .chunks = 64, .seed = 1};
+    request a = {.isa = "native", .prune = "off", .recipe = "recipe.csv", .ctx = 4096, .chunks = 64,
+                 .seed = 1};
     const bg_opt options[] = {
         {BG_OPT_TEXT, "-m --model", "FILE", "the model; default: the embedded one", &a.model, NULL, 0,
          0},

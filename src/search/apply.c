@@ -9,7 +9,10 @@
 /* ---- the keys of a pruned file ------------------------------------------------------------ */
 
 /* One of a layer's sizes, which the file may give for each layer. */
-typedef struct size_key { const char *name; uint32_t (*of)(const bg_recipe *r, uint32_t layer); } size_key;
+typedef struct size_key {
+    const char *name;
+    uint32_t (*of)(const bg_recipe *r, uint32_t layer);
+} size_key;
 
 static uint32_t ff_of(const bg_recipe *r, uint32_t l) { return r->layers[l].ff.n; }
 static uint32_t kv_heads_of(const bg_recipe *r, uint32_t l) { return r->layers[l].kv_heads.n; }

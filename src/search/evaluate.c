@@ -288,8 +288,9 @@ bg_status bg_evaluator_open(bg_evaluator **out, const bg_model *m, const int32_t
     bg_status s;
     *out = NULL;
     if (!e) return bg_fail_nomem(err, "an evaluator", sizeof *e);
-    *e = (bg_evaluator){.model = m, .pruner = o->pruner, .team = o->team, .n_layer = h->n_layer, .n_embd = h->n_embd,
-                        .n_vocab = h->n_vocab, .n_ctx = o->n_ctx ? o->n_ctx : DEFAULT_CTX};
+    *e = (bg_evaluator){.model = m, .pruner = o->pruner, .team = o->team, .n_layer = h->n_layer,
+                        .n_embd = h->n_embd, .n_vocab = h->n_vocab,
+                        .n_ctx = o->n_ctx ? o->n_ctx : DEFAULT_CTX};
     e->first_scored = o->first_scored ? o->first_scored : e->n_ctx / 2;
     if (e->n_ctx < 4 || e->n_ctx > MAX_CTX || e->first_scored + 1 >= e->n_ctx) {
         s = bg_fail(err, BG_ERR_INPUT, NULL, "windows of %u tokens, the first %u not scored: give 4 "
@@ -305,7 +306,8 @@ bg_status bg_evaluator_open(bg_evaluator **out, const bg_model *m, const int32_t
         s = bg_session_open(&e->session, m, &(bg_session_options){
             .n_ctx = e->n_ctx, .n_batch = (uint32_t)step_tokens(e), .n_seq = e->abreast,
             .isa = o->isa, .team = o->team, .any_format = true}, err);
-    if (s == BG_OK) s = bg_variants_open(&e->variants, m, o->pruner, o->importance, memory, o->team, err);
+    if (s == BG_OK)
+        s = bg_variants_open(&e->variants, m, o->pruner, o->importance, memory, o->team, err);
     if (s == BG_OK) s = teach(e, err);
 cleanup:
     if (s == BG_OK) *out = e;

@@ -29,7 +29,8 @@ typedef struct bg_hunt {
     bg_search_state state;
 } bg_hunt;
 
-/* The divergence of some picks at the space's levels, remembered or measured. BG_ERR_INTERRUPTED: time to stop. */
+/* The divergence of some picks at the space's levels, remembered or measured. BG_ERR_INTERRUPTED: time
+ * to stop. */
 bg_status bg_hunt_measure(bg_hunt *h, const uint8_t *picks, bg_level level, double *kld,
                           bg_error *err);
 /* What follows is near these. */

@@ -34,8 +34,8 @@ static void distort_rows(void *user, int member, int size)
         double error = NAN, own = NAN;
         if (a) {
             error = own = 0;
-            bg_format_decode(d->from, (const uint8_t *)d->t->data + r * bg_format_row_bytes(d->from, k),
-                             a, k);
+            const uint8_t *row = (const uint8_t *)d->t->data + r * bg_format_row_bytes(d->from, k);
+            bg_format_decode(d->from, row, a, k);
             bg_format_decode(d->to, d->blocks + r * bg_format_row_bytes(d->to, k), b, k);
             for (size_t i = 0; i < k; i++) {
                 double w = d->importance ? (double)d->importance[i] : 1;

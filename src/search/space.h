@@ -14,7 +14,7 @@ typedef struct bg_item {
     bg_format format[BG_MAX_CHOICES];
     uint64_t whole[BG_MAX_CHOICES];  /* bytes at level 0 */
     uint64_t bytes[BG_MAX_CHOICES];  /* in a file of these levels, padded */
-    double error[BG_MAX_CHOICES];    /* squared, weighted by importance, relative to the weights' own */
+    double error[BG_MAX_CHOICES];    /* squares by importance, of the weights' own */
     double alone[BG_MAX_CHOICES];    /* divergence with the tensor alone in it, nats */
     double cost[BG_MAX_CHOICES];     /* what the search last learnt of it, nats */
 } bg_item;

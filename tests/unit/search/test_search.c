@@ -110,7 +110,7 @@ static void test_search(void **state)
     bg_recipe_free(&c);
 }
 
-/* With pruning: the image is what was promised, and about as good at least by the search's own measure. */
+/* With pruning: the image is what was promised, and about as good by the search's own measure. */
 static void test_prune(void **state)
 {
     bg_search_options o = options(0);
