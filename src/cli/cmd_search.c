@@ -214,10 +214,12 @@ static bg_status prepare(run *r, bg_error *err)
 
 static bg_status write_recipe(const run *r, bg_error *err)
 {
-    char remark[400];
-    snprintf(remark, sizeof remark, "bitgauge search: %llu bytes, KL divergence %.6f on calibration "
-             "text\n%llu evaluations, seed %d%s", (unsigned long long)r->result.file_bytes,
-             r->result.kld, (unsigned long long)r->result.evaluations, r->a->seed,
+    char remark[400], kld[80] = "not measured yet";
+    if (isfinite(r->result.kld))
+        snprintf(kld, sizeof kld, "KL divergence %.6f on calibration text", r->result.kld);
+    snprintf(remark, sizeof remark, "bitgauge search: %llu bytes, %s\n%llu evaluations, seed %d%s",
+             (unsigned long long)r->result.file_bytes, kld,
+             (unsigned long long)r->result.evaluations, r->a->seed,
              r->result.stopped ? "; stopped before the end" : "");
     return bg_recipe_write(r->best, bg_model_gguf(r->model), r->a->recipe, remark, err);
 }
