@@ -120,8 +120,6 @@ static bg_status find_budget(run *r, bg_error *err)
     bg_recipe *whole;
     uint64_t running;
     bg_status s;
-    if ((a->size > 0) + (a->bpw > 0) + (a->memory > 0) != 1)
-        return bg_fail(err, BG_ERR_INPUT, NULL, "how small? Give one of --size, --bpw and --memory");
     r->budget = a->size;
     if (a->size) return BG_OK;
     if (a->memory) {
@@ -190,6 +188,8 @@ static bg_status prepare(run *r, bg_error *err)
     const request *a = r->a;
     char *path, *installed;
     bg_status s;
+    if ((a->size > 0) + (a->bpw > 0) + (a->memory > 0) != 1)
+        return bg_fail(err, BG_ERR_INPUT, NULL, "how small? Give one of --size, --bpw and --memory");
     BG_TRY(read_formats(r, err));
     BG_TRY(read_prune(r, err));
     BG_TRY(bg_isa_parse(a->isa, &r->isa, err));

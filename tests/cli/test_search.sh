@@ -6,10 +6,10 @@ cd "$dir"
 models=$SOURCE/bench/models/codelet
 fail() { echo "$*" >&2; exit 1; }
 
-head -c 9000 "$models/codelet-calib.txt" > calib.txt
-head -c 4000 "$models/codelet-eval.txt" > eval.txt
+head -c 3600 "$models/codelet-calib.txt" > calib.txt
+head -c 2200 "$models/codelet-eval.txt" > eval.txt
 
-"$BITGAUGE" search --size 2900000 --calib calib.txt --text eval.txt --minutes 0.001 --chunks 2 \
+"$BITGAUGE" search --size 2900000 --formats TQ1_0,q2_k,Q4_K --calib calib.txt --text eval.txt --minutes 0.001 --chunks 1 \
     --recipe-out best.csv -o best.gguf > out.txt 2> err.txt || fail "search: $(cat err.txt)"
 grep -q 'stopped before the end' out.txt || fail "it does not say that it was stopped: $(cat out.txt)"
 grep -q '^searched ' out.txt || fail "no table"
@@ -56,5 +56,5 @@ expect 'takes the place of the scheme' quantize a.gguf b.gguf Q4_K 2 --recipe be
 expect 'one of --size' search --calib calib.txt
 expect 'one of --size' search --calib calib.txt --size 3MB --bpw 3
 expect 'is no format' search --calib calib.txt --size 3MB --formats Q4_K,Q4_X
-expect 'the smallest takes' search --calib calib.txt --size 1MB
+expect 'the smallest takes' search --calib calib.txt --size 1MB --formats Q8_0
 [ ! -e x.gguf ] || fail "a file in spite of the error"
