@@ -12,7 +12,6 @@
 
 enum { MAX_CTX = 512, DEFAULT_WINDOWS = 128 };
 static const double DAMPING = 0.01;
-static const float SHARE = 1; /* of what is off by then that a matrix is to make good */
 
 /* Matrices of a layer that read the same, and the residual stream that they add to: what it is off
  * by then is theirs to make good, unless their sum is normalised first. */
@@ -202,6 +201,14 @@ static const bg_tensor *source_of(const feedback *f, const bg_tensor *t, bg_erro
     return NULL;
 }
 
+/* Of what is off by then, a matrix of k columns is to make good so much: a fit to few tokens explains
+ * them by chance. From four tokens a column on it begins to help. */
+static float share_of(const feedback *f, size_t k)
+{
+    double tokens = (double)f->windows * f->n_ctx;
+    return (float)BG_MAX(1 - 4 * (double)k / tokens, 0);
+}
+
 /* Rounds a matrix, where it lies in the image, and puts it into the session. */
 static bg_status replace(feedback *f, const bg_second_order *second, const bg_tensor *t,
                          bg_error *err)
@@ -210,7 +217,7 @@ static bg_status replace(feedback *f, const bg_second_order *second, const bg_te
     const bg_tensor *from = source_of(f, t, err);
     const bg_format_info *format = bg_format_get((int)t->format);
     if (!from) return BG_ERR_INPUT;
-    BG_TRY(bg_second_round(second, SHARE, bg_format_get((int)from->format), from->data, format,
+    BG_TRY(bg_second_round(second, share_of(f, k), bg_format_get((int)from->format), from->data, format,
                            (void *)(uintptr_t)t->data, rows, err));
     f->packed_bytes[i] = BG_MAX(t->bytes, bg_packed_bytes(format, rows, k));
     f->packed[i] = bg_alloc_large(f->packed_bytes[i]);

@@ -70,6 +70,23 @@ for line in '"n_params": 8130816' '"bpw": 8.51' '"llama.block_count": 8' '"name"
     grep -q "$line" "$dir/json" || fail "info --json has no '$line'"
 done
 
+# Error feedback: the same formats and bytes, other blocks; the same again gives the same.
+"$BITGAUGE" quantize "$model" "$dir/plain.gguf" Q2_K >/dev/null
+for name in fed again; do
+    "$BITGAUGE" quantize "$model" "$dir/$name.gguf" Q2_K --feedback --chunks 1 >"$dir/summary" 2>"$dir/stderr" ||
+        fail "feedback: $(cat "$dir/stderr")"
+done
+grep -q 'Q2_K, 3.53 MB' "$dir/summary" || fail "feedback: $(cat "$dir/summary")"
+[ "$(stat -c %s "$dir/fed.gguf")" = "$(stat -c %s "$dir/plain.gguf")" ] || fail "feedback: size"
+cmp "$dir/fed.gguf" "$dir/again.gguf" || fail "feedback: not repeatable"
+! cmp -s "$dir/fed.gguf" "$dir/plain.gguf" || fail "feedback: nothing has changed"
+rm "$dir/plain.gguf" "$dir/fed.gguf" "$dir/again.gguf"
+status=0
+"$BITGAUGE" quantize "$SOURCE/tests/fuzz/corpus/gguf/ok-model-runs" "$dir/x.gguf" Q8_0 --feedback \
+    >/dev/null 2>"$dir/stderr" || status=$?
+[ "$status" = 2 ] && grep -q 'with --calib FILE' "$dir/stderr" && [ ! -e "$dir/x.gguf" ] ||
+    fail "feedback without a text: $(cat "$dir/stderr")"
+
 "$BITGAUGE" schemes >"$dir/schemes"
 grep -q 'Q4_K_M *Q4_K *4.997 *5.17 MB *Q4_K+Q6_K' "$dir/schemes" || fail "schemes: $(cat "$dir/schemes")"
 [ "$("$BITGAUGE" schemes --json | grep -c '"scheme"')" = 25 ] || fail "schemes --json"
