@@ -235,6 +235,7 @@ static bg_status read_vocabulary(bg_tokenizer *t, const bg_gguf *g, bg_error *er
     bool scored;
     BG_TRY(read_kind(t, g, err));
     BG_TRY(read_pieces(t, g, err));
+    mark_controls(t);
     scored = !bg_tokenizer_is_bytes(t);
     BG_TRY(read_id(t, g, KEY "bos_token_id", scored ? 1 : none, BG_PIECE_CONTROL, &t->bos, err));
     BG_TRY(read_id(t, g, KEY "eos_token_id", scored ? 2 : none, BG_PIECE_CONTROL, &t->eos, err));
@@ -243,7 +244,6 @@ static bg_status read_vocabulary(bg_tokenizer *t, const bg_gguf *g, bg_error *er
     bg_gguf_get_bool(g, KEY "add_bos_token", &t->add_bos);
     bg_gguf_get_bool(g, KEY "add_eos_token", &t->add_eos);
     bg_gguf_get_bool(g, KEY "add_space_prefix", &t->add_space_prefix);
-    mark_controls(t);
     mark_strips(t, g);
     return bg_tokenizer_index(t, g, err);
 }

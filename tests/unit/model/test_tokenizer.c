@@ -12,8 +12,10 @@
 
 #define EMBEDDED BG_SOURCE "/bench/models/codelet/"
 
-static bg_gguf *embedded_gguf, *small_gguf;
-static bg_tokenizer *embedded, *small; /* small: user-defined pieces, space prefix, no bytes */
+/* small: user-defined pieces, space prefix, no bytes. runs: user-defined runs of white space,
+ * special tokens that strip, bytes. */
+static bg_gguf *embedded_gguf, *small_gguf, *runs_gguf;
+static bg_tokenizer *embedded, *small, *runs;
 static bg_error err;
 
 static int setup(void **state)
@@ -22,7 +24,9 @@ static int setup(void **state)
     if (bg_gguf_open(&embedded_gguf, EMBEDDED "codelet-8m-f16.gguf", &err) != BG_OK ||
         bg_tokenizer_open(&embedded, embedded_gguf, &err) != BG_OK ||
         bg_gguf_open(&small_gguf, BG_FIXTURES "/tokenizer/user-defined.gguf", &err) != BG_OK ||
-        bg_tokenizer_open(&small, small_gguf, &err) != BG_OK) {
+        bg_tokenizer_open(&small, small_gguf, &err) != BG_OK ||
+        bg_gguf_open(&runs_gguf, BG_FIXTURES "/tokenizer/runs.gguf", &err) != BG_OK ||
+        bg_tokenizer_open(&runs, runs_gguf, &err) != BG_OK) {
         print_error("%s: %s\n", err.where, err.message);
         return -1;
     }
@@ -34,8 +38,10 @@ static int teardown(void **state)
     (void)state;
     bg_tokenizer_close(&embedded);
     bg_tokenizer_close(&small);
+    bg_tokenizer_close(&runs);
     bg_gguf_close(&embedded_gguf);
     bg_gguf_close(&small_gguf);
+    bg_gguf_close(&runs_gguf);
     return 0;
 }
 
@@ -123,6 +129,33 @@ static void test_small_vocabulary(void **state)
                       examples[i].tokens);
 }
 
+/* The longest special token first, wherever it stands; white space after some goes with them. */
+static void test_cutting(void **state)
+{
+    static const struct { const char *text; bool add, parse; const char *tokens; } examples[] = {
+        {"the   and  the    on       \n", false, false,
+         "288 264 295 263 288 264 291 265"},
+        {"\n\n\n\n\n\n\n\n\na", false, false,
+         "269 276"},
+        {"           t", false, false,
+         "265 275"},
+        {"abcd abab bcdab", false, false,
+         "276 271 270 270 271 270"},
+        {"\xe6\x97\xa5\xe6\x9c\xac \xc3\xa9 the\xe2\x96\x81\xe2\x96\x81the \xc3\xbc", false, false,
+         "297 273 284 289 273 289 273 202 195"},
+        {"</s> <|tool|>  the<|end|>", false, false,
+         "67 54 122 69 273 6 288 272 274 278 281 131 69"},
+        {"<|user|>\n the<|end|> \t\nthe</s>  a<|tool|>  <s> <unk> <|endoftext|> ", false, true,
+         "5 288 4 288 2 276 6 1 273 0 273 3 273"},
+        {"the", true, false,
+         "1 288 2"},
+    };
+    (void)state;
+    for (size_t i = 0; i < BG_COUNT(examples); i++)
+        assert_tokens(runs, examples[i].text, strlen(examples[i].text), examples[i].add,
+                      examples[i].parse, examples[i].tokens);
+}
+
 static void test_special_tokens(void **state)
 {
     (void)state;
@@ -167,7 +200,7 @@ static void test_whole_text(void **state)
 }
 
 /* What the tokens say, against the text. A literal U+2581 comes back as the space it stands for. */
-static void assert_round_trip(const char *text, size_t n)
+static void assert_round_trip(const bg_tokenizer *t, const char *text, size_t n)
 {
     bg_text got = {0}, want = {0};
     int32_t *tokens;
@@ -178,14 +211,29 @@ static void assert_round_trip(const char *text, size_t n)
         bg_text_append(&want, mark ? " " : text + i, 1);
         if (mark) i += 2;
     }
-    assert_ok(bg_tokenize(embedded, text, n, true, false, &tokens, &count, &err), &err);
+    assert_ok(bg_tokenize(t, text, n, true, false, &tokens, &count, &err), &err);
     for (size_t i = 0; i < count; i++)
-        bg_text_append(&got, piece, bg_token_bytes(embedded, tokens[i], piece, sizeof piece));
+        bg_text_append(&got, piece, bg_token_bytes(t, tokens[i], piece, sizeof piece));
     assert_int_equal(got.length, want.length);
     if (n) assert_memory_equal(got.data, want.data, want.length);
     bg_text_fini(&got);
     bg_text_fini(&want);
     bg_tokens_free(tokens);
+}
+
+/* The vocabulary with runs of white space, under a name that strips none of it. */
+static bg_tokenizer *open_without_strips(char **data, bg_gguf **g)
+{
+    bg_tokenizer *t;
+    char *name;
+    size_t n;
+    assert_ok(bg_file_read(data, &n, BG_FIXTURES "/tokenizer/runs.gguf", 1u << 20, &err), &err);
+    name = memmem(*data, n, "Phi-3", 5);
+    assert_non_null(name);
+    memcpy(name, "Other", 5);
+    assert_ok(bg_gguf_open_memory(g, *data, n, "other.gguf", &err), &err);
+    assert_ok(bg_tokenizer_open(&t, *g, &err), &err);
+    return t;
 }
 
 static size_t put_utf8(char *out, uint32_t c)
@@ -208,8 +256,11 @@ static size_t put_utf8(char *out, uint32_t c)
 static void test_round_trip(void **state)
 {
     static const char *const words[] = {" ", "  ", "\n\t", "return", "\xe2\x96\x81", "\xe2\x96",
-                                        "\xf0\x9f\x99\x8a", "<s>", "<0x0A>", "\xc3\xa9"};
-    char text[800];
+                                        "\xf0\x9f\x99\x8a", "<s>", "<0x0A>", "\xc3\xa9",
+                                        "\n\n\n", "<|tool|>", "</s>", "abcd"};
+    char text[800], *data;
+    bg_gguf *g;
+    bg_tokenizer *kept = open_without_strips(&data, &g);
     bg_rng rng;
     (void)state;
     bg_rng_seed(&rng, 1);
@@ -223,8 +274,12 @@ static void test_round_trip(void **state)
             default: memcpy(text + n, word, strlen(word)); n += strlen(word);
             }
         }
-        assert_round_trip(text, n);
+        assert_round_trip(embedded, text, n);
+        assert_round_trip(kept, text, n);
     }
+    bg_tokenizer_close(&kept);
+    bg_gguf_close(&g);
+    bg_free(data);
 }
 
 /* No run of the text, however long, may take quadratic time. */
@@ -360,6 +415,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_embedded_vocabulary), cmocka_unit_test(test_small_vocabulary),
+        cmocka_unit_test(test_cutting),
         cmocka_unit_test(test_special_tokens), cmocka_unit_test(test_invalid_utf8_goes_by_bytes),
         cmocka_unit_test(test_whole_text), cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_long_run), cmocka_unit_test(test_token_bytes),
