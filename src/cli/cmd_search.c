@@ -1,3 +1,4 @@
+#include "cli/json.h"
 #include "cli/tune.h"
 
 #include "bitgauge/machine.h"
@@ -16,9 +17,12 @@ typedef struct request {
     uint64_t size, memory;
     double bpw, minutes;
     int ctx, chunks, seed, threads;
-    bool feedback;
+    bool feedback, json;
     bg_cli_tune_request tune;
 } request;
+
+/* What came out, on text that the search has not seen. */
+typedef struct row { const char *name; uint64_t bytes; double bpw; bg_quality q; } row;
 
 /* What a run holds; all of it is closed by run_close. */
 typedef struct run {
@@ -38,6 +42,8 @@ typedef struct run {
     bg_recipe *best;
     bg_image *image;
     bg_search_result result;
+    row rows[RIVALS + 1];
+    size_t n_rows;
     bg_cli_progress progress;
     uint64_t shown_ns;
 } run;
@@ -263,15 +269,14 @@ static bg_status search(run *r, bg_error *err)
 
 /* ---- the table ---------------------------------------------------------------------------- */
 
-static void print_row(const char *name, uint64_t bytes, double bpw, const bg_quality *q)
-{
-    printf("%-16s %12llu %6.3f %10.4f %12.6f ± %.6f %9.2f %%\n", name, (unsigned long long)bytes, bpw,
-           q->ppl, q->kld_mean, q->kld_se, q->same_top_pct);
-}
-
 static double bpw_of(const bg_quantize_plan *p)
 {
     return 8 * (double)p->weight_bytes / (double)p->n_params;
+}
+
+static void add_row(run *r, const char *name, const bg_quantize_plan *plan, const bg_quality *q)
+{
+    r->rows[r->n_rows++] = (row){name, plan->file_bytes, bpw_of(plan), *q};
 }
 
 /* The largest schemes that fit, largest first. */
@@ -311,23 +316,18 @@ static bg_status measure_rows(run *r, const bg_reference *reference, const bg_qu
     if (s == BG_OK) s = bg_quality_measure(reference, m, o, &q, err);
     bg_model_close(&m);
     if (s != BG_OK) return s;
-    bg_cli_progress_end(&r->progress);
-    printf("%-16s %12s %6s %10s %23s %11s\n", "", "bytes", "bpw", "perplexity", "KL divergence",
-           "same top");
-    print_row("searched", plan.file_bytes, bpw_of(&plan), &q);
+    add_row(r, "searched", &plan, &q);
     for (size_t i = 0; s == BG_OK && i < n; i++) {
         s = bg_model_quantize(&m, r->model, rivals[i], r->importance, r->team, NULL, NULL, err);
         if (s == BG_OK) s = bg_quality_measure(reference, m, o, &q, err);
         bg_model_close(&m);
-        bg_cli_progress_end(&r->progress);
-        if (s == BG_OK)
-            print_row(bg_scheme_name(rivals[i]), plans[i].file_bytes, bpw_of(&plans[i]), &q);
+        if (s == BG_OK) add_row(r, bg_scheme_name(rivals[i]), &plans[i], &q);
     }
     return s;
 }
 
 /* On text that the search has not seen. */
-static bg_status print_table(run *r, bg_error *err)
+static bg_status evaluate(run *r, bg_error *err)
 {
     const request *a = r->a;
     bg_quality_options o = {.max_windows = (uint64_t)a->chunks, .spread = true, .isa = r->isa,
@@ -345,20 +345,53 @@ static bg_status print_table(run *r, bg_error *err)
     return s;
 }
 
-static bg_status report(run *r, bg_error *err)
+static void print_table(const run *r)
 {
     char took[32];
-    bg_cli_progress_end(&r->progress);
     printf("%s: %llu of %llu bytes, %llu evaluations in %s, %.0f %% of the layers reused\n",
            r->a->recipe, (unsigned long long)r->result.file_bytes, (unsigned long long)r->budget,
            (unsigned long long)r->result.evaluations,
            bg_format_duration(took, sizeof took, r->result.seconds), 100 * r->result.reused);
-    if (r->result.stopped) {
+    if (r->result.stopped)
         printf("stopped before the end: this is the best so far; the same command goes on from "
                "here\n");
-        if (bg_cli_interrupted()) return BG_OK;
-    }
-    return print_table(r, err);
+    if (r->n_rows)
+        printf("%-16s %12s %6s %10s %23s %11s\n", "", "bytes", "bpw", "perplexity", "KL divergence",
+               "same top");
+    for (const row *w = r->rows; w < r->rows + r->n_rows; w++)
+        printf("%-16s %12llu %6.3f %10.4f %12.6f ± %.6f %9.2f %%\n", w->name,
+               (unsigned long long)w->bytes, w->bpw, w->q.ppl, w->q.kld_mean, w->q.kld_se,
+               w->q.same_top_pct);
+}
+
+static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+
+static int print_json(const run *r)
+{
+    json_t *rows = json_array();
+    for (const row *w = r->rows; w < r->rows + r->n_rows; w++)
+        json_array_append_new(rows, json_pack(
+            "{s:s, s:I, s:f, s:o, s:o, s:o, s:o}", "name", w->name, "file_bytes",
+            (json_int_t)w->bytes, "bpw", w->bpw, "ppl", number(w->q.ppl), "kld_mean",
+            number(w->q.kld_mean), "kld_se", number(w->q.kld_se), "same_top_pct",
+            number(w->q.same_top_pct)));
+    return bg_cli_print_json(json_pack(
+        "{s:o, s:I, s:I, s:b, s:I, s:f, s:f, s:o, s:o}", "recipe",
+        bg_cli_json_text(r->a->recipe, strlen(r->a->recipe)), "file_bytes",
+        (json_int_t)r->result.file_bytes, "budget", (json_int_t)r->budget, "stopped",
+        (int)r->result.stopped, "evaluations", (json_int_t)r->result.evaluations, "seconds",
+        r->result.seconds, "reused", r->result.reused, "kld_calibration", number(r->result.kld),
+        "rows", rows));
+}
+
+/* Interrupted, what it has is shown without more work. */
+static bg_status report(run *r, int *status, bg_error *err)
+{
+    if (!bg_cli_interrupted()) BG_TRY(evaluate(r, err));
+    bg_cli_progress_end(&r->progress);
+    if (r->a->json) *status = print_json(r);
+    else print_table(r);
+    return BG_OK;
 }
 
 static void run_close(run *r)
@@ -410,6 +443,7 @@ int bg_cmd_search(int argc, char **argv)
          &a.chunks, NULL, 0, 1 << 30},
         {BG_OPT_INT, "-t --threads", "N", "threads (0: one a core)", &a.threads, NULL, 0, 4096},
         {BG_OPT_TEXT, "--isa", "NAME", "best instruction set to use (native)", &a.isa, NULL, 0, 0},
+        {BG_OPT_FLAG, "--json", NULL, "print JSON", &a.json, NULL, 0, 0},
     };
     const bg_opt_spec spec = {
         .command = "search", .usage = "[MODEL] --size BYTES [options]",
@@ -431,7 +465,8 @@ int bg_cmd_search(int argc, char **argv)
     a.tune.seed = a.seed;
     bg_cli_catch_interrupt();
     status = BG_EXIT_OK;
-    if (prepare(&r, &err) != BG_OK || search(&r, &err) != BG_OK || report(&r, &err) != BG_OK) {
+    if (prepare(&r, &err) != BG_OK || search(&r, &err) != BG_OK ||
+        report(&r, &status, &err) != BG_OK) {
         bg_cli_progress_end(&r.progress);
         status = bg_cli_fail(&err);
     }

@@ -25,6 +25,12 @@ grep -q "^# bitgauge search: $size bytes" best.csv || fail "the recipe has anoth
 grep -q 'by the recipe' out.txt || fail "quantize: $(cat out.txt)"
 "$BITGAUGE" perplexity again.gguf --text eval.txt --chunks 1 > out.txt || fail "it does not run"
 
+# The same for programs; it goes on from what was left.
+"$BITGAUGE" search --size 2900000 --formats TQ1_0,q2_k,Q4_K --calib calib.txt --text eval.txt --minutes 0.001 \
+    --chunks 1 --recipe-out best.csv --json > out.txt 2> err.txt || fail "search --json: $(cat err.txt)"
+grep -q '"stopped": true' out.txt || fail "JSON: $(cat out.txt)"
+grep -q '"name": "searched"' out.txt || fail "JSON has no rows: $(cat out.txt)"
+
 # A pruned recipe: what is gone shows, and what is left runs.
 cat > pruned.csv <<'END'
 tensor,format,kept
