@@ -8,7 +8,7 @@
 enum { CTX = 16, WINDOWS = 16, TOKENS = CTX * WINDOWS };
 
 static const tiny small = {
-    .n_layer = 2, .n_embd = 256, .n_ff = 256, .n_head = 4, .n_head_kv = 2, .head_dim = 64,
+    .n_layer = 1, .n_embd = 256, .n_ff = 256, .n_head = 4, .n_head_kv = 2, .head_dim = 64,
     .rope_dim = 64, .n_vocab = 64, .format = BG_FORMAT_F32, .value = BG_FORMAT_NONE,
 };
 
@@ -92,7 +92,7 @@ static void test_better(void **state)
     for (size_t i = 0; i < BG_COUNT(formats); i++) {
         bg_image *image = image_in(&b, formats[i]);
         int level = bg_format_find(formats[i])->level;
-        bg_tune_progress first = tune(t, image, 25), again = tune(t, image, 1);
+        bg_tune_progress first = tune(t, image, 16), again = tune(t, image, 1);
         if (!(first.best <= first.start * (level <= 3 ? 0.99 : 1)))
             fail_msg("%s: from %g to %g", formats[i], first.start, first.best);
         if (!(fabs(again.start - first.best) <= 1e-3 * first.best + 1e-6))
