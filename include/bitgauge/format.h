@@ -53,6 +53,10 @@ void bg_format_decode(const bg_format_info *f, const void *blocks, float *out, s
 void bg_format_encode(const bg_format_info *f, const float *in, const float *importance,
                       void *blocks, size_t n);
 
+/* The sum of w and independent numbers of these means and variances: its mean and variance. */
+void bg_format_moments(const float *w, const float *mean, const float *variance, size_t n, float *m,
+                       float *v);
+
 /* IEEE half and bfloat16, round to nearest even. */
 float bg_f16_to_f32(uint16_t h);
 uint16_t bg_f32_to_f16(float x);

@@ -17,7 +17,7 @@ static bool have_avx512(void)
 
 #define CODER(name, present)                                                                      \
     {#name, present, bg_search_tile_##name, bg_decode_halves_##name, bg_encode_halves_##name,      \
-     bg_encode_q8_0_##name},
+     bg_encode_q8_0_##name, bg_row_moments_##name},
 static const bg_coder coders[] = {
     CODER(any, always)
 #ifdef __x86_64__

@@ -12,13 +12,17 @@ typedef struct bg_coder {
     void (*decode_halves)(const void *halves, float *out, size_t n);
     void (*encode_halves)(const float *in, void *halves, size_t n);
     void (*encode_q8_0)(const float *in, void *blocks, size_t n);
+    void (*row_moments)(const float *w, const float *mean, const float *variance, size_t n,
+                        float *m, float *v);
 } bg_coder;
 
-#define BG_CODER(name)                                                      \
-    bg_search_tile_fn bg_search_tile_##name;                                \
-    void bg_decode_halves_##name(const void *halves, float *out, size_t n); \
-    void bg_encode_halves_##name(const float *in, void *halves, size_t n);  \
-    void bg_encode_q8_0_##name(const float *in, void *blocks, size_t n);
+#define BG_CODER(name)                                                                 \
+    bg_search_tile_fn bg_search_tile_##name;                                           \
+    void bg_decode_halves_##name(const void *halves, float *out, size_t n);            \
+    void bg_encode_halves_##name(const float *in, void *halves, size_t n);             \
+    void bg_encode_q8_0_##name(const float *in, void *blocks, size_t n);               \
+    void bg_row_moments_##name(const float *w, const float *mean, const float *variance, \
+                               size_t n, float *m, float *v);
 BG_CODER(any)
 BG_CODER(avx2)
 BG_CODER(avx512)

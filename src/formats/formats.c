@@ -1,6 +1,6 @@
 /* formats.c: the registry of block formats, and rows. */
 #include "base/team.h"
-#include "formats/block.h"
+#include "formats/coder.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -50,6 +50,12 @@ void bg_format_encode(const bg_format_info *f, const float *in, const float *imp
                       void *blocks, size_t n)
 {
     f->encode(in, importance, blocks, n);
+}
+
+void bg_format_moments(const float *w, const float *mean, const float *variance, size_t n, float *m,
+                       float *v)
+{
+    bg_coder_now()->row_moments(w, mean, variance, n, m, v);
 }
 
 /* ---- rows in parallel -------------------------------------------------------------------- */

@@ -69,3 +69,33 @@ void BG_CODER_NAME(bg_encode_q8_0)(const float *in, void *blocks, size_t n)
             v_put(b + 2 + j * LANES, v_int(v_round(v_clamp(x[j] * inverse, -127.0f, 127.0f))));
     }
 }
+
+/* Sixteen sums of each, which are added up in order at the end. */
+void BG_CODER_NAME(bg_row_moments)(const float *w, const float *mean, const float *variance,
+                                   size_t n, float *m, float *v)
+{
+    float ms[16] ALIGNED, vs[16] ALIGNED;
+    vf a[16 / LANES], b[16 / LANES], c[16 / LANES], first[16 / LANES] = {{0}};
+    vf second[16 / LANES] = {{0}};
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        memcpy(a, w + i, sizeof a);
+        memcpy(b, mean + i, sizeof b);
+        memcpy(c, variance + i, sizeof c);
+        for (int j = 0; j < 16 / LANES; j++) {
+            first[j] += a[j] * b[j];
+            second[j] += a[j] * a[j] * c[j];
+        }
+    }
+    memcpy(ms, first, sizeof ms);
+    memcpy(vs, second, sizeof vs);
+    *m = *v = 0;
+    for (int j = 0; j < 16; j++) {
+        *m += ms[j];
+        *v += vs[j];
+    }
+    for (; i < n; i++) {
+        *m += w[i] * mean[i];
+        *v += w[i] * w[i] * variance[i];
+    }
+}

@@ -100,36 +100,7 @@ static size_t kv_heads(const estimate *e, int layer)
 
 /* ---- moments ------------------------------------------------------------------------------- */
 
-typedef float v16 __attribute__((vector_size(64)));
-
 static float square(const moments *x, size_t i) { return x->mean[i] * x->mean[i] + x->variance[i]; }
-
-/* Sums of w mean and of w^2 variance; the same order of additions everywhere. */
-static void row_moments(const float *w, const moments *x, size_t n, float *mean, float *variance)
-{
-    v16 m = {0}, v = {0};
-    float lanes[2][16];
-    size_t j = 0;
-    for (; j + 16 <= n; j += 16) {
-        v16 a, b, c;
-        memcpy(&a, w + j, sizeof a);
-        memcpy(&b, x->mean + j, sizeof b);
-        memcpy(&c, x->variance + j, sizeof c);
-        m += a * b;
-        v += a * a * c;
-    }
-    memcpy(lanes[0], &m, sizeof m);
-    memcpy(lanes[1], &v, sizeof v);
-    *mean = *variance = 0;
-    for (int i = 0; i < 16; i++) {
-        *mean += lanes[0][i];
-        *variance += lanes[1][i];
-    }
-    for (; j < n; j++) {
-        *mean += w[j] * x->mean[j];
-        *variance += w[j] * w[j] * x->variance[j];
-    }
-}
 
 typedef struct product {
     const estimate *e;
@@ -148,7 +119,8 @@ static void multiply_some(void *user, int member, int size)
     bg_team_share(p->rows, 1, member, size, &begin, &end);
     for (size_t i = begin; i < end; i++) {
         bg_format_decode(f, data + i * bytes, row, k);
-        row_moments(row, p->x, k, &p->y->mean[i], &p->y->variance[i]);
+        bg_format_moments(row, p->x->mean, p->x->variance, k, &p->y->mean[i],
+                          &p->y->variance[i]);
     }
     bg_gguf_release(p->e->g, data + begin * bytes, (end - begin) * bytes);
 }
@@ -415,6 +387,7 @@ bg_status bg_importance_estimate(bg_importance **out, const bg_gguf *g, bg_team 
     e.eps = epsilon_of(g, e.a);
     e.n = embedding->ne[0];
     e.out = *out;
+    bg_encoders_choose();
     e.status = make_room(&e);
     if (e.status == BG_OK) walk(&e);
     if (e.status == BG_OK) e.status = bg_importance_sort(*out, err);

@@ -53,6 +53,14 @@ equals "$dir/path.json" ppl "$(value "$dir/embedded.json" ppl)"
 "$BITGAUGE" perplexity --ctx 64 --chunks 2 --scheme q8_0 --json >"$dir/q8_0.json"
 awk -v k="$(value "$dir/q8_0.json" kld_mean)" 'BEGIN { exit !(k > 1e-5 && k < 2e-3) }' ||
     fail "divergence of Q8_0: $(value "$dir/q8_0.json" kld_mean)"
+# What the weights alone tell about importance makes quantization better.
+for option in "" --no-importance; do
+    # shellcheck disable=SC2086
+    "$BITGAUGE" perplexity --ctx 256 --chunks 4 --scheme Q4_K_S --json $option >"$dir/q4$option.json"
+done
+awk -v a="$(value "$dir/q4.json" kld_mean)" -v b="$(value "$dir/q4--no-importance.json" kld_mean)" \
+    'BEGIN { exit !(a > 0 && a < 0.95 * b) }' ||
+    fail "importance: $(value "$dir/q4.json" kld_mean), without $(value "$dir/q4--no-importance.json" kld_mean)"
 "$BITGAUGE" perplexity --ctx 32 --chunks 1 --scheme Q8_0 >"$dir/table"
 for words in "as Q8_0" "1 window of 32 tokens, 15 scored" "KL divergence" "99.9 %" "same top"; do
     grep -qF "$words" "$dir/table" || fail "'$words' is not in the table: $(cat "$dir/table")"
