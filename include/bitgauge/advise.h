@@ -58,7 +58,8 @@ typedef struct bg_candidate {
     double bpw, weight_bytes, kv_bytes, scratch_bytes, memory_bytes; /* memory: their sum */
     double tg_tps, tg_low, tg_high, pp_tps, pp_low, pp_high;
     double ppl, ppl_loss_pct, kld, kld_se, same_top_pct, j_per_token;
-    double loss;              /* nats, on the advice's basis */
+    double loss;              /* nats, on the advice's basis; of one scheme the same in all engines
+                                 whose KL divergences are equal within their errors */
     bool on_front;            /* of quality loss against decode speed, among those that are left */
     const char *removed_by;   /* NULL, or the constraint, in words: "needs 6.1 MB, limit 5 MB" */
 } bg_candidate;

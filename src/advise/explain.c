@@ -55,7 +55,7 @@ static void compare_speed(const bg_candidate *c, const bg_candidate *pick, phras
     if (isnan(ratio) || faster == 0) return;
     if (ratio >= 1.5) add_phrase(good, "%.1f times as fast", ratio);
     else if (faster > 0) add_phrase(good, "%.*f %% faster", ratio < 1.1, 100 * (ratio - 1));
-    else add_phrase(bad, "%.*f %% slower", ratio > 0.9, 100 * (1 - ratio));
+    else add_phrase(bad, "%.*f %% slower", ratio > 0.9, BG_MIN(99, 100 * (1 - ratio)));
 }
 
 static void compare_loss(const bg_advice *a, const bg_candidate *c, const bg_candidate *pick,
@@ -83,6 +83,7 @@ static void compare_memory(const bg_candidate *c, const bg_candidate *pick, phra
                            phrases *bad)
 {
     double ratio = c->memory_bytes / pick->memory_bytes;
+    if (strcmp(c->engine, pick->engine) != 0) return; /* measured in different ways */
     if (isnan(ratio) || fabs(ratio - 1) < 0.005) return;
     if (ratio >= 2) add_phrase(bad, "%.1f times the memory", ratio);
     else if (ratio > 1) add_phrase(bad, "%.0f %% more memory", 100 * (ratio - 1));

@@ -155,6 +155,21 @@ static void fill_loss(bg_advice *a)
     }
 }
 
+/* Engines run the same weights: what their arithmetic makes of them is no reason to choose, where it
+ * is within the error. An engine that does worse than that keeps its loss. */
+static void level_losses(bg_advice *a)
+{
+    for (size_t i = 0; i < a->n && a->basis == BG_LOSS_KLD; i++) {
+        const bg_candidate *c = &a->c[i];
+        for (size_t k = i + 1; k < a->n; k++) {
+            bg_candidate *other = &a->c[k];
+            if (strcmp(c->scheme, other->scheme) == 0 &&
+                fabs(c->kld - other->kld) <= c->kld_se + other->kld_se)
+                other->loss = c->loss;
+        }
+    }
+}
+
 static int by_size(const void *pa, const void *pb)
 {
     const bg_candidate *a = pa, *b = pb;
@@ -201,6 +216,7 @@ bg_status bg_advise_join(bg_advice *a, const char *engine, bg_error *err)
     for (size_t i = 0; i < a->n; i++) fill_quality(a, &a->c[i]);
     BG_TRY(bg_advise_publish(a, err));
     fill_loss(a);
+    level_losses(a);
     qsort(a->c, a->n, sizeof *a->c, by_size);
     return BG_OK;
 }

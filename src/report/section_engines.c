@@ -288,8 +288,9 @@ void bg_section_engines(const report *r, doc *d)
     d->failed |= t.failed;
     bg_text_fini(&t);
     bg_doc_text(d, "All ran the same weights with as many threads, and repetitions of all cells took turns. "
-                   "llama.cpp loads and warms up anew for each of its own, before it is timed. The other "
-                   "sections are of %s where they do not say otherwise.",
+                   "llama.cpp loads and warms up anew for each of its own, before it is timed, and its "
+                   "memory is the most that its process held, with the program. The other sections are "
+                   "of %s where they do not say otherwise.",
                 bg_advice_pick(r->advice)->engine);
     bg_report_figure(r, d, BG_PLOT_ENGINES, "Bars of decode and prefill speed by scheme, one an engine, "
                      "with 95 % intervals", "The speeds side by side: of each scheme the best "

@@ -424,6 +424,43 @@ static void engines_are_choices(void **state)
     }
 }
 
+/* A row of quality of Q8_0 in another engine. */
+static void add_quality(bg_results *r, double kld)
+{
+    bg_row *row = bg_row_new();
+    bg_error err;
+    bg_row_set_text(row, BG_COL_SCHEME, "Q8_0");
+    bg_row_set_text(row, BG_COL_ENGINE, "llama.cpp");
+    bg_row_set_text(row, BG_COL_TEST, "quality");
+    bg_row_set_number(row, BG_COL_KLD, kld);
+    bg_row_set_number(row, BG_COL_KLD_SE, 1e-5);
+    assert_ok(bg_results_add(r, &row, &err), &err);
+}
+
+static void arithmetic_is_no_loss(void **state)
+{
+    static const struct { double kld; const char *best; } cases[] = {
+        {0.00039, "bitgauge"}, {0.0003, "llama.cpp"}, {0.0005, "bitgauge"}};
+    (void)state;
+    for (size_t i = 0; i < BG_COUNT(cases); i++) {
+        bg_results *r = make(usual, 6);
+        bg_advise_options o = {.objective = BG_OBJECTIVE_QUALITY};
+        bg_advice *a;
+        bg_error err;
+        add_engine(r, 0.5);
+        for (size_t k = 0; k < bg_results_row_count(r); k++)
+            if (bg_row_has(bg_results_row(r, k), BG_COL_KLD))
+                bg_row_set_number(bg_results_row_mut(r, k), BG_COL_KLD_SE, 1e-5);
+        add_quality(r, cases[i].kld);
+        o.max_kld = 0.001; /* F16 is left out: nobody measured it */
+        assert_ok(bg_advise(&a, r, &o, &err), &err);
+        assert_string_equal(bg_advice_pick(a)->scheme, "Q8_0");
+        assert_string_equal(bg_advice_pick(a)->engine, cases[i].best);
+        bg_advice_close(&a);
+        bg_results_close(&r);
+    }
+}
+
 static void refuses_nonsense(void **state)
 {
     bg_results *empty, *r = make(usual, 7);
@@ -478,7 +515,7 @@ int main(void)
         cmocka_unit_test(missing_quality_is_estimated),
         cmocka_unit_test(unmeasured_among_measured),
         cmocka_unit_test(energy),
-        cmocka_unit_test(engines_are_choices), cmocka_unit_test(refuses_nonsense),
+        cmocka_unit_test(engines_are_choices), cmocka_unit_test(arithmetic_is_no_loss), cmocka_unit_test(refuses_nonsense),
         cmocka_unit_test(is_deterministic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
