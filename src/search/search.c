@@ -25,6 +25,19 @@ static uint64_t request_of(const bg_model *m, const int32_t *tokens, size_t n_to
     return h;
 }
 
+/* Matrices that lie in one of the file are several in the model: their formats are not free. */
+static bg_status check_tensors(const bg_model *m, bg_error *err)
+{
+    const bg_gguf *g = bg_model_gguf(m);
+    bool same = bg_model_tensor_count(m) == bg_gguf_tensor_count(g);
+    for (size_t i = 0; same && i < bg_gguf_tensor_count(g); i++)
+        same = strcmp(bg_model_tensor_at(m, i)->name, bg_gguf_tensor_at(g, i)->name) == 0;
+    if (same) return BG_OK;
+    return bg_fail(err, BG_ERR_UNSUPPORTED, bg_gguf_path(g), "holds matrices of several parts "
+                   "(attn_qkv), which the search cannot tell apart: choose a scheme, or convert the "
+                   "model with separate ones");
+}
+
 static bg_status open_hunt(bg_hunt *h, const bg_model *m, const int32_t *tokens, size_t n_tokens,
                            const bg_search_options *o, bg_error *err)
 {
@@ -34,6 +47,7 @@ static bg_status open_hunt(bg_hunt *h, const bg_model *m, const int32_t *tokens,
     size_t n;
     *h = (bg_hunt){.o = o, .best_kld = NAN, .start_ns = bg_clock_ns()};
     bg_rng_seed(&h->rng, o->seed);
+    BG_TRY(check_tensors(m, err));
     if (o->prune > 0)
         BG_TRY(bg_pruner_open(&h->pruner, m, tokens, n_tokens, o->isa, o->team, err));
     if (o->prune > 0 && !h->pruner)
