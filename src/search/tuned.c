@@ -272,6 +272,20 @@ static void part_gradients(const bg_tuned *t, const bg_scales *b, const float *u
     }
 }
 
+/* Levels do not change sides, and what cannot be stored does not go on from there. */
+static void limit_parts(const bg_tuned *t, float *part, const float *unit)
+{
+    const bg_grid *g = t->codec->grid;
+    size_t subs = subs_of(t);
+    part[D] = BG_MAX(part[D], 1e-3f);
+    for (size_t s = 0; s < subs && t->parts > 2; s++) {
+        float end = (float)(unit[SC + s] < 0 ? g->scale_low : g->scale_high);
+        float *sc = &part[SC + s], *m = &part[SC + subs + s], m_unit = unit[SC + subs + s];
+        if (unit[SC + s] < 0 || unit[SC + s] > 0) *sc = bg_clamp(*sc, 1e-3f, end / unit[SC + s]);
+        *m = bg_clamp(*m, (float)g->min_low / m_unit, (float)g->min_high / m_unit);
+    }
+}
+
 static void step_block(const bg_tuned_model *m, const bg_tuned *t, size_t r, size_t index,
                        const float *dw, const bg_adam *step)
 {
@@ -290,8 +304,7 @@ static void step_block(const bg_tuned_model *m, const bg_tuned *t, size_t r, siz
     part_gradients(t, &b, t->unit + at, sum, sum_level, dp);
     parts.rate *= t->part_pace;
     m->ops->adam(t->part + at, t->part_m + at, t->part_v + at, dp, &parts, t->parts);
-    for (size_t i = 0; i < t->parts; i++) /* levels do not change sides */
-        if (!(t->part[at + i] > 1e-3f) && i < SC + subs) t->part[at + i] = 1e-3f;
+    limit_parts(t, t->part + at, t->unit + at);
     b = block_from(t, t->part + at, t->unit + at);
     decode_block(t, &b, new_scale, new_min);
     m->ops->rescale(g, t->w + weights, scale, min, new_scale, new_min, subs);
