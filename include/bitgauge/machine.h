@@ -111,7 +111,8 @@ double bg_noise_steal(const bg_noise *before, const bg_noise *after);
  * array "noise_floors": [{"kind", "threads", "floor", "pairs", "seconds", "measured",
  * "estimated"}]. */
 typedef struct bg_noise_floor {
-    char kind[16];             /* of test, its name up to the first digit: "pp", "tg", "read", ... */
+    char kind[16];             /* of test, its name up to the first digit: "pp", "tg", "read", ...;
+                                  "pp/own": of the part beside others */
     int threads;
     double floor;              /* 99 % quantile of |median A / median B - 1|, estimated; 0.03: 3 % */
     uint32_t pairs;            /* of halves that it comes from */

@@ -318,8 +318,9 @@ static bg_status adjust_all(bg_comparison *c, bg_error *err)
     return done ? BG_OK : bg_fail_nomem(err, "the comparison", c->n_cells * sizeof *p);
 }
 
-/* How the others scatter shows how far identical work differs in these very folders; only without
- * that, parts of the samples are asked. A calibrated machine may know of more. */
+/* How the others scatter shows how far identical work differs in these very folders; a calibration
+ * does so for the machine. Both rest on few, and their mean square is surer than either. Only without
+ * the first, parts of the samples are asked. */
 static void take_floors(state *s, bg_compared *cell)
 {
     bg_own *own = &cell->own;
@@ -327,10 +328,10 @@ static void take_floors(state *s, bg_compared *cell)
     cell->floor = bg_floors_get(s->floors, BG_FLOOR_OF_ALL, cell, &cell->floor_source);
     if (own->others == 0) return;
     own->floor = bg_floors_get(s->floors, BG_FLOOR_OF_OWN, cell, &own->floor_source);
-    if (isnan(own->spread) || (own->floor_source == BG_FLOOR_MACHINE && own->floor > own->spread))
-        return;
-    own->floor = own->spread;
-    own->floor_source = BG_FLOOR_SAMPLES;
+    if (isnan(own->spread)) return;
+    own->floor = own->floor_source == BG_FLOOR_MACHINE
+                 ? sqrt((own->floor * own->floor + own->spread * own->spread) / 2) : own->spread;
+    if (own->floor_source != BG_FLOOR_MACHINE) own->floor_source = BG_FLOOR_SAMPLES;
 }
 
 /* What the cells that go with it did together; NULL: it has no such part. */

@@ -240,7 +240,7 @@ static void give_spread(bg_comparison *c, bg_compared *cell, double *others)
         if (&c->cells[i] != cell && c->cells[i].own.others && same_threads(cell, &c->cells[i]))
             others[n++] = fabs(log(c->cells[i].own.ratio.ratio));
     if (n >= SPREAD_CELLS)
-        cell->own.spread = expm1(bg_stats_t(FLOOR_LEVEL, (double)n / 2) * MAD_NORMAL *
+        cell->own.spread = expm1(bg_stats_t(FLOOR_LEVEL, INFINITY) * MAD_NORMAL *
                                  bg_quantile(others, n, 0.5));
 }
 

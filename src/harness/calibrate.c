@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { STRETCHES = 12, FEWEST = 4, LIKE_A_SWEEP = 16, BEGINS = 60, WARM_UPS = 2, PROMPT = 64,
+enum { COPIES = 6, STRETCHES = 12, FEWEST = 4, LIKE_A_SWEEP = 16, BEGINS = 60, WARM_UPS = 2, PROMPT = 64,
        GENERATION = 16 };
 static const double READING = 0.006; /* seconds, of a roof */
 static const double MOST = 4;        /* times the time that was asked for, to have a floor at all */
@@ -39,6 +39,15 @@ double bg_noise_estimate(const double *values, size_t n, uint32_t *pairs)
     return most;
 }
 
+double bg_noise_between(const double *medians, size_t n)
+{
+    double mean = 0, squares = 0;
+    if (n < 2) return NAN;
+    for (size_t i = 0; i < n; i++) mean += log(medians[i]) / (double)n;
+    for (size_t i = 0; i < n; i++) squares += (log(medians[i]) - mean) * (log(medians[i]) - mean);
+    return expm1(bg_stats_t(0.99, INFINITY) * sqrt(2 * squares / (double)(n - 1)));
+}
+
 /* One kind of work on one team: seconds of a repetition, or a reading of a roof. */
 typedef struct work {
     char kind[16];
@@ -49,15 +58,15 @@ typedef struct work {
     size_t n, capacity;
 } work;
 
-enum { TEAMS = 2, KINDS = 4 };
+enum { TEAMS = 2, KINDS = 2 * COPIES + 2 };
 
 typedef struct calibration {
     bg_machine *machine;
     const bg_calibration *options;
     bg_team *teams[TEAMS];
     size_t n_teams, n_works;
-    bg_model *source, *model;
-    bg_session *sessions[TEAMS];
+    bg_model *source, *models[COPIES]; /* the same, each loaded to another place */
+    bg_session *sessions[TEAMS][COPIES];
     bg_tokens tokens;
     float *logits;
     work works[TEAMS * KINDS];
@@ -93,8 +102,8 @@ static bg_status open_model(calibration *c, bg_error *err)
                                  "set BITGAUGE_DATA");
     bg_free(path);
     if (s == BG_OK) s = bg_scheme_parse_list("Q4_K_M", &scheme, 1, &n, err);
-    if (s == BG_OK)
-        s = bg_model_quantize(&c->model, c->source, scheme, NULL, all, NULL, NULL, err);
+    for (size_t i = 0; i < COPIES && s == BG_OK; i++)
+        s = bg_model_quantize(&c->models[i], c->source, scheme, NULL, all, NULL, NULL, err);
     if (s == BG_OK) s = bg_tokens_draw(&c->tokens, bg_model_hparams(c->source)->n_vocab, err);
     if (s != BG_OK) return s;
     c->logits = bg_alloc(bg_model_hparams(c->source)->n_vocab, sizeof *c->logits);
@@ -109,6 +118,7 @@ static work *add(calibration *c, const char *kind, size_t team)
     return w;
 }
 
+/* All copies of a kind come one after another: the floor of the kind is of the first. */
 static bg_status add_tests(calibration *c, bg_isa isa, size_t team, bg_error *err)
 {
     static const struct { const char *kind; uint32_t prompt, gen; } tests[] = {
@@ -116,12 +126,14 @@ static bg_status add_tests(calibration *c, bg_isa isa, size_t team, bg_error *er
     };
     bg_session_options o = {.n_ctx = PROMPT + GENERATION, .n_batch = PROMPT, .isa = isa,
                             .team = c->teams[team]};
-    BG_TRY(bg_session_open(&c->sessions[team], c->model, &o, err));
+    for (size_t k = 0; k < COPIES; k++)
+        BG_TRY(bg_session_open(&c->sessions[team][k], c->models[k], &o, err));
     for (size_t i = 0; i < BG_COUNT(tests); i++)
-        add(c, tests[i].kind, team)->timed =
-            (bg_timed){.session = c->sessions[team], .n_prompt = tests[i].prompt,
-                       .n_gen = tests[i].gen, .batch = PROMPT, .tokens = &c->tokens,
-                       .logits = c->logits};
+        for (size_t k = 0; k < COPIES; k++)
+            add(c, tests[i].kind, team)->timed =
+                (bg_timed){.session = c->sessions[team][k], .n_prompt = tests[i].prompt,
+                           .n_gen = tests[i].gen, .batch = PROMPT, .tokens = &c->tokens,
+                           .logits = c->logits};
     return BG_OK;
 }
 
@@ -180,9 +192,22 @@ static bg_status repeat(calibration *c, double begin, bg_error *err)
     return BG_OK;
 }
 
+static void keep_floor(const calibration *c, bg_noise_floor floor, const char *own, size_t n)
+{
+    char kind[sizeof floor.kind];
+    snprintf(kind, sizeof kind, "%.8s%s", floor.kind, own);
+    memcpy(floor.kind, kind, sizeof kind);
+    if (floor.floor > 0) bg_machine_set_floor(c->machine, &floor);
+    else
+        bg_log(BG_LOG_WARN, "there is no noise floor of %s at %d threads: it was repeated %zu times "
+               "in %.0f s, and 16 are needed", kind, floor.threads, n, floor.seconds);
+}
+
 static void keep_floors(const calibration *c, double seconds)
 {
     char measured[32] = "";
+    double medians[COPIES];
+    size_t copies = 0;
     time_t time_now = time(NULL);
     struct tm utc;
     if (gmtime_r(&time_now, &utc)) strftime(measured, sizeof measured, "%Y-%m-%dT%H:%M:%SZ", &utc);
@@ -191,11 +216,17 @@ static void keep_floors(const calibration *c, double seconds)
         bg_noise_floor floor = {.threads = w->threads, .seconds = seconds};
         memcpy(floor.kind, w->kind, sizeof floor.kind);
         memcpy(floor.measured, measured, sizeof floor.measured);
-        floor.floor = bg_noise_estimate(w->values, w->n, &floor.pairs);
-        if (floor.floor > 0) bg_machine_set_floor(c->machine, &floor);
-        else
-            bg_log(BG_LOG_WARN, "there is no noise floor of %s at %d threads: it was repeated %zu times "
-                   "in %.0f s, and 16 are needed", w->kind, w->threads, w->n, seconds);
+        if (copies == 0) {
+            floor.floor = bg_noise_estimate(w->values, w->n, &floor.pairs);
+            keep_floor(c, floor, "", w->n);
+        }
+        medians[copies++] = w->n < FEWEST * FEWEST ? (double)NAN : bg_quantile(w->values, w->n, 0.5);
+        if (w->gauge) copies = 0;
+        if (copies < COPIES) continue;
+        floor.floor = bg_noise_between(medians, COPIES);
+        floor.pairs = COPIES * (COPIES - 1) / 2;
+        keep_floor(c, floor, "/own", w->n);
+        copies = 0;
     }
 }
 
@@ -211,11 +242,11 @@ bg_status bg_noise_calibrate(bg_machine *m, const bg_calibration *o, bg_error *e
         bg_free(c.works[i].values);
     }
     for (size_t t = 0; t < TEAMS; t++) {
-        bg_session_close(&c.sessions[t]);
+        for (size_t k = 0; k < COPIES; k++) bg_session_close(&c.sessions[t][k]);
         bg_team_close(&c.teams[t]);
     }
     bg_tokens_fini(&c.tokens);
-    bg_model_close(&c.model);
+    for (size_t k = 0; k < COPIES; k++) bg_model_close(&c.models[k]);
     bg_model_close(&c.source);
     bg_free(c.logits);
     return s;
