@@ -236,7 +236,7 @@ static const char *usual_reason(const bg_plan *p, const bg_cell *c, bg_column co
         return "not a timed test";
     if (col == BG_COL_TTFT) return "measured by the prompt tests";
     if (col == BG_COL_ITL_P50 || col == BG_COL_ITL_P99) return "measured by the generation tests";
-    if (col == BG_COL_TPS_LOW || col == BG_COL_TPS_HIGH) return "needs 3 repetitions";
+    if (col == BG_COL_TPS_LOW || col == BG_COL_TPS_HIGH) return "needs 8 repetitions";
     return "unknown";
 }
 

@@ -166,6 +166,18 @@ static const bg_row *find_row(const bg_plan *p, const bg_cell *c, const bg_resul
     return NULL;
 }
 
+/* Whether the samples of a cell are as many and as alike as they were to be. */
+static bool is_narrow(const bg_plan *p, const bg_cell *c, const bg_results *r)
+{
+    bg_row *row = bg_row_new();
+    bg_summary s;
+    bg_error why;
+    bool narrow = row && bg_fill_samples(row, p, c, r, &s, &why) == BG_OK && s.n >= p->min_reps &&
+                  bg_summary_precision(&s) <= p->precision;
+    bg_row_free(&row);
+    return narrow;
+}
+
 size_t bg_loop_restore(bg_plan *p, const bg_results *r)
 {
     size_t left = 0;
@@ -173,14 +185,11 @@ size_t bg_loop_restore(bg_plan *p, const bg_results *r)
         bg_cell *c = &p->cells[i];
         const bg_row *row = find_row(p, c, r);
         const char *status = row ? bg_row_text(row, BG_COL_STATUS) : NULL;
-        double half, warm_ups = row ? bg_row_number(row, BG_COL_WARM_UPS) : 0;
+        double warm_ups = row ? bg_row_number(row, BG_COL_WARM_UPS) : 0;
         c->warm_ups = warm_ups > 0 && warm_ups < UINT32_MAX ? (uint32_t)warm_ups : 0;
-        if (status && strcmp(status, "ok") == 0) {
-            half = (bg_row_number(row, BG_COL_TPS_HIGH) - bg_row_number(row, BG_COL_TPS_LOW)) / 2;
+        if (status && strcmp(status, "ok") == 0)
             c->done = !bg_cell_timed(c) || bg_row_number(row, BG_COL_CAPPED) == 1 ||
-                      (bg_row_number(row, BG_COL_REPS) >= p->min_reps &&
-                       half / bg_row_number(row, BG_COL_TPS) <= p->precision);
-        }
+                      is_narrow(p, c, r);
         left += !c->done;
     }
     return left;

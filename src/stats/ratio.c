@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 enum { DEFAULT_RESAMPLES = 2000 };
+static const double USUAL_TIME = 4; /* as bg_stats_likely_time says */
 
 typedef struct side {
     double *logs;             /* sorted */
@@ -16,7 +17,7 @@ typedef struct side {
 static bool open_side(side *s, const double *values, size_t n, bg_rng *rng, uint32_t resamples)
 {
     s->n = n;
-    s->tau = bg_stats_correlation_time(values, n);
+    s->tau = bg_stats_likely_time(values, n, USUAL_TIME);
     s->logs = bg_stats_sorted(values, n);
     s->medians = bg_alloc(resamples, sizeof *s->medians);
     if (!s->logs || !s->medians) return false;

@@ -46,6 +46,14 @@ double bg_stats_correlation_time(const double *values, size_t n)
     return BG_MIN(tau, (double)n / 2);
 }
 
+double bg_stats_likely_time(const double *values, size_t n, double usual)
+{
+    enum { PRIOR = 20, FEWEST = 3 };
+    double measured = bg_stats_correlation_time(values, n);
+    double both = ((double)n * measured + PRIOR * usual) / (double)(n + PRIOR);
+    return BG_MIN(both, BG_MAX(measured, (double)n / FEWEST));
+}
+
 /* P(|T| < t) of Student's law with whole degrees of freedom: Abramowitz and Stegun, 26.7.3-4. */
 static double student_within(double t, unsigned df)
 {

@@ -5,7 +5,9 @@
 #include <string.h>
 
 enum { DEFAULT_RESAMPLES = 2000 };
-static const double LEVEL = 0.95;
+/* As bg_stats_likely_time says. A run that is short against the states of a machine sees one of them, so
+ * its median is less sure than a ratio of two. */
+static const double LEVEL = 0.95, USUAL_TIME = 8;
 
 /* Makes the median absolute deviation an estimate of sigma for normal values: 1 / Phi^-1(3/4). */
 static const double MAD_NORMAL = 1.482602218505602;
@@ -74,22 +76,34 @@ bool bg_stats_resample(const double *sorted, size_t n, bg_rng *rng, uint32_t res
     return true;
 }
 
+/* The end of an interval that is `wider` times as far from the middle; of positive values by ratio. */
+static double stretch(double middle, double end, double wider, bool positive)
+{
+    return positive ? middle * pow(end / middle, wider) : middle + wider * (end - middle);
+}
+
 /* The 2.5 % and 97.5 % quantiles of the medians of resamples, as far from the median as the
  * effective number of values makes them. */
-static void bootstrap(const double *sorted, size_t n, double tau, uint64_t seed,
+static void bootstrap(const double *values, const double *sorted, size_t n, uint64_t seed,
                       uint32_t resamples, bg_summary *out)
 {
     double *medians = bg_alloc(resamples, sizeof *medians), middle = out->median;
-    double wider = sqrt(tau) * bg_stats_t(LEVEL, (double)n / tau - 1) / bg_stats_t(LEVEL, INFINITY);
+    double measured = bg_stats_correlation_time(values, n);
+    double likely = bg_stats_likely_time(values, n, USUAL_TIME);
     bg_rng rng;
     bg_rng_seed(&rng, seed);
     if (medians && bg_stats_resample(sorted, n, &rng, resamples, medians)) {
-        double low, high;
+        double t = bg_stats_t(LEVEL, INFINITY), wider, low, high;
         qsort(medians, resamples, sizeof *medians, bg_stats_order);
         low = bg_stats_sorted_quantile(medians, resamples, (1 - LEVEL) / 2);
         high = bg_stats_sorted_quantile(medians, resamples, (1 + LEVEL) / 2);
-        out->ci_low = BG_MAX(middle - wider * (middle - low), sorted[0]);
-        out->ci_high = BG_MIN(middle + wider * (high - middle), sorted[n - 1]);
+        wider = sqrt(measured) * bg_stats_t(LEVEL, (double)n / measured - 1) / t;
+        out->half = wider * (high - low) / 2;
+        wider = sqrt(likely) * bg_stats_t(LEVEL, (double)n / likely - 1) / t;
+        if (n >= BG_SUMMARY_FEWEST) {
+            out->ci_low = stretch(middle, low, wider, sorted[0] > 0);
+            out->ci_high = stretch(middle, high, wider, sorted[0] > 0);
+        }
     }
     bg_free(medians);
 }
@@ -112,7 +126,7 @@ void bg_summarise(const double *values, size_t n, uint64_t seed, uint32_t resamp
     double *sorted = bg_stats_sorted(values, n);
     bg_fences fences;
     *out = (bg_summary){.n = n, .median = NAN, .mean = NAN, .sd = NAN, .min = NAN, .max = NAN,
-                        .mad = NAN, .ci_low = NAN, .ci_high = NAN};
+                        .mad = NAN, .half = NAN, .ci_low = NAN, .ci_high = NAN};
     if (!sorted) return;
     moments(sorted, n, out);
     out->min = sorted[0];
@@ -122,8 +136,7 @@ void bg_summarise(const double *values, size_t n, uint64_t seed, uint32_t resamp
     for (size_t i = 0; i < n; i++)
         out->outliers += sorted[i] < fences.low || sorted[i] > fences.high;
     if (n >= 3)
-        bootstrap(sorted, n, bg_stats_correlation_time(values, n), seed,
-                  resamples ? resamples : DEFAULT_RESAMPLES, out);
+        bootstrap(values, sorted, n, seed, resamples ? resamples : DEFAULT_RESAMPLES, out);
     for (size_t i = 0; i < n; i++) sorted[i] = fabs(sorted[i] - out->median);
     qsort(sorted, n, sizeof *sorted, bg_stats_order);
     out->mad = MAD_NORMAL * bg_stats_sorted_quantile(sorted, n, 0.5);
@@ -141,6 +154,5 @@ double bg_quantile(const double *values, size_t n, double q)
 
 double bg_summary_precision(const bg_summary *s)
 {
-    double half = (s->ci_high - s->ci_low) / 2;
-    return half >= 0 && s->median > 0 ? half / s->median : INFINITY;
+    return s->half >= 0 && s->median > 0 ? s->half / s->median : INFINITY;
 }

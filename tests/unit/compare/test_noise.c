@@ -35,38 +35,56 @@ static void draw_pair(bg_rng *rng, double stretch, size_t n, size_t *a, size_t *
     }
 }
 
-/* Whether the ratio of two runs of identical work has 1 in its 95 % interval. A run must be some
- * ten times as long as what it resembles itself for: 5 rounds here. */
-static void coverage(void **state)
+/* Runs of n rounds, simulated on all recordings: whether the interval of a median holds that of the
+ * recording, and that of the ratio of two runs 1. Each recording counts as much. */
+static double covered(size_t n, bool ratios)
 {
-    static const struct { const char *name; size_t n; } cases[] = {
-        {"shared", 60}, {"shared", 100}, {"priority", 60}, {"priority", 200}};
-    enum { TRIALS = 100 };
+    static const char *const names[] = {"calm", "loaded", "shared", "busy", "priority"};
+    enum { INTERVALS = 240 };
     static double x[LONGEST], y[LONGEST];
     static size_t a[LONGEST], b[LONGEST];
-    size_t all = 0, covered_all = 0;
-    (void)state;
-    for (size_t k = 0; k < BG_COUNT(cases); k++) {
-        size_t covered = 0, n = 0;
+    double share = 0;
+    for (size_t k = 0; k < BG_COUNT(names); k++) {
+        size_t held = 0, all = 0;
         bg_rng rng;
-        bg_rng_seed(&rng, 17 + k);
-        noise_read(&recorded, cases[k].name);
-        for (int t = 0; t < TRIALS; t++)
-            for (size_t s = 0; s < recorded.n_series; s++, n++) {
-                bg_ratio r;
-                draw_pair(&rng, 5, cases[k].n, a, b);
-                assert_true(bg_stats_ratio(times(s, a, cases[k].n, x), cases[k].n,
-                                           times(s, b, cases[k].n, y), cases[k].n, 0.95,
-                                           (uint64_t)t, RESAMPLES, &r));
-                covered += r.low <= 1 && 1 <= r.high;
+        bg_rng_seed(&rng, 17 + n);
+        noise_read(&recorded, names[k]);
+        while (all < INTERVALS) {
+            draw_pair(&rng, 5, n, a, b);
+            for (size_t s = 0; s < recorded.n_series; s++, all++) {
+                double median = bg_quantile(recorded.ms[s], recorded.n, 0.5);
+                bg_summary one;
+                bg_ratio two;
+                times(s, a, n, x);
+                times(s, b, n, y);
+                if (!ratios) {
+                    bg_summarise(x, n, all, RESAMPLES, &one);
+                    held += one.ci_low <= median && median <= one.ci_high;
+                } else {
+                    assert_true(bg_stats_ratio(x, n, y, n, 0.95, all, RESAMPLES, &two));
+                    held += two.low <= 1 && 1 <= two.high;
+                }
             }
-        if (covered * 1000 < n * 920 || covered * 1000 > n * 980)
-            fail_msg("%s: %zu of %zu intervals of %zu rounds", cases[k].name, covered, n, cases[k].n);
-        all += n;
-        covered_all += covered;
+        }
+        share += 100 * (double)held / (double)all / BG_COUNT(names);
     }
-    if (covered_all * 100 < all * 93 || covered_all * 100 > all * 97)
-        fail_msg("coverage is %.1f %%", 100.0 * (double)covered_all / (double)all);
+    return share;
+}
+
+static void coverage(void **state)
+{
+    static const size_t lengths[] = {8, 12, 20, 60, 200};
+    (void)state;
+    for (int ratios = 0; ratios < 2; ratios++) {
+        double all = 0;
+        for (size_t k = 0; k < BG_COUNT(lengths); k++) {
+            double share = covered(lengths[k], ratios);
+            if (share < 91 || share > 98.5)
+                fail_msg("%s of %zu rounds: %.1f %%", ratios ? "ratios" : "medians", lengths[k], share);
+            all += share / BG_COUNT(lengths);
+        }
+        if (all < 93 || all > 97) fail_msg("%s: %.1f %%", ratios ? "ratios" : "medians", all);
+    }
 }
 
 /* noise_floors as a calibration would find them: what 99 % of pairs of runs stay below. */

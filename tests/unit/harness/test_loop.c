@@ -479,7 +479,7 @@ static void time_limit_leaves_one_repetition(void **state)
         if (p.cells[i].kind == BG_TEST_QUALITY) continue;
         assert_true(bg_row_number(row, BG_COL_CAPPED) == 1);
         assert_true(bg_row_absent_reason(row, BG_COL_TPS_LOW, reason, sizeof reason));
-        assert_string_equal(reason, "needs 3 repetitions");
+        assert_string_equal(reason, "needs 8 repetitions");
     }
     assert_int_equal(bg_loop_restore(&p, r), 0);
     bg_results_close(&r);

@@ -183,22 +183,39 @@ static void correlation_times(void **state)
 
 static void ratios(void **state)
 {
-    static const double a[] = {10, 11, 9, 10.5, 9.5, 10, 10.2, 9.8};
-    double b[8];
+    enum { N = 40 };
+    double a[N], b[N];
     bg_ratio r, again, back;
     (void)state;
-    for (int i = 0; i < 8; i++) b[i] = 1.25 * a[i];
-    assert_true(bg_stats_ratio(a, 8, b, 8, 0.95, 5, 0, &r));
+    for (int i = 0; i < N; i++) {
+        a[i] = 9 + 0.2 * (7 * i % 11);
+        b[i] = 1.25 * a[i];
+    }
+    assert_true(bg_stats_ratio(a, N, b, N, 0.95, 5, 0, &r));
     near(r.ratio, 1.25, 1e-12);
     assert_true(r.low < 1.25 && r.low > 1.1 && r.high > 1.25 && r.high < 1.4);
-    assert_true(bg_stats_ratio(a, 8, b, 8, 0.95, 5, 0, &again));
+    assert_true(bg_stats_ratio(a, N, b, N, 0.95, 5, 0, &again));
     assert_memory_equal(&r, &again, sizeof r);
-    assert_true(bg_stats_ratio(b, 8, a, 8, 0.95, 5, 0, &back));
+    assert_true(bg_stats_ratio(b, N, a, N, 0.95, 5, 0, &back));
     near(back.ratio, 0.8, 1e-12);
     assert_true(bg_stats_ratio(a, 2, b, 8, 0.95, 5, 0, &r));
     assert_true(isnan(r.low) && isfinite(r.ratio));
     assert_true(bg_stats_ratio(a, 0, b, 8, 0.95, 5, 0, &r));
     assert_true(isnan(r.ratio));
+}
+
+static void one_rule(void **state)
+{
+    bg_ratio slower = {.ratio = 0.95, .low = 0.93, .high = 0.97};
+    (void)state;
+    assert_true(bg_stats_is_change(&slower, 0.001, 0.01, 0.03, 0.02));
+    assert_true(bg_stats_is_change(&slower, 0.001, 0.01, 0, NAN));           /* no floor is known */
+    assert_false(bg_stats_is_change(&slower, 0.02, 0.01, 0.03, 0.02));       /* chance */
+    assert_false(bg_stats_is_change(&slower, NAN, 0.01, 0.03, 0.02));
+    assert_false(bg_stats_is_change(&slower, 0.001, 0.01, 0.06, 0.02));      /* threshold */
+    assert_false(bg_stats_is_change(&slower, 0.001, 0.01, 0.03, 0.06));      /* floor */
+    slower.high = 1.01;
+    assert_false(bg_stats_is_change(&slower, 0.001, 0.01, 0.03, 0.02));      /* interval */
 }
 
 int main(void)
@@ -207,7 +224,7 @@ int main(void)
         cmocka_unit_test(exact_ranks), cmocka_unit_test(tables_of_u), cmocka_unit_test(ties),
         cmocka_unit_test(normal_law), cmocka_unit_test(deflation),
         cmocka_unit_test(false_discoveries), cmocka_unit_test(student), cmocka_unit_test(fences),
-        cmocka_unit_test(correlation_times), cmocka_unit_test(ratios),
+        cmocka_unit_test(correlation_times), cmocka_unit_test(ratios), cmocka_unit_test(one_rule),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

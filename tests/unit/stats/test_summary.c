@@ -104,10 +104,11 @@ static void coverage_with_autocorrelation(void **state)
         fail_msg("coverage is %.1f %%", 100.0 * covered / TRIALS);
 }
 
-/* The nominal 95 % interval must hold the true median in 92 to 98 % of normal samples. */
+/* Of independent values the interval holds the true median more often than it says: it allows for the
+ * autocorrelation that so few cannot show. */
 static void coverage(void **state)
 {
-    enum { TRIALS = 2000, N = 20 };
+    enum { TRIALS = 500, N = BG_SUMMARY_FEWEST };
     int covered = 0;
     bg_rng rng;
     (void)state;
@@ -118,9 +119,11 @@ static void coverage(void **state)
         for (int i = 0; i < N; i++) x[i] = 100 + 5 * bg_rng_normal(&rng);
         bg_summarise(x, N, (uint64_t)t, 400, &s);
         covered += s.ci_low <= 100 && 100 <= s.ci_high;
+        assert_true(s.ci_low > 0);
+        bg_summarise(x, N - 1, (uint64_t)t, 400, &s);
+        assert_true(isnan(s.ci_low) && isnan(s.ci_high) && s.half > 0);
     }
-    if (covered < TRIALS * 92 / 100 || covered > TRIALS * 98 / 100)
-        fail_msg("coverage is %.1f %%", 100.0 * covered / TRIALS);
+    if (covered < TRIALS * 95 / 100) fail_msg("coverage is %.1f %%", 100.0 * covered / TRIALS);
 }
 
 static void few_values(void **state)
@@ -140,21 +143,24 @@ static void few_values(void **state)
 
 static void precision_is_half_the_interval(void **state)
 {
-    bg_summary s = {.median = 50, .ci_low = 49, .ci_high = 52};
+    bg_summary s = {.median = 50, .half = 1.5, .ci_low = 45, .ci_high = 55};
     (void)state;
     near(bg_summary_precision(&s), 0.03, 1e-12);
 }
 
 static void same_seed_same_interval(void **state)
 {
-    static const double x[] = {3.1, 2.9, 3.4, 3.0, 2.7, 3.3};
+    double x[24];
     bg_summary a, b;
     (void)state;
-    bg_summarise(x, 6, 5, 0, &a);
-    bg_summarise(x, 6, 5, 0, &b);
+    for (int i = 0; i < 24; i++) x[i] = 3 + 0.1 * (7 * i % 11);
+    bg_summarise(x, 24, 5, 0, &a);
+    bg_summarise(x, 24, 5, 0, &b);
     assert_memory_equal(&a, &b, sizeof a);
-    assert_true(a.ci_low >= a.min && a.ci_low <= a.median);
-    assert_true(a.ci_high <= a.max && a.ci_high >= a.median);
+    assert_true(a.ci_low > 0 && a.ci_low <= a.median && a.ci_high >= a.median);
+    for (int i = 0; i < 24; i++) x[i] -= 4; /* of both signs */
+    bg_summarise(x, 24, 5, 0, &b);
+    assert_true(b.ci_low < b.median && b.median < b.ci_high);
 }
 
 int main(void)
