@@ -77,8 +77,8 @@ static bool tells_quality(const bg_row *row)
     return row_ok(row) && (bg_row_has(row, BG_COL_KLD) || bg_row_has(row, BG_COL_PPL));
 }
 
-/* Engines run the same weights: one that did not measure their quality has it from another, and says
- * so. */
+/* Engines run the same weights: one that did not measure their quality has it from another, and
+ * says so. */
 static void borrow_quality(const bg_advice *a, bg_candidate *c)
 {
     for (size_t i = 0; i < bg_results_row_count(a->results) && !c->quality; i++) {
@@ -99,7 +99,8 @@ static bg_status name_candidates(bg_advice *a, bg_error *err)
     a->names = bg_alloc(a->n, sizeof *a->names);
     if (!a->names) return bg_fail_nomem(err, "the recommendation", a->n * sizeof *a->names);
     for (size_t i = 0; i < a->n; i++) {
-        snprintf(a->names[i], sizeof a->names[i], "%.60s with %.24s", a->c[i].scheme, a->c[i].engine);
+        snprintf(a->names[i], sizeof a->names[i], "%.60s with %.24s", a->c[i].scheme,
+                 a->c[i].engine);
         a->c[i].name = a->names[i];
     }
     return BG_OK;
@@ -155,8 +156,8 @@ static void fill_loss(bg_advice *a)
     }
 }
 
-/* Engines run the same weights: what their arithmetic makes of them is no reason to choose, where it
- * is within the error. An engine that does worse than that keeps its loss. */
+/* Engines run the same weights: what their arithmetic makes of them is no reason to choose, where
+ * it is within the error. An engine that does worse than that keeps its loss. */
 static void level_losses(bg_advice *a)
 {
     for (size_t i = 0; i < a->n && a->basis == BG_LOSS_KLD; i++) {

@@ -50,8 +50,8 @@ static void be_steady(void)
 }
 
 /* In the child: only what may be called after a fork of a program with threads. */
-static _Noreturn void become(const bg_process *p, char *const *variables, const int outputs[STREAMS],
-                             pid_t parent)
+static _Noreturn void become(const bg_process *p, char *const *variables,
+                             const int outputs[STREAMS], pid_t parent)
 {
     static const int ends[] = {SIGINT, SIGTERM, SIGQUIT}; /* of a terminal: it is ours to end it */
     const struct rlimit none = {0, 0};
@@ -93,8 +93,8 @@ static bool has_ended(pid_t child)
            info.si_pid == child;
 }
 
-/* Takes up the peak of its memory so far. That of wait4 would be of no use: it begins with that of the
- * process that forked. Until the child runs its program it is still that process. */
+/* Takes up the peak of its memory so far. That of wait4 would be of no use: it begins with that of
+ * the process that forked. Until the child runs its program it is still that process. */
 static void look_at_memory(bg_process *p, pid_t child)
 {
     char name[64], own[PATH_MAX], its[PATH_MAX], line[128];
@@ -266,7 +266,8 @@ bg_status bg_process_find(const char *name, char out[PATH_MAX], bg_error *err)
     }
     while (path && *path) {
         size_t n = strcspn(path, ":");
-        int length = snprintf(out, PATH_MAX, "%.*s/%s", (int)BG_MIN(n, (size_t)PATH_MAX), path, name);
+        int length = snprintf(out, PATH_MAX, "%.*s/%s", (int)BG_MIN(n, (size_t)PATH_MAX), path,
+                              name);
         if (*path == '/' && length > 0 && length < PATH_MAX && is_program(out)) return BG_OK;
         path += n + (path[n] == ':');
     }

@@ -9,18 +9,18 @@
 typedef struct bg_process {
     const char *const *argv;     /* argv[0] is an absolute path */
     const char *dir;             /* absolute: where it runs; NULL: here */
-    bool steady;                 /* runs alike everywhere: few variables of the environment, no random
-                                    addresses, a stack of the usual size */
+    bool steady;                 /* runs alike everywhere: few variables of the environment, no
+                                    random addresses, a stack of the usual size */
     bool merged;                 /* what it writes to standard error is output too */
-    size_t limit;                /* output is kept, and so much may be written to both streams; 0: output
-                                    is not kept, and has no end */
+    size_t limit;                /* output is kept, and so much may be written to both streams;
+                                    0: output is not kept, and has no end */
     double patience;             /* seconds that it may be silent; 0: for ever */
     bool (*alive)(void *user);   /* asked several times a second; false: kill it. May be NULL */
     void *user;
     /* What became of it. */
-    bg_text output;              /* free with bg_text_fini; a zero byte ends what can be read of it */
+    bg_text output;              /* free with bg_text_fini; a zero byte ends what can be read */
     char last[256];              /* the last line that it wrote, to either stream */
-    char how[96];                /* "" after exit 0, else "exit status 1", "ended by signal 11 (...)" */
+    char how[96];                /* "" after exit 0, else "exit status 1", "ended by signal 11..." */
     size_t written;              /* bytes, to both streams */
     bool late;                   /* killed for its silence */
     double seconds;
@@ -32,8 +32,8 @@ typedef struct bg_process {
  * started; BG_ERR_INTERRUPTED: alive said so; BG_ERR_NOMEM. */
 bg_status bg_process_run(bg_process *p, bg_error *err);
 
-/* A program by its path, or by its name along $PATH, as an absolute path. Its folders that are relative
- * are left out. BG_ERR_INPUT says what is wrong with it. */
+/* A program by its path, or by its name along $PATH, as an absolute path. Its folders that are
+ * relative are left out. BG_ERR_INPUT says what is wrong with it. */
 bg_status bg_process_find(const char *name, char out[PATH_MAX], bg_error *err);
 
 #endif

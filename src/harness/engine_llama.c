@@ -45,10 +45,11 @@ bg_status bg_llama_run(bg_llama *l, bg_llama_program *program, bg_process *p, bg
     p->user = l;
     BG_TRY(bg_process_run(p, err));
     if (!p->how[0]) return BG_OK;
-    bg_fail(err, BG_ERR_UNSUPPORTED, program->name, "%s%s%s", p->how, p->last[0] ? ": " : "", p->last);
+    bg_fail(err, BG_ERR_UNSUPPORTED, program->name, "%s%s%s", p->how,
+            p->last[0] ? ": " : "", p->last);
     if (p->late)
-        bg_fail(&program->problem, BG_ERR_UNSUPPORTED, program->name, "it was silent for %.3g s in an "
-                "earlier run, and is not run again (--patience)", p->patience);
+        bg_fail(&program->problem, BG_ERR_UNSUPPORTED, program->name, "it was silent for %.3g s in "
+                "an earlier run, and is not run again (--patience)", p->patience);
     return BG_ERR_UNSUPPORTED;
 }
 
@@ -58,8 +59,8 @@ bg_status bg_llama_check_version(bg_llama *l, const bg_llama_program *program, c
     if (!version || !*version) return BG_OK;
     if (!l->version[0]) snprintf(l->version, sizeof l->version, "%s", version);
     if (strcmp(l->version, version) == 0) return BG_OK;
-    return bg_fail(err, BG_ERR_INPUT, program->name, "is the build %.63s, and cells before were measured "
-                   "with %.63s: choose another --out", version, l->version);
+    return bg_fail(err, BG_ERR_INPUT, program->name, "is the build %.63s, and cells before were "
+                   "measured with %.63s: choose another --out", version, l->version);
 }
 
 /* Files. */
@@ -73,8 +74,8 @@ static bg_status check_disk(const bg_llama *l, size_t scheme, bg_error *err)
     BG_TRY(bg_quantize_plan_file(&plan, bg_model_gguf(l->rig->source),
                                  l->rig->plan->schemes[scheme], err));
     if (plan.file_bytes + LEAST_FREE <= available) return BG_OK;
-    return bg_fail(err, BG_ERR_IO, l->work.dir, "its file takes %s and %s are free: set TMPDIR to a "
-                   "larger disk",
+    return bg_fail(err, BG_ERR_IO, l->work.dir, "its file takes %s and %s are free: set TMPDIR to "
+                   "a larger disk",
                    bg_format_size(needs, sizeof needs, (double)plan.file_bytes),
                    bg_format_size(has, sizeof has, (double)available));
 }
@@ -120,12 +121,12 @@ static bg_status take_test(bg_llama *l, const bg_cell *c, const bg_results *r, c
         return bg_fail(err, BG_ERR_UNSUPPORTED, "llama-bench", "printed %zu tests in place of one, "
                        "lastly: %s", bg_results_row_count(r), last);
     if (!test || strcmp(test, c->test) != 0 || bg_row_number(row, BG_COL_THREADS) != c->threads)
-        return bg_fail(err, BG_ERR_UNSUPPORTED, "llama-bench", "ran the test %.31s with %.0f threads in "
-                       "place of %s with %d", test ? test : "?", bg_row_number(row, BG_COL_THREADS),
+        return bg_fail(err, BG_ERR_UNSUPPORTED, "llama-bench", "ran the test %.31s with %.0f "
+                       "threads in place of %s with %d", test ? test : "?", bg_row_number(row, BG_COL_THREADS),
                        c->test, c->threads);
     if (bg_results_sample_count(r) != 1)
-        return bg_fail(err, BG_ERR_UNSUPPORTED, "llama-bench", "printed %zu times in samples_ns in place "
-                       "of one", bg_results_sample_count(r));
+        return bg_fail(err, BG_ERR_UNSUPPORTED, "llama-bench", "printed %zu times in samples_ns in "
+                       "place of one", bg_results_sample_count(r));
     *seconds = bg_results_sample(r, 0)->seconds;
     BG_TRY(bg_results_origin(r, &origin, err));
     return bg_llama_check_version(l, &l->bench, origin.version, err);
@@ -200,7 +201,8 @@ static bg_status count(void *user, const bg_cell *c, double per_token[BG_SIM_COU
 
 static void describe_memory(const bg_llama *l, const bg_cell *c, bg_row *row)
 {
-    double rss = l->peak_rss[c - l->rig->plan->cells], weights = bg_row_number(row, BG_COL_WEIGHT_BYTES);
+    double rss = l->peak_rss[c - l->rig->plan->cells];
+    double weights = bg_row_number(row, BG_COL_WEIGHT_BYTES);
     double kv = (double)bg_model_kv_bytes(l->rig->source, c->depth + c->n, BG_BATCH);
     if (!(rss > 0)) return;
     bg_row_set_number(row, BG_COL_RSS_BYTES, rss);
@@ -264,7 +266,8 @@ static void find_programs(bg_llama *l)
     for (size_t i = 0; i < BG_COUNT(programs); i++) {
         programs[i]->name = otherwise[i];
         programs[i]->problem.status = BG_OK;
-        bg_process_find(names[i] ? names[i] : otherwise[i], programs[i]->path, &programs[i]->problem);
+        bg_process_find(names[i] ? names[i] : otherwise[i], programs[i]->path,
+                        &programs[i]->problem);
     }
     if (!has_quality(o))
         bg_fail(&l->perplexity.problem, BG_ERR_INPUT, "--llama-perplexity", "was not given");

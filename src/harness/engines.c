@@ -18,7 +18,8 @@ bg_status bg_engines_parse(const char *list, const bg_engine *out[BG_ENGINES], s
                strcmp(word, engines[i]->name) != 0)
             i++;
         if (i == BG_ENGINES)
-            return bg_fail(err, BG_ERR_INPUT, "--engine", "'%s' is none of builtin, llama.cpp", word);
+            return bg_fail(err, BG_ERR_INPUT, "--engine", "'%s' is none of builtin, llama.cpp",
+                           word);
         wanted[i] = true;
     }
     for (size_t i = 0; i < BG_ENGINES; i++)

@@ -15,7 +15,10 @@
 
 struct json_t;
 
-enum { BG_ENGINES = 2, BG_PLAN_MAX_SCHEMES = 64, BG_PLAN_MAX_THREADS = 16, BG_BATCH = 512, BG_WINDOW = 512 };
+enum {
+    BG_ENGINES = 2, BG_PLAN_MAX_SCHEMES = 64, BG_PLAN_MAX_THREADS = 16, BG_BATCH = 512,
+    BG_WINDOW = 512
+};
 
 typedef enum bg_test_kind { BG_TEST_PP, BG_TEST_TG, BG_TEST_QUALITY } bg_test_kind;
 
@@ -134,8 +137,8 @@ size_t bg_loop_restore(bg_plan *p, const bg_results *r);
  * warmed up until a repetition is less than 5 % faster than the one before: at most six times, and
  * never again after a second or past its group's deadline. Whether it was repeated often enough is
  * asked each time that a tenth more repetitions are there. Saves every few seconds and at the end.
- * runners[i] is that of the plan's engine i. `started` is when the time limit began. A cell that fails is a row; the status is about the folder
- * and interruption. */
+ * runners[i] is that of the plan's engine i. `started` is when the time limit began. A cell that
+ * fails is a row; the status is about the folder and interruption. */
 bg_status bg_loop_run(bg_plan *p, const bg_runner *runners, bg_results *r,
                       bool (*progress)(void *, const bg_sweep_progress *), void *user,
                       double started, bg_error *err);
@@ -177,10 +180,10 @@ typedef struct bg_load {
 } bg_load;
 void bg_bound_find(bg_bound *b, const bg_model *m, const bg_machine *machine, const bg_load *load);
 
-/* How much a resource gives while a test runs, against the start: the mean over its time of readings
- * just before it, just after it and, where it pauses, between. A reading takes no longer than the test
- * does, within 2 to 12 ms; what was read after a short test is also what is before the next, when that
- * follows at once. */
+/* How much a resource gives while a test runs, against the start: the mean over its time of
+ * readings just before it, just after it and, where it pauses, between. A reading takes no longer
+ * than the test does, within 2 to 12 ms; what was read after a short test is also what is before
+ * the next, when that follows at once. */
 typedef struct bg_watch {
     double (*read)(void *user, double seconds);   /* as bg_gauge_read; a fake one tests this */
     double (*now)(void *user);                    /* seconds */

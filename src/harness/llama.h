@@ -27,8 +27,8 @@ typedef struct bg_llama {
 
 /* The file of a scheme. */
 const char *bg_llama_model_path(const bg_llama *l, size_t scheme, char out[PATH_MAX]);
-/* Runs a program to its end. argv[0] is its path. BG_ERR_UNSUPPORTED: it failed, and how. One that was
- * silent for too long is not run again. p->output is freed with bg_text_fini whatever happens. */
+/* Runs a program to its end. argv[0] is its path. BG_ERR_UNSUPPORTED: it failed, and how. One that
+ * was silent for too long is not run again. p->output is freed with bg_text_fini whatever happens. */
 bg_status bg_llama_run(bg_llama *l, bg_llama_program *program, bg_process *p, bg_error *err);
 /* Remembers the version, and refuses another than before. */
 bg_status bg_llama_check_version(bg_llama *l, const bg_llama_program *program, const char *version,

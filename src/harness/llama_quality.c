@@ -1,5 +1,5 @@
-/* Perplexity and KL divergence by llama-perplexity, against a base that it makes once from the source
- * model. */
+/* Perplexity and KL divergence by llama-perplexity, against a base that it makes once from the
+ * source model. */
 #include "harness/llama.h"
 
 #include "base/file.h"
@@ -16,7 +16,8 @@ static const char BASE[] = "base.kld", TEXT[] = "text.txt";
 /* Of a window: its tokens, and 16 bits a word of the vocabulary for each that is scored. */
 static uint64_t base_bytes(uint32_t n_vocab)
 {
-    return 4 * BG_WINDOW + (BG_WINDOW - 1 - BG_WINDOW / 2) * 2ull * (2 * ((n_vocab + 1ull) / 2) + 4);
+    uint64_t row = 2 * ((n_vocab + 1ull) / 2) + 4;
+    return 4 * BG_WINDOW + (BG_WINDOW - 1 - BG_WINDOW / 2) * 2 * row;
 }
 
 /* How many windows: those of the sweep, as far as the disk can hold them. */
@@ -29,18 +30,18 @@ static bg_status plan_windows(const bg_llama *l, uint64_t *windows, bg_error *er
     *windows = rig->tokens.count / BG_WINDOW;
     if (rig->windows) *windows = BG_MIN(*windows, rig->windows);
     if (fit < *windows)
-        bg_log(BG_LOG_WARN, "%s holds the predictions of %llu of %llu windows: llama.cpp's quality is "
-               "measured on these", l->work.dir, (unsigned long long)fit,
+        bg_log(BG_LOG_WARN, "%s holds the predictions of %llu of %llu windows: llama.cpp's quality "
+               "is measured on these", l->work.dir, (unsigned long long)fit,
                (unsigned long long)*windows);
     *windows = BG_MIN(*windows, fit);
     if (*windows) return BG_OK;
-    return bg_fail(err, BG_ERR_IO, l->work.dir, "has no room for %s of the source model's predictions: "
-                   "set TMPDIR to a larger disk",
+    return bg_fail(err, BG_ERR_IO, l->work.dir, "has no room for %s of the source model's "
+                   "predictions: set TMPDIR to a larger disk",
                    bg_format_size(size, sizeof size, (double)each));
 }
 
-/* The windows that the sweep scores, as text. The first is added once more at the end: the program's
- * tokenizer may make fewer tokens of what was cut. */
+/* The windows that the sweep scores, as text. The first is added once more at the end: the
+ * program's tokenizer may make fewer tokens of what was cut. */
 static bg_status write_text(const bg_llama *l, uint64_t windows, const char *path, bg_error *err)
 {
     const bg_tokens *tokens = &l->rig->tokens;
@@ -70,8 +71,8 @@ static uint64_t find_chunks(const char *text)
     return p ? strtoull(p, NULL, 10) : 0;
 }
 
-/* "version: 4567 (abcdef)" or "version: 0.5.0 (build 1, commit abcdef)" as llama-bench's fields are read:
- * "abcdef (4567)". */
+/* "version: 4567 (abcdef)" or "version: 0.5.0 (build 1, commit abcdef)" as llama-bench's fields are
+ * read: "abcdef (4567)". */
 static void read_version(const char *text, char out[64])
 {
     static const char *const forms[] = {"version: %lu (%40[0-9a-f])",
@@ -104,11 +105,12 @@ static bg_status make_base(bg_llama *l, const bg_cell *c, bg_error *err)
 {
     char base[PATH_MAX], written[PATH_MAX], chunks[24], context[16], threads[16];
     const char *source = bg_gguf_path(bg_model_gguf(l->rig->source));
-    bool whole = l->rig->text && !l->rig->windows; /* the file itself, so that tokens are the same */
+    /* The file itself, so that tokens are the same. */
+    bool whole = l->rig->text && !l->rig->windows;
     const char *text = whole ? l->rig->text : bg_workdir_path(&l->work, TEXT, written);
     const char *const argv[] = {
-        l->perplexity.path, "-m", source, "-f", text, "-c", context, "--chunks", chunks, "-t", threads,
-        "-ngl", "0", "--kl-divergence-base", bg_workdir_path(&l->work, BASE, base), NULL};
+        l->perplexity.path, "-m", source, "-f", text, "-c", context, "--chunks", chunks, "-t",
+        threads, "-ngl", "0", "--kl-divergence-base", bg_workdir_path(&l->work, BASE, base), NULL};
     bg_process p = {.argv = argv, .merged = true};
     uint64_t windows;
     bg_status status;
@@ -120,12 +122,12 @@ static bg_status make_base(bg_llama *l, const bg_cell *c, bg_error *err)
     snprintf(threads, sizeof threads, "%d", c->threads);
     status = bg_llama_run(l, &l->perplexity, &p, err);
     if (status == BG_OK && !bg_file_exists(base))
-        status = bg_fail(err, BG_ERR_UNSUPPORTED, l->perplexity.name, "made no base of the source model "
-                         "(--kl-divergence-base): %s", p.last);
+        status = bg_fail(err, BG_ERR_UNSUPPORTED, l->perplexity.name, "made no base of the source "
+                         "model (--kl-divergence-base): %s", p.last);
     if (status == BG_OK) l->windows = find_chunks(p.output.data ? p.output.data : "");
     if (status == BG_OK && !l->windows)
-        status = bg_fail(err, BG_ERR_UNSUPPORTED, l->perplexity.name, "does not say how many chunks it "
-                         "scored: %s", p.last);
+        status = bg_fail(err, BG_ERR_UNSUPPORTED, l->perplexity.name, "does not say how many "
+                         "chunks it scored: %s", p.last);
     bg_text_fini(&p.output);
     return status;
 }
@@ -180,8 +182,8 @@ bg_status bg_llama_quality(void *llama, const bg_cell *c, bg_quality *q, bg_erro
     bg_llama *l = llama;
     char base[PATH_MAX], model[PATH_MAX], context[16], threads[16];
     const char *const argv[] = {
-        l->perplexity.path, "-m", bg_llama_model_path(l, c->scheme, model), "-c", context, "-t", threads,
-        "-ngl", "0", "--kl-divergence", "--kl-divergence-base",
+        l->perplexity.path, "-m", bg_llama_model_path(l, c->scheme, model), "-c", context, "-t",
+        threads, "-ngl", "0", "--kl-divergence", "--kl-divergence-base",
         bg_workdir_path(&l->work, BASE, base), NULL};
     bg_process p = {.argv = argv, .merged = true};
     bg_status status;
@@ -193,7 +195,8 @@ bg_status bg_llama_quality(void *llama, const bg_cell *c, bg_quality *q, bg_erro
     snprintf(context, sizeof context, "%d", BG_WINDOW);
     snprintf(threads, sizeof threads, "%d", c->threads);
     status = bg_llama_run(l, &l->perplexity, &p, err);
-    if (status == BG_OK) status = bg_llama_parse_quality(p.output.data ? p.output.data : "", q, err);
+    if (status == BG_OK)
+        status = bg_llama_parse_quality(p.output.data ? p.output.data : "", q, err);
     q->windows = l->windows;
     q->tokens = l->windows * (BG_WINDOW - 1 - BG_WINDOW / 2);
     bg_text_fini(&p.output);

@@ -114,8 +114,8 @@ static bg_status load(void *user, size_t scheme, bg_error *err)
                        "programs or leave the scheme out",
                        bg_format_size(needs, sizeof needs, (double)bytes),
                        bg_format_size(has, sizeof has, (double)available));
-    BG_TRY(bg_model_quantize(&rig->models[scheme], rig->source, s, bg_rig_importance(rig, scheme), team,
-                             NULL, NULL, err));
+    BG_TRY(bg_model_quantize(&rig->models[scheme], rig->source, s, bg_rig_importance(rig, scheme),
+                             team, NULL, NULL, err));
     rig->quantize_seconds[scheme] = (double)(bg_clock_ns() - start) * 1e-9;
     BG_TRY(bg_model_pack(rig->models[scheme], team, err));
     rig->load_seconds[scheme] = (double)(bg_clock_ns() - start) * 1e-9;

@@ -11,8 +11,8 @@ typedef struct bg_workdir {
     int lock;                      /* of the folder: whose is not locked has no owner; -1: none */
 } bg_workdir;
 
-/* A new one in $TMPDIR or /tmp. Those of processes that were killed are removed first: they may hold a
- * model each. */
+/* A new one in $TMPDIR or /tmp. Those of processes that were killed are removed first: they may
+ * hold a model each. */
 bg_status bg_workdir_open(bg_workdir *w, bg_error *err);
 void bg_workdir_close(bg_workdir *w);      /* removes it with the files in it */
 /* The path of a file in it; "" when that is too long, which names nothing. */

@@ -13,7 +13,8 @@ static bool says(const bg_row *row, bg_column c, const char *text)
 }
 
 /* The fastest of a scheme's rows in an engine at a test. */
-static const bg_row *fastest(const report *r, const char *scheme, const char *test, const char *engine)
+static const bg_row *fastest(const report *r, const char *scheme, const char *test,
+                             const char *engine)
 {
     const bg_row *best = NULL;
     for (size_t i = 0; i < bg_results_row_count(r->results); i++) {

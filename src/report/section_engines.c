@@ -182,7 +182,8 @@ static void put_ratio(doc *d, const bg_ratio *ratio)
 static void put_share(doc *d, const bg_row *row)
 {
     char buffer[32];
-    bg_doc_cell(d, "%s", bg_report_fixed(buffer, sizeof buffer, bg_row_number(row, BG_COL_ROOF_PCT), 0));
+    double share = bg_row_number(row, BG_COL_ROOF_PCT);
+    bg_doc_cell(d, "%s", bg_report_fixed(buffer, sizeof buffer, share, 0));
 }
 
 static bool several_threads(const comparison *c)
@@ -200,7 +201,8 @@ static void put_speeds(const comparison *c, size_t engine, size_t kind, doc *d)
     size_t n;
     if (isnan(mean_ratio(c, engine, kind, &n))) return;
     bg_doc_heading(d, 3, "%s: %s and %s", kinds[kind].title, c->names[0], c->names[engine]);
-    bg_doc_table(d, "Ratios are of medians, with their 95 % interval. Roofs are those of the machine.");
+    bg_doc_table(d, "Ratios are of medians, with their 95 % interval. Roofs are those of the "
+                    "machine.");
     bg_doc_column(d, "Scheme", "", true);
     bg_doc_column(d, "Test", "", true);
     if (threads) bg_doc_column(d, "Threads", "", false);
@@ -237,7 +239,8 @@ static const bg_row *find_quality(const report *r, const char *scheme, const cha
 }
 
 static const struct { bg_column column; const char *title, *unit; int decimals; } qualities[] = {
-    {BG_COL_PPL, "ppl", "", 3}, {BG_COL_KLD, "KLD", "nats", -1}, {BG_COL_SAME_TOP, "same top", "%", 1}};
+    {BG_COL_PPL, "ppl", "", 3}, {BG_COL_KLD, "KLD", "nats", -1},
+    {BG_COL_SAME_TOP, "same top", "%", 1}};
 
 static void put_qualities(const report *r, const comparison *c, size_t engine, doc *d)
 {
@@ -249,13 +252,14 @@ static void put_qualities(const report *r, const comparison *c, size_t engine, d
         if (!rows[0] || !rows[1]) continue;
         if (!any) {
             bg_doc_heading(d, 3, "Quality: %s and %s", c->names[0], c->names[engine]);
-            bg_doc_table(d, "Each engine's against its own run of the source model, on the same text. The "
-                            "weights are the same, so what differs is arithmetic.");
+            bg_doc_table(d, "Each engine's against its own run of the source model, on the same "
+                            "text. The weights are the same, so what differs is arithmetic.");
             bg_doc_column(d, "Scheme", "", true);
             for (size_t q = 0; q < BG_COUNT(qualities); q++)
                 for (size_t k = 0; k < 2; k++) {
                     char title[64];
-                    snprintf(title, sizeof title, "%s %s", c->names[k ? engine : 0], qualities[q].title);
+                    snprintf(title, sizeof title, "%s %s", c->names[k ? engine : 0],
+                             qualities[q].title);
                     bg_doc_column(d, title, qualities[q].unit, false);
                 }
             any = true;
@@ -272,8 +276,8 @@ static void put_qualities(const report *r, const comparison *c, size_t engine, d
             }
     }
     if (!any)
-        bg_doc_text(d, "The quality of %s was not measured beside that of %s: where one of them has none "
-                       "the other's stands for it, for the weights are the same.", c->names[engine],
+        bg_doc_text(d, "The quality of %s was not measured beside that of %s: where one of them "
+                       "has none the other's stands for it, for the weights are the same.", c->names[engine],
                     c->names[0]);
 }
 
@@ -287,14 +291,14 @@ void bg_section_engines(const report *r, doc *d)
     if (t.length) bg_doc_text(d, "%s", t.data);
     d->failed |= t.failed;
     bg_text_fini(&t);
-    bg_doc_text(d, "All ran the same weights with as many threads, and repetitions of all cells took turns. "
-                   "llama.cpp loads and warms up anew for each of its own, before it is timed, and its "
-                   "memory is the most that its process held, with the program. The other sections are "
-                   "of %s where they do not say otherwise.",
+    bg_doc_text(d, "All ran the same weights with as many threads, and repetitions of all cells "
+                   "took turns. llama.cpp loads and warms up anew for each of its own, before it "
+                   "is timed, and its memory is the most that its process held, with the program. "
+                   "The other sections are of %s where they do not say otherwise.",
                 bg_advice_pick(r->advice)->engine);
-    bg_report_figure(r, d, BG_PLOT_ENGINES, "Bars of decode and prefill speed by scheme, one an engine, "
-                     "with 95 % intervals", "The speeds side by side: of each scheme the best "
-                     "instruction set and number of threads of each engine.");
+    bg_report_figure(r, d, BG_PLOT_ENGINES, "Bars of decode and prefill speed by scheme, one an "
+                     "engine, with 95 % intervals", "The speeds side by side: of each scheme the "
+                     "best instruction set and number of threads of each engine.");
     for (size_t e = 1; e < c->n_names; e++) {
         for (size_t k = 0; k < BG_COUNT(kinds); k++) put_speeds(c, e, k, d);
         put_qualities(r, c, e, d);
