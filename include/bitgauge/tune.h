@@ -41,7 +41,7 @@ typedef struct bg_tune_progress {
 } bg_tune_progress;
 
 typedef struct bg_tune_options {
-    uint64_t steps;          /* 0: as many as fit `seconds`, decided after the first few */
+    uint64_t steps;          /* 0: as many as fit `seconds`, by what the ones so far took */
     double seconds;          /* from the start of the run */
     double rate;             /* of weights: about so many levels a step at most; 0: 0.005 */
     double scale_rate;       /* of scales and mins: so many levels at the ends of a grid; of norms

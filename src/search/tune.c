@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { TRIAL_STEPS = 6, JUDGEMENTS = 10, MOST_HELD = 16 };
+enum { TRIAL_STEPS = 6, PLANNED_STEPS = 32, JUDGEMENTS = 10, MOST_HELD = 16 };
 
 /* ---- the full model ----------------------------------------------------------------------- */
 
@@ -205,25 +205,31 @@ static void step(run *r, uint64_t steps)
     r->p->seconds = seconds_since(r->start_ns);
 }
 
-/* As many steps as fit the time that is left, by those that were made since `since`. */
+/* As many steps as fit the time that is left, by what they have taken since `since`. */
 static uint64_t plan_steps(const run *r, uint64_t since, double judging)
 {
     double each = seconds_since(since) / (double)r->p->step;
-    double left = r->o->seconds - seconds_since(r->start_ns) - (JUDGEMENTS + 1) * judging;
+    double left = r->o->seconds - seconds_since(r->start_ns) - 2 * judging;
     return r->p->step + (uint64_t)(left > each ? left / each : 1);
 }
 
+/* How many steps there will be is decided early and, should the machine become faster or slower,
+ * again: the rates follow. */
 static void run_steps(run *r, double judging)
 {
     const bg_tune_options *o = r->o;
-    uint64_t since = bg_clock_ns();
+    uint64_t since = bg_clock_ns(), judged = 0;
     r->p->steps = o->steps ? o->steps : 1u << 30;
     while (r->p->step < r->p->steps) {
+        uint64_t due;
         step(r, r->p->steps);
-        if (!o->steps && r->p->step == TRIAL_STEPS) r->p->steps = plan_steps(r, since, judging);
-        if (r->p->step < r->p->steps && r->p->step * JUDGEMENTS / r->p->steps
-                                            > (r->p->step - 1) * JUDGEMENTS / r->p->steps)
+        if (!o->steps && (r->p->step == TRIAL_STEPS || r->p->step % PLANNED_STEPS == 0))
+            r->p->steps = plan_steps(r, since, judging);
+        due = r->p->step * JUDGEMENTS / r->p->steps;
+        if (due > judged && r->p->step < r->p->steps) {
             keep_better(r);
+            judged = due;
+        }
         if (o->progress && !o->progress(o->user, r->p)) break;
     }
     keep_better(r);
