@@ -36,14 +36,27 @@ static void name_sides(cmp *c)
     for (size_t s = 0; s < c->n; s++) free(paths[s]);
 }
 
+/* A folder with several engines stands for its first: the page of the folder compares them. */
+static const char *take_engine(cmp_side *side)
+{
+    const bg_row *row = bg_results_row_count(side->results) ? bg_results_row(side->results, 0) : NULL;
+    const char *engine = row ? bg_row_text(row, BG_COL_ENGINE) : NULL;
+    const char *version = row ? bg_row_text(row, BG_COL_ENGINE_VER) : NULL;
+    if (!engine) return NULL;
+    snprintf(side->origin.engine, sizeof side->origin.engine, "%s", engine);
+    if (version) snprintf(side->origin.version, sizeof side->origin.version, "%s", version);
+    return engine;
+}
+
 static bg_status open_sides(cmp *c, bg_error *err)
 {
-    const bg_advise_options plain = {.memory = 0};
+    bg_advise_options plain = {.memory = 0};
     for (size_t s = 0; s < c->n; s++) {
         cmp_side *side = &c->sides[s];
         const char *machine = bg_results_machine(side->results);
         bg_status status;
         BG_TRY(bg_results_origin(side->results, &side->origin, err));
+        plain.engine = take_engine(side);
         side->machine = machine ? json_loads(machine, 0, NULL) : NULL;
         status = bg_advise(&side->advice, side->results, &plain, err);
         if (!side->advice && status != BG_ERR_INPUT) return status; /* nothing to advise on */

@@ -34,6 +34,14 @@ const bg_candidate *bg_cmp_candidate(const cmp_side *s, const char *scheme)
     return NULL;
 }
 
+/* Of the engine that the folder stands for. */
+static bool is_compared(const cmp_side *s, const bg_row *row)
+{
+    const char *engine = bg_row_text(row, BG_COL_ENGINE);
+    return bg_row_number(row, BG_COL_TPS) > 0 &&
+           (!engine || strcmp(engine, s->origin.engine) == 0);
+}
+
 const bg_row *bg_cmp_fastest(const cmp_side *s, const char *scheme, const char *test,
                              const char *isa, int threads)
 {
@@ -41,7 +49,7 @@ const bg_row *bg_cmp_fastest(const cmp_side *s, const char *scheme, const char *
     for (size_t i = 0; i < bg_results_row_count(s->results); i++) {
         const bg_row *row = bg_results_row(s->results, i);
         double tps = bg_row_number(row, BG_COL_TPS);
-        if (!(tps > 0) || !bg_cmp_same(bg_row_text(row, BG_COL_SCHEME), scheme) ||
+        if (!is_compared(s, row) || !bg_cmp_same(bg_row_text(row, BG_COL_SCHEME), scheme) ||
             !bg_cmp_same(bg_row_text(row, BG_COL_TEST), test) ||
             (isa && !bg_cmp_same(bg_row_text(row, BG_COL_ISA), isa)) ||
             (threads && bg_row_number(row, BG_COL_THREADS) != threads))
@@ -59,7 +67,7 @@ size_t bg_cmp_threads(const cmp_side *s, const char *scheme, const char *test, i
         const bg_row *row = bg_results_row(s->results, i);
         double threads = bg_row_number(row, BG_COL_THREADS);
         size_t at = 0;
-        if (!(threads >= 1 && threads < 1 << 20) || !(bg_row_number(row, BG_COL_TPS) > 0) ||
+        if (!(threads >= 1 && threads < 1 << 20) || !is_compared(s, row) ||
             (scheme && !bg_cmp_same(bg_row_text(row, BG_COL_SCHEME), scheme)) ||
             !bg_cmp_same(bg_row_text(row, BG_COL_TEST), test))
             continue;
@@ -119,15 +127,6 @@ static int by_position(const void *a, const void *b)
     return (x->position > y->position) - (x->position < y->position);
 }
 
-static bool is_of(const bg_sample *s, const bg_row *row)
-{
-    const char *isa = bg_row_text(row, BG_COL_ISA);
-    return bg_row_number(row, BG_COL_THREADS) == s->threads &&
-           bg_cmp_same(bg_row_text(row, BG_COL_SCHEME), s->scheme) &&
-           bg_cmp_same(bg_row_text(row, BG_COL_TEST), s->test) &&
-           strcmp(isa ? isa : "", s->isa) == 0;
-}
-
 /* The speeds of a row's repetitions as they were taken; *out is freed by the caller. None when they
  * do not make the row's speed, which is predicted from a part of the layers, for one. */
 static bool take_samples(const bg_results *r, const bg_row *row, double **out, size_t *n)
@@ -143,7 +142,7 @@ static bool take_samples(const bg_results *r, const bg_row *row, double **out, s
     for (size_t i = 0; i < most; i++) {
         const bg_sample *s = bg_results_sample(r, i);
         double tps = s->tokens / s->seconds;
-        if (is_of(s, row) && isfinite(tps) && tps > 0) list[(*n)++] = (placed){s->position, tps};
+        if (bg_sample_is_of(s, row) && isfinite(tps) && tps > 0) list[(*n)++] = (placed){s->position, tps};
     }
     qsort(list, *n, sizeof *list, by_position);
     for (size_t i = 0; i < *n; i++) (*out)[i] = list[i].value;
