@@ -1,4 +1,4 @@
-/* Models in several files: NAME-00001-of-00003.gguf has the metadata, each has some tensors. The keys
+/* Models in several files: NAME-00001-of-00003.gguf has the metadata, each has some tensors. Keys
  * split.no (from 0), split.count and split.tensors.count say what belongs together. */
 #include "gguf/internal.h"
 
@@ -38,8 +38,8 @@ static bg_status check_first(const bg_gguf *g, bg_error *err)
                        (unsigned long long)g->split_no + 1, (unsigned long long)g->split_count,
                        (unsigned long long)g->split_no + 1, (unsigned long long)g->split_count);
     if (g->split_no > 0)
-        bg_fail(err, BG_ERR_INPUT, g->path, "is part %llu of %llu of a split model: give the first, "
-                "%.200s", (unsigned long long)g->split_no + 1,
+        bg_fail(err, BG_ERR_INPUT, g->path, "is part %llu of %llu of a split model: give the "
+                "first, %.200s", (unsigned long long)g->split_no + 1,
                 (unsigned long long)g->split_count, first);
     bg_free(first);
     return g->split_no > 0 ? BG_ERR_INPUT : BG_OK;
@@ -54,8 +54,8 @@ static bg_status open_part(bg_gguf *g, uint64_t no, bg_error *err)
     if (!path) return bg_fail_nomem(err, g->path, 0);
     s = bg_gguf_open_alone(&part, path, &why);
     if (s == BG_ERR_IO)
-        bg_fail(err, s, g->path, "is part 1 of %llu of a split model, and part %llu, %.200s, cannot be "
-                "read: fetch all of them into one folder", (unsigned long long)g->split_count,
+        bg_fail(err, s, g->path, "is part 1 of %llu of a split model, and part %llu, %.200s, "
+                "cannot be read: fetch all of them into one folder", (unsigned long long)g->split_count,
                 (unsigned long long)no + 1, path);
     else if (s != BG_OK && err) *err = why;
     bg_free(path);

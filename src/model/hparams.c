@@ -58,7 +58,7 @@ static bg_status read_element(const bg_hparams *h, const bg_gguf *g, const field
         return bg_fail(err, BG_ERR_UNSUPPORTED, bg_gguf_path(g),
                        f->of_layers ? "key %s lists fewer numbers than there are layers: the file "
                                       "is damaged"
-                                    : "key %s is a list: layers that differ in it are not supported",
+                                    : "key %s is a list: layers that differ in it do not run here",
                        v->key);
     if (real || !bg_gguf_element_i64(v, v->type == BG_GGUF_ARRAY ? i : 0, &value))
         return bg_fail(err, BG_ERR_INPUT, bg_gguf_path(g),
@@ -146,8 +146,8 @@ static bg_status read_scaling(bg_hparams *h, const bg_gguf *g, bg_error *err)
     else if (bg_gguf_find(g, k.name)) snprintf(name, sizeof name, "no text");
     while (i < BG_COUNT(kinds) && strcmp(kinds[i].name, name) != 0) i++;
     if (i == BG_COUNT(kinds))
-        return bg_fail(err, BG_ERR_UNSUPPORTED, bg_gguf_path(g), "%s is %s: kinds other than 'none', "
-                       "'linear', 'yarn' and 'longrope' are not supported", k.name, name);
+        return bg_fail(err, BG_ERR_UNSUPPORTED, bg_gguf_path(g), "%s is %s: kinds other than "
+                       "'none', 'linear', 'yarn' and 'longrope' are not supported", k.name, name);
     h->rope_scaling = kinds[i].kind;
     BG_TRY(read_real(h, g, "rope.scale_linear", true, &factor, err)); /* the older way to say it */
     BG_TRY(read_real(h, g, "rope.scaling.factor", true, &factor, err));
@@ -163,7 +163,8 @@ static bg_status read_scaling(bg_hparams *h, const bg_gguf *g, bg_error *err)
 static bg_status read_rope(bg_hparams *h, const bg_architecture *arch, const bg_gguf *g,
                            bg_error *err)
 {
-    static const field dimension = {"rope.dimension_count", AT(rope_dim), 2, 1u << 12, false, false};
+    static const field dimension = {"rope.dimension_count", AT(rope_dim), 2, 1u << 12, false,
+                                    false};
     static const field context = {"rope.scaling.original_context_length", AT(rope_n_ctx), 1,
                                   1u << 30, false, false};
     h->rope_dim = h->head_dim;
@@ -235,7 +236,8 @@ static bg_status read_window(uint32_t *window, const bg_hparams *h, const bg_arc
     if (!h->window) return BG_OK;
     if (v && (!bg_gguf_element_i64(v, list ? layer : 0, &n) || n < 0))
         return bg_fail(err, BG_ERR_INPUT, bg_gguf_path(g),
-                       "key %s does not say of layer %u whether it sees a window: the file is damaged",
+                       "key %s does not say of layer %u whether it sees a window: the file is "
+                       "damaged",
                        v->key, layer);
     if (list ? n != 0 : n == 0 || layer % n < n - 1) *window = h->window;
     return BG_OK;

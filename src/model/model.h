@@ -13,8 +13,8 @@ typedef enum bg_matrix_id {
 
 /* Its vectors, beside a bias for each matrix. */
 typedef enum bg_vector_id {
-    BG_V_ATTN_NORM, BG_V_FFN_NORM, BG_V_ATTN_POST_NORM, BG_V_FFN_POST_NORM, BG_V_Q_NORM, BG_V_K_NORM,
-    BG_V_COUNT
+    BG_V_ATTN_NORM, BG_V_FFN_NORM, BG_V_ATTN_POST_NORM, BG_V_FFN_POST_NORM, BG_V_Q_NORM,
+    BG_V_K_NORM, BG_V_COUNT
 } bg_vector_id;
 
 /* What may differ from layer to layer. */
@@ -56,7 +56,7 @@ typedef struct bg_architecture {
     bool scales_embedding;        /* by sqrt(n_embd) */
     uint32_t window_period;       /* all but every such layer see a window only; 0: none does */
     uint32_t window;              /* 0: as the key says, none without */
-    float local_rope_base;        /* of layers with a window, which do not scale; 0: as the others */
+    float local_rope_base;        /* of layers with a window, never stretched; 0: as the others */
     float score_cap;              /* of attention, cap * tanh(score / cap); 0: none */
     float logit_cap;
     bool caps_logits;             /* where a key says so */
@@ -68,7 +68,8 @@ const bg_architecture *bg_architecture_find(const char *name);  /* NULL: none of
 const char *bg_architecture_list(char *buffer, size_t size);    /* "llama, qwen2 and phi3" */
 
 typedef enum bg_dim {
-    BG_DIM_NONE, BG_DIM_EMBD, BG_DIM_FF, BG_DIM_Q, BG_DIM_KV, BG_DIM_HEAD, BG_DIM_VOCAB, BG_DIM_PAIRS
+    BG_DIM_NONE, BG_DIM_EMBD, BG_DIM_FF, BG_DIM_Q, BG_DIM_KV, BG_DIM_HEAD, BG_DIM_VOCAB,
+    BG_DIM_PAIRS
 } bg_dim;
 uint64_t bg_dim_size(const bg_hparams *h, const bg_layer_sizes *l, bg_dim d);
 

@@ -8,9 +8,9 @@
 static bg_format format_of(const bg_model *m, const bg_scheme *scheme, const bg_tensor *t)
 {
     bg_scheme_model facts = bg_model_scheme_facts(m);
-    char name[128];
-    return bg_scheme_tensor_format(scheme, &facts, bg_fusion_name(m->arch, t->name, name, sizeof name),
-                                   t->n_dims, t->ne, NULL);
+    char buffer[128];
+    const char *name = bg_fusion_name(m->arch, t->name, buffer, sizeof buffer);
+    return bg_scheme_tensor_format(scheme, &facts, name, t->n_dims, t->ne, NULL);
 }
 
 /* Re-encodes tensor i, which still describes the source's data. */

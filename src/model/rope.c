@@ -1,10 +1,10 @@
 /* Rotations: how fast each pair of dimensions turns, by the kinds of stretching.
  *
- * Pair i turns by base^(-2i / rope_dim) radians a position, divided by its factor where the file has
- * some. Linear: all times rope_scale. YaRN (Peng et al., "YaRN: Efficient Context Window Extension of
- * Large Language Models", 2023): pairs that turn less than once in the old context as with linear,
- * those that turn more than 32 times as if nothing was stretched, a ramp between them; and all
- * grow by 1 + ln(factor) / 10. */
+ * Pair i turns by base^(-2i / rope_dim) radians a position, divided by its factor where the file
+ * has some. Linear: all times rope_scale. YaRN (Peng et al., "YaRN: Efficient Context Window
+ * Extension of Large Language Models", 2023): pairs that turn less than once in the old context as
+ * with linear, those that turn more than 32 times as if nothing was stretched, a ramp between them;
+ * and all grow by 1 + ln(factor) / 10. */
 #include "model/model.h"
 
 #include <math.h>

@@ -95,8 +95,8 @@ static bg_status refuse_unknown(const bg_model *m, bg_error *err)
         const char *what = strstr(t->name, "_exps.") ? "mixture of experts" : "variant";
         char text[160];
         if (is_known(m, t)) continue;
-        snprintf(text, sizeof text, "is no part of a plain %s model, and leaving it out would change "
-                 "what the model computes: this %s is not supported", m->arch->name, what);
+        snprintf(text, sizeof text, "is no part of a plain %s model, and leaving it out would "
+                 "change what the model computes: this %s is not supported", m->arch->name, what);
         return fail_tensor(m, t->name, err, BG_ERR_UNSUPPORTED, text);
     }
     return BG_OK;
