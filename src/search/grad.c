@@ -356,5 +356,4 @@ void bg_grad_close(bg_grad **grad)
     *grad = NULL;
 }
 
-size_t bg_grad_bytes(const bg_grad *grad) { return grad->arena_bytes; }
 size_t bg_grad_width(const bg_grad *grad) { return grad->n_embd; }

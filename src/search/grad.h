@@ -57,7 +57,6 @@ typedef struct bg_grad_batch {
 bg_status bg_grad_open(bg_grad **out, const bg_gguf *g, const bg_hparams *h, size_t n_ctx,
                        size_t most_windows, bool rough, bg_isa isa, bg_team *team, bg_error *err);
 void bg_grad_close(bg_grad **grad);
-size_t bg_grad_bytes(const bg_grad *grad);
 size_t bg_grad_width(const bg_grad *grad);             /* n_embd */
 
 /* The loss of a batch, the mean over its positions; NaN stays NaN. */

@@ -38,7 +38,6 @@ void bg_tuned_rows(void *user, size_t tensor, size_t first, size_t n, float *out
 void bg_tuned_gradient(void *user, size_t tensor, size_t first, size_t n, const float *dw);
 /* Writes all blocks into the image. */
 void bg_tuned_store(const bg_tuned_model *m, bg_image *image);
-size_t bg_tuned_bytes(const bg_image *image);
 
 /* What a tuner keeps of its text. */
 struct bg_tuner {

@@ -2,7 +2,6 @@
 #include "search/tune.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { D, DMIN, SC }; /* places of parts; those of m follow those of sc */
@@ -365,18 +364,4 @@ void bg_tuned_store(const bg_tuned_model *m, bg_image *image)
 {
     storing s = {m, image};
     bg_team_run(m->team, store_some, &s);
-}
-
-size_t bg_tuned_bytes(const bg_image *image)
-{
-    size_t bytes = 0;
-    for (size_t i = 0; i < bg_gguf_tensor_count(image->g); i++) {
-        const bg_tensor *t = bg_gguf_tensor_at(image->g, i);
-        const bg_codec *c = bg_codec_of(t->format);
-        size_t n = t->ne[0] * t->ne[1], subs = c ? n / (size_t)c->grid->size : 0;
-        bytes += 12 * n + 8 * subs;
-        if (c) bytes += 16 * (2 * subs / (size_t)c->grid->subs
-                              + (c->grid->scale_low < c->grid->scale_high ? 2 * subs : 0));
-    }
-    return bytes;
 }
