@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { TOKENS = 200, EVERY = 11, POINTS = (TOKENS + EVERY - 1) / EVERY };
 
@@ -178,6 +179,39 @@ static void layers_of_different_sizes(void **state)
     bg_text_fini(&whole_file);
 }
 
+/* A scheme in memory and in a file, where matrices may be fused. */
+static void quantizes_alike(void **state)
+{
+    char folder[] = "/tmp/bgvariantXXXXXX", in[64], out[64];
+    const bg_scheme *scheme = bg_scheme_find("Q5_K_M"); /* rows of 64: its formats give way */
+    bg_error err;
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(in, sizeof in, "%s/in.gguf", folder);
+    snprintf(out, sizeof out, "%s/out.gguf", folder);
+    for (size_t v = 0; v < BG_COUNT(variants); v++) {
+        bg_text file = variant_file(&variants[v], NULL);
+        bg_model *m = open_variant(&file, &variants[v]), *there, *here;
+        FILE *f = fopen(in, "wb");
+        float *a, *b;
+        assert_true(f && fwrite(file.data, 1, file.length, f) == file.length && fclose(f) == 0);
+        assert_ok(bg_quantize_file(in, out, scheme, NULL, NULL, NULL, NULL, &err), &err);
+        assert_ok(bg_model_open(&there, out, &err), &err);
+        assert_ok(bg_model_quantize(&here, m, scheme, NULL, NULL, NULL, NULL, &err), &err);
+        assert_int_equal(bg_model_weight_bytes(here), bg_model_weight_bytes(there));
+        a = logits_of(here, native(), NULL, TOKENS);
+        b = logits_of(there, native(), NULL, TOKENS);
+        assert_memory_equal(a, b, (size_t)TOKENS * VARIANT_VOCAB * sizeof *a);
+        bg_free(a);
+        bg_free(b);
+        bg_model_close(&here);
+        bg_model_close(&there);
+        bg_model_close(&m);
+        bg_text_fini(&file);
+    }
+    unlink(in), unlink(out), rmdir(folder);
+}
+
 static int write_all(const char *dir)
 {
     for (size_t v = 0; v < BG_COUNT(variants); v++) {
@@ -197,7 +231,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agree_with_peer), cmocka_unit_test(small_mistakes_show),
         cmocka_unit_test(same_bits_with_any_team),
-        cmocka_unit_test(layers_of_different_sizes),
+        cmocka_unit_test(layers_of_different_sizes), cmocka_unit_test(quantizes_alike),
     };
     if (argc == 3 && strcmp(argv[1], "--write") == 0) return write_all(argv[2]);
     return cmocka_run_group_tests(tests, NULL, NULL);
