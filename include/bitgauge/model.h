@@ -209,8 +209,9 @@ void bg_session_observe(bg_session *s, const bg_observer *o);
  * the tokens with want[i] (NULL: only the last) are written one after another, n_vocab floats
  * each; without `logits` all but the last product is done. Repeatable: the same batches with the same
  * isa give the same bits, whatever the team's size. Other batches of the same tokens agree within
- * rounding only: kernels for one column and for several add in different orders. BG_ERR_INPUT, with nothing changed, for a token that is not
- * in the vocabulary, a sequence that the session has not, or a context that is full. */
+ * rounding only: kernels for one column and for several add in different orders. BG_ERR_INPUT, with
+ * nothing changed, for a token that is not in the vocabulary, a sequence that the session has not, or
+ * a context that is full. */
 typedef struct bg_batch {
     size_t n;
     const int32_t *tokens;

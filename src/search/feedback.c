@@ -15,7 +15,7 @@ static const double DAMPING = 0.01;
 
 /* Matrices of a layer that read the same, and the residual stream that they add to: what it is off
  * by then is theirs to make good, unless their sum is normalised first. */
-typedef enum stream { NONE, BEFORE, MIDDLE, STREAMS } stream;
+typedef enum stream { NONE, BEFORE, MIDDLE } stream;
 typedef struct group { bg_matrix_id ids[3]; size_t n; stream adds_to; } group;
 static const group groups[] = {
     {{BG_W_Q, BG_W_K, BG_W_V}, 3, NONE}, {{BG_W_OUT}, 1, BEFORE},

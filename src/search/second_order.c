@@ -521,8 +521,8 @@ bg_status bg_second_round(const bg_second_order *s, float share, const bg_format
                           const void *src, const bg_format_info *to, void *dst, size_t rows,
                           bg_error *err)
 {
-    rounding r = {.s = s, .share = share, .from = from, .to = to, .codec = bg_codec_of(to->format), .src = src,
-                  .dst = dst, .rows = rows, .src_row = bg_format_row_bytes(from, s->k),
+    rounding r = {.s = s, .share = share, .from = from, .to = to, .codec = bg_codec_of(to->format),
+                  .src = src, .dst = dst, .rows = rows, .src_row = bg_format_row_bytes(from, s->k),
                   .dst_row = bg_format_row_bytes(to, s->k)};
     int members = bg_team_size(s->team);
     bool fine = true;

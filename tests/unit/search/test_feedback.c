@@ -170,7 +170,8 @@ static void small_round(small *a, int passes, float q[SMALL], double step[SMALL 
 static void assert_nearest(float q, double best, double step)
 {
     if (fabs(best) > 7 * step) return;
-    if (!(fabs((double)q - best) <= 0.501 * step)) fail_msg("%g is not %g, step %g", (double)q, best, step);
+    if (!(fabs((double)q - best) <= 0.501 * step))
+        fail_msg("%g is not %g, step %g", (double)q, best, step);
 }
 
 /* Each column becomes the level that is nearest to where it were best, given those before it, if those
@@ -241,7 +242,8 @@ static void outputs_change_less(void **state)
         double plain;
         if (!bg_codec_of(f->format)) continue;
         for (size_t t = 0; t < 2; t++) blocks[t] = bg_alloc(ROWS, bytes);
-        for (size_t r = 0; r < ROWS; r++) bg_format_encode(f, w + r * K, NULL, blocks[0] + r * bytes, K);
+        for (size_t r = 0; r < ROWS; r++)
+            bg_format_encode(f, w + r * K, NULL, blocks[0] + r * bytes, K);
         decode_rows(f, blocks[0], q, ROWS, K);
         plain = output_error(w, q, x, ROWS, K, 100);
         for (size_t t = 0; t < 2; t++)
@@ -265,7 +267,8 @@ static void outputs_change_less(void **state)
 static void makes_good_what_came_before(void **state)
 {
     enum { K = 256, ROWS = 3, N = 700 };
-    float *x = alike(N, K, 7), *difference = normals((size_t)N * K, 8), *w = normals((size_t)ROWS * K, 9);
+    float *x = alike(N, K, 7), *difference = normals((size_t)N * K, 8);
+    float *w = normals((size_t)ROWS * K, 9);
     float *v = bg_alloc((size_t)N * ROWS, sizeof *v), *q = bg_alloc((size_t)ROWS * K, sizeof *q);
     float *true_w = normals((size_t)ROWS * K, 10);
     const bg_format_info *f = bg_format_get(BG_FORMAT_Q6_K);
