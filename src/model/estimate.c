@@ -26,20 +26,11 @@ static const float most_of_median = 10;
 /* Rows of the embedding that are looked at, evenly over the vocabulary. */
 enum { EMBEDDING_ROWS = 4096 };
 
-/* Architectures made of the parts above; gemma's multiply the embedding by sqrt(n_embd). */
-static const struct architecture {
-    const char *name;
-    bool gelu, scales_embedding;
-} architectures[] = {
-    {"llama", false, false}, {"qwen2", false, false}, {"qwen3", false, false},
-    {"gemma2", true, true}, {"gemma3", true, true}, {"phi3", false, false},
-};
-
 typedef struct moments { float *mean, *variance; } moments;
 
 typedef struct estimate {
     const bg_gguf *g;
-    const struct architecture *a;
+    const bg_architecture *a;
     bg_team *team;
     bg_importance *out;
     bg_status status;          /* of lists that could not grow */
@@ -323,18 +314,17 @@ static void walk(estimate *e)
 
 /* ---- all of it ----------------------------------------------------------------------------- */
 
-static const struct architecture *architecture_of(const bg_gguf *g)
+/* All architectures that the forward pass knows are made of the parts above. */
+static const bg_architecture *architecture_of(const bg_gguf *g)
 {
     bg_gguf_string name;
+    char text[32];
     if (!bg_gguf_get_string(g, "general.architecture", &name)) return NULL;
-    for (size_t i = 0; i < BG_COUNT(architectures); i++)
-        if (strlen(architectures[i].name) == name.length &&
-            memcmp(architectures[i].name, name.data, name.length) == 0)
-            return &architectures[i];
-    return NULL;
+    snprintf(text, sizeof text, "%.*s", (int)BG_MIN(name.length, sizeof text), name.data);
+    return bg_architecture_find(text);
 }
 
-static float epsilon_of(const bg_gguf *g, const struct architecture *a)
+static float epsilon_of(const bg_gguf *g, const bg_architecture *a)
 {
     char key[64];
     double eps = 1e-5;
@@ -349,7 +339,7 @@ static bg_status make_room(estimate *e)
     size_t members = (size_t)bg_team_size(e->team), bytes;
     for (size_t i = 0; i < bg_gguf_tensor_count(e->g); i++) {
         const bg_tensor *t = bg_gguf_tensor_at(e->g, i);
-        if (t->n_dims > 1 && decodable(t) && strncmp(t->name, "blk.", 4) == 0)
+        if (decodable(t) && strncmp(t->name, "blk.", 4) == 0)
             e->widest = BG_MAX(e->widest, BG_MAX(t->ne[0], t->ne[1]));
     }
     e->widest = BG_MAX(e->widest, e->n);

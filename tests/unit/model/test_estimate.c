@@ -268,6 +268,30 @@ static void falls_back(void **state)
     bg_importance_close(&i);
 }
 
+/* A residual stream of one number, and a matrix that looks like a vector. */
+static void narrow(void **state)
+{
+    float *t[4];
+    size_t bytes[4], n = 0;
+    bg_importance *i;
+    bg_gguf_writer *w;
+    (void)state;
+    assert_ok(bg_gguf_writer_open(&w, path, &err), &err);
+    write_keys(w, "llama");
+    add(w, t, bytes, &n, "token_embd.weight", 1, 8);
+    add(w, t, bytes, &n, "blk.0.attn_norm.weight", 1, 1);
+    add(w, t, bytes, &n, "blk.0.attn_v.weight", 1, 1);
+    add(w, t, bytes, &n, "blk.0.attn_output.weight", 4096, 1);
+    for (size_t k = 0; k < n; k++) {
+        assert_ok(bg_gguf_writer_data(w, t[k], bytes[k], &err), &err);
+        free(t[k]);
+    }
+    assert_ok(bg_gguf_writer_finish(&w, &err), &err);
+    i = estimate_file(path, NULL);
+    assert_int_equal(bg_importance_count(i), 2);
+    bg_importance_close(&i);
+}
+
 static void same_bits(void **state)
 {
     bg_importance *a = estimate_file(CODELET, NULL), *b;
@@ -331,6 +355,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(closed_form), cmocka_unit_test(weighted_error),
         cmocka_unit_test(other_forms), cmocka_unit_test(outliers), cmocka_unit_test(falls_back),
+        cmocka_unit_test(narrow),
         cmocka_unit_test(same_bits), cmocka_unit_test(like_measured),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
