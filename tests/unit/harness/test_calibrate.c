@@ -155,10 +155,22 @@ static void place_of_the_cache(void **state)
     bg_machine_close(&m);
 }
 
+/* Medians e^d and e^-d: the variance is 2 d^2, of a difference twice that, and 2.5758 of its root hold 99 %
+ * of a normal law. */
+static void between_copies(void **state)
+{
+    double two[] = {100 * exp(0.01), 100 * exp(-0.01)}, same[] = {7, 7, 7}, lacking[] = {7, NAN};
+    (void)state;
+    assert_true(fabs(bg_noise_between(two, 2) - expm1(2.5758293035489 * 0.02)) < 1e-9);
+    assert_true(fabs(bg_noise_between(same, 3)) < 1e-9);
+    assert_true(isnan(bg_noise_between(lacking, 2)) && isnan(bg_noise_between(two, 1)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(closed_form), cmocka_unit_test(covers_recorded_noise),
+        cmocka_unit_test(between_copies),
         cmocka_unit_test(floors_are_kept), cmocka_unit_test(place_of_the_cache),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
