@@ -89,7 +89,7 @@ printf 'too short' >short.txt
 refuses --text short.txt --schemes Q4_0 --out n -- "quality needs 512"
 huge=$(awk '/MemTotal/ { print int($2 / 2) }' /proc/meminfo) # the embedded model: 2 kB a token
 if [ "$huge" -lt 16777216 ]; then
-    refuses --schemes F16 --depth 16777216 --quality off --out n -- "smaller -d and -p"
+    refuses --schemes F16 --depth 16777216 --quality off --out n -- "smaller -"
 fi
 refuses -p 0 -n 0 --quality off --out n -- "nothing to measure"
 refuses --schem Q4_0 --out n -- "did you mean --schemes"
