@@ -77,7 +77,7 @@ static bg_status prepare_matrices(bg_session *s, bg_error *err)
 static bool lay_out_caches(bg_session *s)
 {
     const bg_hparams *h = &s->model->h;
-    size_t used = 0;
+    size_t all = 0, keys = 0, values = 0;
     for (uint32_t l = 0; l < s->n_layer; l++) {
         const bg_layer *layer = bg_session_layer(s, l);
         bg_cache *c = &s->caches[l];
@@ -85,14 +85,14 @@ static bool lay_out_caches(bg_session *s)
         c->positions = bg_layer_positions(layer, s->n_ctx, s->n_batch, &c->ring);
         if (__builtin_mul_overflow(c->positions, (size_t)s->n_seq, &positions)) return false;
         bytes = bg_layer_kv_bytes(h, layer, positions);
-        if (bytes == SIZE_MAX) return false;
-        if (s->kv) {
-            c->keys = (uint16_t *)(void *)((char *)s->kv + used);
-            c->values = c->keys + (size_t)layer->n.n_head_kv * positions * h->head_dim;
-        }
-        if (__builtin_add_overflow(used, bytes, &used)) return false;
+        if (bytes == SIZE_MAX || __builtin_add_overflow(all, bytes, &all)) return false;
+        if (s->keys) c->keys = s->keys + keys;
+        if (s->values) c->values = s->values + values;
+        keys += positions * layer->n.n_head_kv * h->head_dim;
+        values += positions * layer->n.n_head_kv * s->value_width;
     }
-    s->kv_bytes = used;
+    s->keys_bytes = keys * sizeof *s->keys;
+    s->values_bytes = values * sizeof *s->values;
     return true;
 }
 
@@ -105,12 +105,13 @@ static bg_status prepare_cache(bg_session *s, bg_error *err)
         return bg_fail(err, BG_ERR_NOMEM, NULL,
                        "a context of %u positions for %u sequences is more than any memory: use "
                        "a smaller --ctx", s->n_ctx, s->n_seq);
-    s->kv = bg_alloc_large(s->kv_bytes);
+    s->keys = bg_alloc_large(s->keys_bytes);
+    s->values = bg_alloc_large(s->values_bytes);
     s->past = bg_alloc(s->n_seq, sizeof *s->past);
-    if (!s->kv || !s->past)
+    if (!s->keys || !s->values || !s->past)
         return bg_fail(err, BG_ERR_NOMEM, NULL,
                        "no memory for a KV cache of %zu MB: use a smaller --ctx or fewer sequences",
-                       s->kv_bytes / 1000000);
+                       bg_session_kv_bytes(s) / 1000000);
     lay_out_caches(s);
     return BG_OK;
 }
@@ -261,7 +262,8 @@ void bg_session_close(bg_session **session)
     if (!s) return;
     bg_free(s->matrices);
     bg_free(s->layer_end);
-    bg_free_large(s->kv, s->kv_bytes);
+    bg_free_large(s->keys, s->keys_bytes);
+    bg_free_large(s->values, s->values_bytes);
     bg_free(s->caches);
     for (size_t i = 0; i < BG_COUNT(s->turns); i++) bg_free(s->turns[i].speed);
     bg_free_large(s->arena, s->arena_bytes);
@@ -277,7 +279,7 @@ void bg_session_reset(bg_session *s, uint32_t seq)
 
 void bg_session_observe(bg_session *s, const bg_observer *o) { s->observer = o; }
 
-size_t bg_session_kv_bytes(const bg_session *s) { return s->kv_bytes; }
+size_t bg_session_kv_bytes(const bg_session *s) { return s->keys_bytes + s->values_bytes; }
 size_t bg_session_scratch_bytes(const bg_session *s) { return s->arena_bytes; }
 double bg_session_skipped_seconds(const bg_session *s) { return s->skipped_seconds; }
 

@@ -84,8 +84,8 @@ struct bg_session {
     const void *embd_packed;         /* and that */
     bg_format slots[BG_MAX_SLOTS];   /* activation formats */
     unsigned n_slots;
-    uint16_t *kv;                    /* all of the caches */
-    size_t kv_bytes;
+    uint16_t *keys, *values;         /* of all layers */
+    size_t keys_bytes, values_bytes;
     bg_cache *caches;                /* by layer */
     uint32_t *past;                  /* positions taken, per sequence */
 
