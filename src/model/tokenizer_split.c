@@ -74,7 +74,8 @@ static bool split(splitting *r, unsigned level, size_t begin, size_t end)
 {
     PCRE2_SPTR part = (PCRE2_SPTR)r->valid + begin;
     size_t n = end - begin, done = 0;
-    if (level == r->s->n_patterns) return r->word(r->user, r->text + begin, n);
+    if (level >= BG_MIN(r->s->n_patterns, BG_COUNT(r->s->patterns)))
+        return r->word(r->user, r->text + begin, n);
     while (done < n) {
         const size_t *found = pcre2_get_ovector_pointer(r->match);
         size_t from, to;
