@@ -269,21 +269,30 @@ static const bg_candidate *neighbour(const bg_advice *a, const bg_candidate *pic
     return best;
 }
 
+/* Why c, which the front has beside the pick, is not picked. */
+static void say_price(const bg_candidate *c, const bg_candidate *pick, bool faster, bool again,
+                      bg_text *t)
+{
+    char low[32];
+    if (!faster && bg_advise_speeds_overlap(c, pick) && c->tg_low < 0.9 * c->tg_tps)
+        bg_text_printf(t, " may be slower than that: its interval begins at %s tokens/s",
+                       bg_advise_number(low, sizeof low, BG_MAX(c->tg_low, 0)));
+    else
+        bg_text_printf(t, " %s more %s is worth", again ? "gives up" : "would give up",
+                       faster ? "quality than its speed" : "speed than its quality");
+}
+
 static void say_knee(const bg_advice *a, const bg_candidate *pick, bg_text *t)
 {
-    static const char *const price[] = {"more speed than its quality is worth",
-                                        "more quality than its speed is worth"};
     bool said = false;
     for (int faster = 1; faster >= 0; faster--) {
         const bg_candidate *c = neighbour(a, pick, faster);
         char *words = c ? compare_words(a, c, pick) : NULL;
         if (!words) continue;
-        bg_text_printf(t, "%s the next %s choice, %s (%s), %s %s",
-                       said ? "; and"
-                            : "It is the knee "
-                              "of quality against speed:",
-                       faster ? "faster" : "better", c->name, words,
-                       said ? "gives up" : "would give up", price[faster]);
+        bg_text_printf(t, "%s the next %s choice, %s (%s),",
+                       said ? "; and" : "It is the knee of quality against speed:",
+                       faster ? "faster" : "better", c->name, words);
+        say_price(c, pick, faster, said, t);
         bg_free(words);
         said = true;
     }

@@ -92,7 +92,7 @@ static bg_status write_sums(bg_gguf_writer *w, const bg_importance_entry *e, bg_
 static bg_status fill_gguf(bg_gguf_writer *w, const bg_importance *i, bg_error *err)
 {
     BG_TRY(bg_gguf_writer_string(w, "general.type", "imatrix", err));
-    BG_TRY(declare_datasets(w, i, err));
+    if (i->dataset) BG_TRY(declare_datasets(w, i, err)); /* an estimate has none */
     BG_TRY(bg_gguf_writer_u32(w, BG_IMATRIX_CHUNKS, i->chunks, err));
     BG_TRY(bg_gguf_writer_u32(w, BG_IMATRIX_CHUNK_SIZE, i->chunk_tokens, err));
     for (size_t e = 0; e < i->n; e++) {
@@ -136,7 +136,7 @@ static bg_status write_dat(const bg_importance *i, const char *path, bg_error *e
         for (size_t k = 0; k < e->n; k++) put_f32(&t, (double)e->values[k] * calls);
     }
     put_u64(&t, i->chunks, 4);
-    put_text(&t, i->dataset);
+    put_text(&t, i->dataset ? i->dataset : "");
     s = t.failed ? bg_fail_nomem(err, "the importance matrix", t.length)
                  : bg_file_write(path, t.data, t.length, err);
     bg_text_fini(&t);

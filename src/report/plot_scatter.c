@@ -158,7 +158,8 @@ static void place_names(const report *r, scatter *s)
                     WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM);
 }
 
-/* x y level pick text-x text-y leader "name" */
+/* x y level pick text-x text-y leader "name" low high: the last two are the interval of x as far as
+ * the drawing shows it, or x twice. */
 static bool write_points(const report *r, const scatter *s, bg_gnuplot *g)
 {
     double w = WIDTH - LEFT - RIGHT, h = HEIGHT - TOP - BOTTOM;
@@ -168,10 +169,13 @@ static bool write_points(const report *r, const scatter *s, bg_gnuplot *g)
     for (size_t i = 0; i < s->n; i++) {
         const point *p = &s->points[i];
         const bg_label *l = &s->labels[i];
-        fprintf(f, "%.9g %.9g %d %d %.9g %.9g %d \"%s\"\n", p->x, p->y, bg_report_level(p->c),
-                p->c == bg_advice_pick(r->advice),
+        bool sure = s->x_log || isnan(p->c->tg_low) || isnan(p->c->tg_high);
+        double low = sure ? p->x : BG_MAX(p->c->tg_low, s->x_min);
+        double high = sure ? p->x : BG_MIN(p->c->tg_high, s->x_max);
+        fprintf(f, "%.9g %.9g %d %d %.9g %.9g %d \"%s\" %.9g %.9g\n", p->x, p->y,
+                bg_report_level(p->c), p->c == bg_advice_pick(r->advice),
                 back(l->text_x / w, s->x_min, s->x_max, s->x_log),
-                back(l->text_y / h, s->y_min, s->y_max, true), l->leader, p->name);
+                back(l->text_y / h, s->y_min, s->y_max, true), l->leader, p->name, low, high);
         levels |= bg_report_level_bit(p->c);
     }
     bg_gnuplot_number(g, "LEVEL_BITS", levels);

@@ -206,6 +206,30 @@ static void a_pick_is_sure(void **state)
     bg_results_close(&r);
 }
 
+/* A better scheme that is as fast, but for all that was measured may be far slower, is passed over
+ * for that, not for its quality. */
+static void unsure_neighbours_are_explained(void **state)
+{
+    cell cells[] = {
+        {"Q4_K_M", 5.2, 7000, 60, .0196, 4.75}, {"Q8_0", 8.6, 6900, 5400, .0005, 4.667},
+        {"F16", 16.4, 2500, 60, 0, 4.6655},
+    };
+    bg_results *r = make(cells, 3);
+    bg_advice *a;
+    bg_error err;
+    bg_advise_options o = {.ctx = 0};
+    bool said = false;
+    (void)state;
+    assert_ok(bg_advise(&a, r, &o, &err), &err);
+    assert_string_equal(bg_advice_pick(a)->scheme, "Q4_K_M");
+    for (size_t i = 0; i < bg_advice_reason_count(a); i++)
+        said |= strstr(bg_advice_reason(a, i), "may be slower than that: its interval begins at 1500") !=
+                NULL;
+    assert_true(said);
+    bg_advice_close(&a);
+    bg_results_close(&r);
+}
+
 /* What the sweep cannot tell from the pick is named. */
 static void overlaps_are_said(void **state)
 {
@@ -508,7 +532,8 @@ int main(void)
         cmocka_unit_test(ignores_what_is_useless),
         cmocka_unit_test(never_picks_the_dominated),
         cmocka_unit_test(noise_is_no_speed),
-        cmocka_unit_test(a_pick_is_sure), cmocka_unit_test(overlaps_are_said),
+        cmocka_unit_test(a_pick_is_sure), cmocka_unit_test(unsure_neighbours_are_explained),
+        cmocka_unit_test(overlaps_are_said),
         cmocka_unit_test(every_limit_moves_the_pick),
         cmocka_unit_test(impossible_names_the_nearest),
         cmocka_unit_test(changes_hold),
