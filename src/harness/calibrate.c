@@ -14,7 +14,8 @@
 enum { COPIES = 6, STRETCHES = 12, FEWEST = 4, LIKE_A_SWEEP = 16, BEGINS = 60, WARM_UPS = 2, PROMPT = 64,
        GENERATION = 16 };
 static const double READING = 0.006; /* seconds, of a roof */
-static const double MOST = 4;        /* times the time that was asked for, to have a floor at all */
+/* To have a floor at all it may take so many times what was asked for, or this many seconds. */
+static const double MOST = 4, MOST_SECONDS = 180;
 
 double bg_noise_estimate(const double *values, size_t n, uint32_t *pairs)
 {
@@ -176,12 +177,13 @@ static bg_status repeat(calibration *c, double begin, bg_error *err)
     enum { TOTAL = 1000 };
     const bg_calibration *o = c->options;
     double seconds = o->seconds > 0 ? o->seconds : 60, passed;
+    double most = BG_MAX(MOST * seconds, MOST_SECONDS);
     uint32_t order[TEAMS * KINDS];
     bg_rng rng;
     bg_rng_seed(&rng, 1);
     for (uint32_t i = 0; i < c->n_works; i++) order[i] = i;
     for (size_t round = 0; (passed = now() - begin) < seconds ||
-                           (round < FEWEST * FEWEST && passed < MOST * seconds); round++) {
+                           (round < FEWEST * FEWEST && passed < most); round++) {
         double share = BG_MIN(passed / seconds, 1);
         if (o->progress && !o->progress(o->user, (uint64_t)(TOTAL * share), TOTAL))
             return bg_fail(err, BG_ERR_INTERRUPTED, NULL, "stopped");
