@@ -143,32 +143,30 @@ INLINE __m256 cap8(__m256 x, float cap)
     return _mm256_fmsub_ps(x, height, height);
 }
 
-static void silu_mul(const float *gate, const float *up, float *out, size_t n)
+/* out = activate(gate) * up */
+INLINE void gated(const float *gate, const float *up, float *out, size_t n,
+                  __m256 activate(__m256 x))
 {
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        _mm256_storeu_ps(out + i,
-                         _mm256_mul_ps(silu8(_mm256_loadu_ps(gate + i)), _mm256_loadu_ps(up + i)));
+        _mm256_storeu_ps(out + i, _mm256_mul_ps(activate(_mm256_loadu_ps(gate + i)),
+                                                _mm256_loadu_ps(up + i)));
     if (i < n) {
         __m256i some = first_lanes(n - i);
         _mm256_maskstore_ps(out + i, some,
-                            _mm256_mul_ps(silu8(_mm256_maskload_ps(gate + i, some)),
+                            _mm256_mul_ps(activate(_mm256_maskload_ps(gate + i, some)),
                                           _mm256_maskload_ps(up + i, some)));
     }
 }
 
+static void silu_mul(const float *gate, const float *up, float *out, size_t n)
+{
+    gated(gate, up, out, n, silu8);
+}
+
 static void gelu_mul(const float *gate, const float *up, float *out, size_t n)
 {
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        _mm256_storeu_ps(out + i,
-                         _mm256_mul_ps(gelu8(_mm256_loadu_ps(gate + i)), _mm256_loadu_ps(up + i)));
-    if (i < n) {
-        __m256i some = first_lanes(n - i);
-        _mm256_maskstore_ps(out + i, some,
-                            _mm256_mul_ps(gelu8(_mm256_maskload_ps(gate + i, some)),
-                                          _mm256_maskload_ps(up + i, some)));
-    }
+    gated(gate, up, out, n, gelu8);
 }
 
 static void soft_cap(float *x, float cap, size_t n)

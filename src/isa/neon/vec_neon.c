@@ -130,22 +130,25 @@ INLINE float32x4_t cap4(float32x4_t x, float cap)
     return vfmaq_n_f32(vdupq_n_f32(-cap), x, cap);
 }
 
-static void silu_mul(const float *gate, const float *up, float *out, size_t n)
+/* out = activate(gate) * up */
+INLINE void gated(const float *gate, const float *up, float *out, size_t n,
+                  float32x4_t activate(float32x4_t x))
 {
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        vst1q_f32(out + i, vmulq_f32(silu4(vld1q_f32(gate + i)), vld1q_f32(up + i)));
-    store_some(out + i, vmulq_f32(silu4(load_some(gate + i, n - i)), load_some(up + i, n - i)),
+        vst1q_f32(out + i, vmulq_f32(activate(vld1q_f32(gate + i)), vld1q_f32(up + i)));
+    store_some(out + i, vmulq_f32(activate(load_some(gate + i, n - i)), load_some(up + i, n - i)),
                n - i);
+}
+
+static void silu_mul(const float *gate, const float *up, float *out, size_t n)
+{
+    gated(gate, up, out, n, silu4);
 }
 
 static void gelu_mul(const float *gate, const float *up, float *out, size_t n)
 {
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        vst1q_f32(out + i, vmulq_f32(gelu4(vld1q_f32(gate + i)), vld1q_f32(up + i)));
-    store_some(out + i, vmulq_f32(gelu4(load_some(gate + i, n - i)), load_some(up + i, n - i)),
-               n - i);
+    gated(gate, up, out, n, gelu4);
 }
 
 static void soft_cap(float *x, float cap, size_t n)
