@@ -26,7 +26,7 @@ typedef struct bg_advise_options {
 } bg_advise_options;
 
 /* The exchange rate of "balanced". With the speed v that a scheme is sure to reach, the low end of
- * its interval, and KL divergence k, its score is
+ * its interval but not below half the median, and KL divergence k, its score is
  *     ln(v) / ln(BG_ADVISE_SPEED_SPAN)
  *         - ln(1 + k / BG_ADVISE_FELT_KLD) / ln(1 + BG_ADVISE_USELESS_KLD / BG_ADVISE_FELT_KLD)
  * which is its distance above the chord from a lossless model to one SPEED_SPAN times as fast that
@@ -60,7 +60,7 @@ typedef struct bg_candidate {
     double ppl, ppl_loss_pct, kld, kld_se, same_top_pct, j_per_token;
     double loss;              /* nats, on the advice's basis; of one scheme the same in all engines
                                  whose KL divergences are equal within their errors */
-    bool on_front;            /* of quality loss against decode speed, among those that are left */
+    bool on_front;            /* of quality loss against median decode speed, among those left */
     const char *removed_by;   /* NULL, or the constraint, in words: "needs 6.1 MB, limit 5 MB" */
 } bg_candidate;
 

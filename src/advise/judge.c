@@ -1,7 +1,6 @@
 /* judge.c: limits, the front, and the order of candidates under an objective. */
 #include "advise/advise.h"
 
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -97,11 +96,12 @@ const char *bg_advise_lacks(const bg_advice *a, const bg_candidate *c, bg_object
     }
 }
 
-/* What it is sure to reach; an interval may begin below nothing. */
+/* What it is sure to reach. An interval of few repetitions on a busy machine may begin at nothing;
+ * beyond half the median it says how the machine was, not how fast the scheme is. */
 static double low_end(const bg_candidate *c)
 {
     double low = isnan(c->tg_low) ? c->tg_tps * (1 - BG_ADVISE_UNKNOWN_NOISE) : c->tg_low;
-    return low > 0 || isnan(low) ? low : DBL_MIN;
+    return low < c->tg_tps / 2 ? c->tg_tps / 2 : low;
 }
 
 static double high_end(const bg_candidate *c)
@@ -139,6 +139,14 @@ double bg_advise_score(const bg_candidate *c)
     return log(low_end(c)) / log(BG_ADVISE_SPEED_SPAN) - felt(c->loss);
 }
 
+/* Both faster and better as measured: the front is drawn through medians, and what is said of it
+ * must be true of them. */
+static bool beats(const bg_candidate *a, const bg_candidate *b)
+{
+    return a->tg_tps >= b->tg_tps && a->loss <= b->loss &&
+           (a->tg_tps > b->tg_tps || a->loss < b->loss);
+}
+
 /* Does a make b pointless? At equal speed differences of loss under a hundredth of the scale count
  * as none, and the smaller one is better; but not one that may be far slower, by its interval. */
 static bool dominates(const bg_candidate *a, const bg_candidate *b)
@@ -153,8 +161,8 @@ static bool dominates(const bg_candidate *a, const bg_candidate *b)
     return a->loss < b->loss;
 }
 
-/* From the least loss on: whoever nobody on the front makes pointless joins it, and drives out
- * whom it makes pointless. Never empty when something can be compared. */
+/* Of those that nothing beats, from the least loss on: whoever nobody on the front makes pointless
+ * joins it, and drives out whom it makes pointless. Never empty when something can be compared. */
 static void find_front(const bg_advice *a, verdict *v, size_t *order, size_t n)
 {
     for (size_t i = 1; i < n; i++) {
@@ -164,6 +172,7 @@ static void find_front(const bg_advice *a, verdict *v, size_t *order, size_t n)
     }
     for (size_t i = 0; i < n; i++) {
         bool pointless = false;
+        for (size_t j = 0; j < n; j++) pointless |= beats(&a->c[order[j]], &a->c[order[i]]);
         for (size_t j = 0; j < i; j++)
             pointless |= v->front[order[j]] && dominates(&a->c[order[j]], &a->c[order[i]]);
         if (pointless) continue;
