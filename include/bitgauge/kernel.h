@@ -80,6 +80,21 @@ void bg_activation_encode(bg_format activation, bg_isa isa, const float *in, voi
 /* A multiple of 64, for BF16 an odd one, so that neighbouring columns fall into other cache sets. */
 size_t bg_activation_bytes(bg_format activation, size_t k);
 
+/* Precision of what matrices read: what the kernels of their formats take, or a simulated one, for
+ * engines that multiply in fewer bits. F16: each number a half. Q8, Q6, Q4: as whole numbers up to
+ * 127, 31, 7 times a scale, a half, for each 32 of them; Q8 is what Q8_0 holds. Kernels of floats
+ * then multiply them, so nothing follows for the speed of an engine that did. */
+typedef enum bg_activations {
+    BG_ACTIVATIONS_OWN, BG_ACTIVATIONS_F16, BG_ACTIVATIONS_Q8, BG_ACTIVATIONS_Q6,
+    BG_ACTIVATIONS_Q4, BG_ACTIVATIONS_COUNT
+} bg_activations;
+const char *bg_activations_name(bg_activations a);           /* "q4"; NULL of OWN */
+bg_activations bg_activations_find(const char *name);        /* OWN: there is none of that name */
+/* Any but OWN. `in` and `out` may be the same; a block with a number that is not finite becomes NaN. */
+void bg_activations_round(bg_activations a, const float *in, float *out, size_t n);
+/* The best of isa and its ancestors whose kernels of float formats read floats. */
+bg_isa bg_activations_isa(bg_isa isa);
+
 /* Checks kernels against REF on random, extreme and denormal inputs, for `cols` columns
  * (0: many counts from 1 to 512), formats and isas matching the filters (BG_FORMAT_NONE, -1:
  * all). Prints one line a failure to `out` (may be NULL). */

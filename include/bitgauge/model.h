@@ -67,6 +67,9 @@ bg_status bg_quantize_file(const char *in, const char *out, const bg_scheme *sch
                            const bg_importance *importance, struct bg_team *team,
                            bool (*progress)(void *user, double fraction), void *user,
                            bg_error *err);
+/* A copy whose matrices are floats: those of quantized formats decoded to F32. The source, which
+ * outlives it, was not packed yet (BG_ERR_UNSUPPORTED where it was, and left nothing to decode). */
+bg_status bg_model_floats(bg_model **m, const bg_model *source, struct bg_team *team, bg_error *err);
 /* What bg_quantize_file would write, without doing it (and without an importance matrix). */
 typedef struct bg_quantize_plan {
     uint64_t file_bytes;       /* to the byte */
@@ -180,6 +183,7 @@ typedef struct bg_session_options {
     bg_isa isa;           /* the best instruction set to use */
     struct bg_team *team; /* NULL: this thread alone; outlives the session */
     bool any_format;      /* ready for bg_session_substitute */
+    bg_activations activations; /* simulated ones: of a model whose matrices are floats */
 } bg_session_options;
 
 bg_status bg_session_open(bg_session **s, const bg_model *m, const bg_session_options *o,

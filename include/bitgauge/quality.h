@@ -30,6 +30,7 @@ typedef struct bg_quality_options {
     uint64_t max_windows;  /* 0: all that fit */
     bool spread;           /* max_windows of them evenly over the text, not the first ones */
     bg_isa isa;
+    bg_activations activations; /* simulated in the model that is measured, not in the base */
     struct bg_team *team;  /* results do not depend on its size */
     size_t cache_bytes;    /* memory for the base's predictions; 0: 1 GiB. For a single
                             * measurement 1 is best: both models then run side by side. */
@@ -51,7 +52,8 @@ bg_status bg_reference_open(bg_reference **r, const bg_model *base, const int32_
 void bg_reference_close(bg_reference **r);
 uint64_t bg_reference_windows(const bg_reference *r);
 
-/* Measures `model` on the reference's windows; of the options, isa, team and progress count.
+/* Measures `model` on the reference's windows; of the options, isa, activations, team and progress
+ * count. With activations other than its own the model must not be packed yet (bg_model_floats).
  * BG_ERR_INPUT when its vocabulary is not the base's, or its logits are not finite. */
 bg_status bg_quality_measure(const bg_reference *r, const bg_model *model,
                              const bg_quality_options *o, bg_quality *q, bg_error *err);

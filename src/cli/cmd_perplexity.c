@@ -11,7 +11,7 @@ enum { SELF_DOCUMENTS = 16 };            /* of one window each, when --chunks do
 #define TEXT_LIMIT ((size_t)500 << 20)
 
 typedef struct arguments {
-    const char *model, *text, *base, *isa, *scheme, *imatrix;
+    const char *model, *text, *base, *isa, *scheme, *imatrix, *activations;
     int ctx, chunks, threads, seed;
     bool json, no_importance;
 } arguments;
@@ -48,7 +48,7 @@ static void begin_progress(run *r, const char *what)
 /* The model that text comes from and that divergence is measured from, if there is one. */
 static const bg_model *run_base(const run *r)
 {
-    return r->base ? r->base : r->quantized ? r->model : NULL;
+    return r->base ? r->base : r->quantized || r->a->activations ? r->model : NULL;
 }
 
 static bg_status quantize(run *r, bg_error *err)
@@ -128,6 +128,7 @@ static bg_status measure(run *r, bg_quality *q, bg_error *err)
         .n_ctx = (uint32_t)r->a->ctx, .max_windows = (uint64_t)r->a->chunks, .isa = r->isa,
         .team = r->team, .cache_bytes = 1, .progress = show_progress, .user = &r->progress,
     };
+    if (r->a->activations) o.activations = bg_activations_find(r->a->activations);
     status = bg_reference_open(&r->reference, run_base(r), r->tokens, r->n_tokens, &o, err);
     if (status != BG_OK) {
         if (!err->where[0] && r->text_path)
@@ -155,7 +156,7 @@ static void run_close(run *r)
 
 static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
-static int print_json(const bg_quality *q)
+static int print_json(const run *r, const bg_quality *q)
 {
     const struct { const char *key; double value; } reals[] = {
         {"ppl", q->ppl}, {"ppl_se", q->ppl_se}, {"kld_mean", q->kld_mean}, {"kld_se", q->kld_se},
@@ -168,6 +169,8 @@ static int print_json(const bg_quality *q)
                  json_object_set_new(o, "tokens", json_integer((json_int_t)q->tokens));
     for (size_t i = 0; i < BG_COUNT(reals); i++)
         failed |= json_object_set_new(o, reals[i].key, number(reals[i].value));
+    if (r->a->activations)
+        failed |= json_object_set_new(o, "simulated_activations", json_string(r->a->activations));
     failed |= json_dumpf(o, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     putchar('\n');
     json_decref(o);
@@ -191,6 +194,9 @@ static int print_table(const run *r, const bg_quality *q)
            r->text_path ? file_name(r->text_path) : "written by the model itself",
            (unsigned long long)q->windows, q->windows == 1 ? "" : "s", r->a->ctx,
            (unsigned long long)q->tokens);
+    if (r->a->activations)
+        printf("activations      %s, simulated: of such an engine's speed this says nothing\n",
+               r->a->activations);
     printf("time             %s\n\n", bg_format_duration(took, sizeof took, q->seconds));
     printf("perplexity       %9.4f ± %.4f\n", q->ppl, q->ppl_se);
     if (!base) return BG_EXIT_OK;
@@ -224,6 +230,9 @@ int bg_cmd_perplexity(int argc, char **argv)
         {BG_OPT_FLAG, "--no-importance", NULL,
          "without --imatrix, do not estimate importance from the weights", &a.no_importance, NULL,
          0, 0},
+        {BG_OPT_TEXT, "--activations", "NAME",
+         "round what matrices read, 32 numbers by 32 (simulated)", &a.activations,
+         "f16|q8|q6|q4", 0, 0},
         {BG_OPT_INT, "-c --ctx --ctx-size", "N",
          "tokens of a window (512); its second half is scored", &a.ctx, NULL, 4, 1 << 20},
         {BG_OPT_INT, "--chunks", "N", "windows at most (0: the whole text)", &a.chunks,
@@ -260,7 +269,7 @@ int bg_cmd_perplexity(int argc, char **argv)
         status = bg_cli_fail(&err);
     } else {
         bg_cli_progress_end(&r.progress);
-        status = a.json ? print_json(&q) : print_table(&r, &q);
+        status = a.json ? print_json(&r, &q) : print_table(&r, &q);
     }
     run_close(&r);
     return status;

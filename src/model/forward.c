@@ -127,12 +127,14 @@ static void encode_part(const worker *w, uint8_t *const *act, const readers *r, 
 {
     const bg_session *s = w->s;
     if (s->observer) observe(w, r, i, in, first, n);
-    for (unsigned slot = 0; slot < s->n_slots; slot++)
-        if (r->slots >> slot & 1)
-            bg_activation_encode(s->slots[slot], s->isa, in,
-                                 act[slot] + i * bg_activation_bytes(s->slots[slot], k) +
-                                     bg_format_row_bytes(bg_format_get((int)s->slots[slot]), first),
-                                 n);
+    for (unsigned slot = 0; slot < s->n_slots; slot++) {
+        bg_format f = s->slots[slot];
+        uint8_t *to = act[slot] + i * bg_activation_bytes(f, k) +
+                      bg_format_row_bytes(bg_format_get((int)f), first);
+        if (!(r->slots >> slot & 1)) continue;
+        if (s->activations) bg_activations_round(s->activations, in, (float *)(void *)to, n);
+        else bg_activation_encode(f, s->isa, in, to, n);
+    }
 }
 
 static void encode(const worker *w, const readers *r, size_t i, const float *in, size_t k)

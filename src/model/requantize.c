@@ -61,6 +61,19 @@ static bg_status recode_all(bg_model *m, const bg_scheme *scheme, const bg_impor
     return BG_OK;
 }
 
+static bg_status decode_all(bg_model *m, bg_team *team, bg_error *err)
+{
+    for (size_t i = 0; i < m->n_tensors; i++) {
+        const bg_tensor *t = &m->tensors[i];
+        if (bg_format_get((int)t->format)->activation == BG_FORMAT_F32) continue;
+        if (!t->data)
+            return bg_fail(err, BG_ERR_UNSUPPORTED, bg_gguf_path(m->gguf), "%s is packed already: "
+                           "quantize it again", t->name);
+        BG_TRY(recode(m, i, BG_FORMAT_F32, NULL, team, err));
+    }
+    return BG_OK;
+}
+
 /* The formats of a scheme for a model that has no data yet. */
 static void describe_all(bg_model *m, const bg_scheme *scheme)
 {
@@ -130,6 +143,17 @@ bg_status bg_model_quantize(bg_model **out, const bg_model *source, const bg_sch
         bg_importance_close(&estimate);
         if (status == BG_OK) status = bg_model_link(m, err);
     }
+    if (status != BG_OK) bg_model_close(&m);
+    *out = m;
+    return status;
+}
+
+bg_status bg_model_floats(bg_model **out, const bg_model *source, bg_team *team, bg_error *err)
+{
+    bg_model *m = NULL;
+    bg_status status = derive(&m, source, err);
+    if (status == BG_OK) status = decode_all(m, team, err);
+    if (status == BG_OK) status = bg_model_link(m, err);
     if (status != BG_OK) bg_model_close(&m);
     *out = m;
     return status;

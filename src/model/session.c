@@ -237,9 +237,10 @@ bg_status bg_session_open(bg_session **out, const bg_model *m, const bg_session_
     if (!s) return bg_fail_nomem(err, "session", sizeof *s);
     s->model = m;
     s->team = o->team;
-    s->isa = o->isa;
-    s->vec = bg_vecops_get(o->isa);
-    s->attend = bg_attend_get(o->isa);
+    s->activations = o->activations;
+    s->isa = o->activations ? bg_activations_isa(o->isa) : o->isa;
+    s->vec = bg_vecops_get(s->isa);
+    s->attend = bg_attend_get(s->isa);
     s->n_ctx = o->n_ctx ? o->n_ctx : m->h.n_ctx_train;
     s->n_batch = o->n_batch ? o->n_batch : BG_BATCH_DEFAULT;
     s->n_seq = o->n_seq ? o->n_seq : 1;
@@ -248,6 +249,10 @@ bg_status bg_session_open(bg_session **out, const bg_model *m, const bg_session_
     status = m->n_held < m->h.n_layer && !s->layer_end ? bg_fail_nomem(err, "session", 0)
                                                        : prepare_matrices(s, err);
     if (status == BG_OK && o->any_format) find_all_slots(s);
+    for (unsigned i = 0; status == BG_OK && s->activations && i < s->n_slots; i++)
+        if (s->slots[i] != BG_FORMAT_F32)
+            status = bg_fail(err, BG_ERR_UNSUPPORTED, bg_gguf_path(m->gguf), "holds quantized "
+                             "matrices: simulated activations want floats");
     if (status == BG_OK) status = prepare_architecture(s, err);
     if (status == BG_OK) status = prepare_cache(s, err);
     if (status == BG_OK) status = prepare_scratch(s, err);

@@ -71,6 +71,7 @@ struct bg_session {
     size_t rope_unit;                /* panels of queries or keys that go together */
     bg_team *team;
     bg_isa isa;
+    bg_activations activations;
     uint32_t n_ctx, n_batch, n_seq;
     size_t value_width, q_width, kv_width; /* the latter of the widest layers */
     uint32_t n_layer;                /* that the model holds; layers count by these */

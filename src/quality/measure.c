@@ -40,7 +40,7 @@ static bg_status fill_cache(bg_reference *r, const bg_quality_options *o, bg_err
     r->cache_bytes = (size_t)(some.count * per_window) * row;
     r->cache = bg_alloc_large(r->cache_bytes);
     if (!r->cache) return BG_OK; /* computed again each time instead */
-    BG_TRY(bg_runner_open(&runner, &some, r->base, o, err));
+    BG_TRY(bg_runner_open(&runner, &some, r->base, BG_ACTIVATIONS_OWN, o, err));
     status = BG_OK;
     while (status == BG_OK && bg_windows_next(&some, &step)) {
         status = bg_runner_step(&runner, &step, r->cache + step.first_row * (row / sizeof(float)),
@@ -172,8 +172,9 @@ static bg_status open_measurement(measurement *m, const bg_reference *r, const b
     bool run_base = r->base && r->cached_rows < r->windows.count * r->windows.scored;
     *m = (measurement){.r = r, .n_scores = (size_t)(r->windows.count * r->windows.scored)};
     BG_TRY(check_model(r, model, err));
-    BG_TRY(bg_runner_open(&m->model, &r->windows, model, o, err));
-    if (run_base) BG_TRY(bg_runner_open(&m->base, &r->windows, r->base, o, err));
+    BG_TRY(bg_runner_open(&m->model, &r->windows, model, o->activations, o, err));
+    if (run_base)
+        BG_TRY(bg_runner_open(&m->base, &r->windows, r->base, BG_ACTIVATIONS_OWN, o, err));
     m->logits_bytes = bg_windows_step_rows(&r->windows) * m->model.n_vocab * sizeof(float);
     m->logits = bg_alloc_large(m->logits_bytes);
     if (run_base) m->base_logits = bg_alloc_large(m->logits_bytes);
@@ -204,8 +205,8 @@ static bg_status measure_step(measurement *m, const bg_step *step, const bg_qual
     return BG_OK;
 }
 
-bg_status bg_quality_measure(const bg_reference *r, const bg_model *model,
-                             const bg_quality_options *o, bg_quality *q, bg_error *err)
+static bg_status measure(const bg_reference *r, const bg_model *model, const bg_quality_options *o,
+                         bg_quality *q, bg_error *err)
 {
     uint64_t start = bg_clock_ns();
     bg_step step = {0};
@@ -228,5 +229,17 @@ bg_status bg_quality_measure(const bg_reference *r, const bg_model *model,
                              "are damaged, get the file again");
     }
     close_measurement(&m);
+    return status;
+}
+
+bg_status bg_quality_measure(const bg_reference *r, const bg_model *model,
+                             const bg_quality_options *o, bg_quality *q, bg_error *err)
+{
+    bg_model *floats;
+    bg_status status;
+    if (!o->activations) return measure(r, model, o, q, err);
+    BG_TRY(bg_model_floats(&floats, model, o->team, err));
+    status = measure(r, floats, o, q, err);
+    bg_model_close(&floats);
     return status;
 }

@@ -36,13 +36,14 @@ size_t bg_windows_step_rows(const bg_windows *w)
 }
 
 bg_status bg_runner_open(bg_runner *r, const bg_windows *w, const bg_model *m,
-                         const bg_quality_options *o, bg_error *err)
+                         bg_activations activations, const bg_quality_options *o,
+                         bg_error *err)
 {
     const bg_tokenizer *t = bg_model_tokenizer(m);
     size_t batch = (size_t)bg_windows_abreast(w) * positions_per_step(w);
     bg_session_options so = {
         .n_ctx = w->n_ctx, .n_batch = (uint32_t)batch, .n_seq = bg_windows_abreast(w),
-        .isa = o->isa, .team = o->team,
+        .isa = o->isa, .team = o->team, .activations = activations,
     };
     *r = (bg_runner){.windows = w, .n_vocab = bg_model_hparams(m)->n_vocab,
                      .bos = bg_tokenizer_adds_bos(t) ? bg_tokenizer_bos(t) : -1};

@@ -43,7 +43,8 @@ typedef struct bg_runner {
 } bg_runner;
 
 bg_status bg_runner_open(bg_runner *r, const bg_windows *w, const bg_model *m,
-                         const bg_quality_options *o, bg_error *err);
+                         bg_activations activations, const bg_quality_options *o,
+                         bg_error *err);
 void bg_runner_close(bg_runner *r);
 /* Evaluates a step; logits has room for step->rows rows of n_vocab. Every step of a window must
  * be run, in order. */

@@ -53,6 +53,15 @@ equals "$dir/path.json" ppl "$(value "$dir/embedded.json" ppl)"
 "$BITGAUGE" perplexity --ctx 64 --chunks 2 --scheme q8_0 --json >"$dir/q8_0.json"
 awk -v k="$(value "$dir/q8_0.json" kld_mean)" 'BEGIN { exit !(k > 1e-5 && k < 2e-3) }' ||
     fail "divergence of Q8_0: $(value "$dir/q8_0.json" kld_mean)"
+# Simulated activations: the model is its own base; fewer bits are worse.
+"$BITGAUGE" perplexity --ctx 64 --chunks 2 --activations q4 --json >"$dir/a4.json"
+grep -qF '"simulated_activations": "q4"' "$dir/a4.json" || fail "not said to be simulated"
+awk -v k="$(value "$dir/a4.json" kld_mean)" 'BEGIN { exit !(k > 0.01 && k < 1) }' ||
+    fail "divergence of 4 bits: $(value "$dir/a4.json" kld_mean)"
+"$BITGAUGE" perplexity --ctx 64 --chunks 2 --scheme q4_0 --activations q6 | grep -q 'q6, simulated' ||
+    fail "not said to be simulated"
+refused "f16|q8|q6|q4" --activations q5
+
 # What the weights alone tell about importance makes quantization better.
 for option in "" --no-importance; do
     # shellcheck disable=SC2086
