@@ -229,10 +229,10 @@ bg_status bg_session_eval(bg_session *s, const bg_batch *b, float *logits, bg_er
  * evaluation. Only for a session with any_format. */
 void bg_session_substitute(bg_session *s, const bg_tensor *t, bg_format format, const void *packed);
 
-/* An evaluation that does not begin with the first layer. The residual stream before layer l is
- * [n][n_embd], a row a token; before n_layer, where only the output is left, a row a wanted token.
- * Sequences must be empty before it and the batch at least two tokens (BG_ERR_INPUT). The results
- * are those of the whole pass, bit for bit. */
+/* An evaluation that keeps what is between layers, or does not begin with the first: then sequences
+ * must be empty before it and the batch at least two tokens (BG_ERR_INPUT). The residual stream
+ * before layer l is [n][n_embd], a row a token; before n_layer, where only the output is left, a row
+ * a wanted token. The results are those of the whole pass, bit for bit. */
 typedef struct bg_resume {
     uint32_t first;          /* layers before it are not run, */
     uint32_t end;            /* nor these from this one on, and no output; 0: all are */
@@ -244,6 +244,10 @@ typedef struct bg_resume {
 } bg_resume;
 bg_status bg_session_resume(bg_session *s, const bg_batch *b, const bg_resume *r, float *logits,
                             bg_error *err);
+/* The output alone, of n rows of the residual stream before n_layer: of a large vocabulary few
+ * logits then need be in memory at once. Sequences stay as they are. Those of the whole pass,
+ * bit for bit where that had as many rows, else within rounding. */
+bg_status bg_session_output(bg_session *s, const float *x, size_t n, float *logits, bg_error *err);
 
 /* Samples from softmax(logits / temperature); temperature 0 takes the largest. */
 struct bg_rng;

@@ -32,28 +32,31 @@ typedef struct bg_quality_options {
     bg_isa isa;
     bg_activations activations; /* simulated in the model that is measured, not in the base */
     struct bg_team *team;  /* results do not depend on its size */
-    size_t cache_bytes;    /* memory for the base's predictions; 0: 1 GiB. For a single
-                            * measurement 1 is best: both models then run side by side. */
+    size_t cache_bytes;    /* memory for what the base's layers make of the text; 0: 512 MiB. For a
+                            * single measurement 1 is best: both models then run side by side. */
+    size_t logits_bytes;   /* memory for logits of each, at least 4 tokens; 0: 32 MiB */
     /* Hears windows done and in all, once in a while and at the end; returns false to stop
      * (BG_ERR_INTERRUPTED). May be NULL. */
     bool (*progress)(void *user, uint64_t done, uint64_t total);
     void *user;
 } bg_quality_options;
 
-/* Windows of a text and what a base model predicts on them. Predictions are kept in memory up to
- * cache_bytes and computed again past that; nothing goes to disk. */
+/* Windows of a text and what a base model makes of them: its residual stream before the output, a
+ * row a scored token. These are kept in memory up to cache_bytes and computed again past that;
+ * nothing goes to disk. Logits are computed anew, a piece of the text at a time. */
 typedef struct bg_reference bg_reference;
 
 /* Cuts the text into windows and runs the base (which outlives this; NULL: only perplexity can be
- * measured) over those whose predictions fit the cache. tokens are copied.
+ * measured) over those that fit the cache. tokens are copied.
  * BG_ERR_INPUT when the text is shorter than one window (says how many tokens are needed). */
 bg_status bg_reference_open(bg_reference **r, const bg_model *base, const int32_t *tokens,
                             size_t n_tokens, const bg_quality_options *o, bg_error *err);
 void bg_reference_close(bg_reference **r);
 uint64_t bg_reference_windows(const bg_reference *r);
 
-/* Measures `model` on the reference's windows; of the options, isa, activations, team and progress
- * count. With activations other than its own the model must not be packed yet (bg_model_floats).
+/* Measures `model` on the reference's windows; of the options, isa, activations, team, logits_bytes
+ * and progress count. With activations other than its own the model must not be packed yet
+ * (bg_model_floats).
  * BG_ERR_INPUT when its vocabulary is not the base's, or its logits are not finite. */
 bg_status bg_quality_measure(const bg_reference *r, const bg_model *model,
                              const bg_quality_options *o, bg_quality *q, bg_error *err);

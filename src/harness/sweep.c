@@ -362,8 +362,8 @@ bg_status bg_sweep_run(const bg_sweep_options *o, bg_error *err)
         status = o->shape ? open_shape(rig, err) : open_model(rig, &text, err);
     if (status == BG_OK && plan.simulate) status = bg_callgrind_open(&rig->callgrind, err);
     if (status == BG_OK)
-        rig->cache_bytes = (size_t)BG_MIN((uint64_t)4 << 30,
-                                          bg_machine_memory_available(rig->machine) / 4);
+        rig->cache_bytes = (size_t)BG_MIN((uint64_t)512 << 20,
+                                          bg_machine_memory_available(rig->machine) / 8);
     if (status == BG_OK) status = prepare(rig, text, &results, &left, err);
     if (status == BG_OK && left)
         status = bg_loop_run(&plan, rig->runners, results, bg_rig_progress, rig, started, err);

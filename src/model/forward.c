@@ -156,7 +156,7 @@ static void normalise(const worker *w, const columns *c, const float *weight, bo
         const float *delta = s->delta + i * s->delta_stride;
         if (add && post) s->vec->rmsnorm(delta, post, row, s->model->h.rms_eps, n);
         if (add) s->vec->add(x, post ? row : delta, n);
-        if (keep) memcpy(keep + i * n, x, n * sizeof *x);
+        if (keep && !(w->lone && w->member > 0)) memcpy(keep + i * n, x, n * sizeof *x);
         s->vec->rmsnorm(x, weight, row, s->model->h.rms_eps, n);
         encode(w, r, i, row, n);
     }

@@ -5,12 +5,13 @@
 #include <string.h>
 
 enum { DEFAULT_CTX = 512, MIN_CTX = 4 };
-#define DEFAULT_CACHE ((size_t)1 << 30)
+#define DEFAULT_CACHE ((size_t)512 << 20)
+#define DEFAULT_LOGITS ((size_t)32 << 20)
 
 struct bg_reference {
     bg_windows windows;
     const bg_model *base;    /* NULL: none */
-    float *cache;            /* logits of the base for the first rows */
+    float *cache;            /* the base's residual stream, of the first rows */
     size_t cache_bytes;
     uint64_t cached_rows;
 };
@@ -29,7 +30,7 @@ static bg_status fail_interrupted(bg_error *err)
 static bg_status fill_cache(bg_reference *r, const bg_quality_options *o, bg_error *err)
 {
     size_t limit = o->cache_bytes ? o->cache_bytes : DEFAULT_CACHE;
-    size_t row = (size_t)bg_model_hparams(r->base)->n_vocab * sizeof(float);
+    size_t row = (size_t)bg_model_hparams(r->base)->n_embd * sizeof(float);
     uint64_t per_window = r->windows.scored, fit = limit / row / per_window;
     bg_windows some = r->windows;
     bg_step step = {0};
@@ -104,14 +105,15 @@ uint64_t bg_reference_windows(const bg_reference *r) { return r->windows.count; 
 typedef struct measurement {
     const bg_reference *r;
     bg_runner model, base;
-    float *logits, *base_logits;   /* of one step */
-    size_t logits_bytes;
+    float *stream, *base_stream;   /* of one step */
+    float *logits, *base_logits;   /* of a piece of it */
+    size_t stream_bytes, base_stream_bytes, logits_bytes, most_logits;
     bg_token_score *scores;        /* of all rows */
     double *scratch;
     size_t n_scores;
 } measurement;
 
-/* The rows of one step, shared out among the members of a team. */
+/* The rows of a piece, shared out among the members of a team. */
 typedef struct scoring {
     const bg_windows *windows;
     const float *logits, *base;    /* base: NULL for none */
@@ -160,26 +162,42 @@ static void close_measurement(measurement *m)
 {
     bg_runner_close(&m->model);
     bg_runner_close(&m->base);
+    bg_free_large(m->stream, m->stream_bytes);
+    bg_free_large(m->base_stream, m->base_stream_bytes);
     bg_free_large(m->logits, m->logits_bytes);
     bg_free_large(m->base_logits, m->logits_bytes);
     bg_free(m->scores);
     bg_free(m->scratch);
 }
 
+/* Memory for a step's residual stream, and for the logits of its largest piece. */
+static bg_status make_room(measurement *m, size_t rows, bool run_base, bg_error *err)
+{
+    size_t pieces = bg_pieces(rows, m->model.n_vocab, m->most_logits);
+    bool has_base = m->r->base != NULL;
+    m->stream_bytes = rows * m->model.n_embd * sizeof(float);
+    m->base_stream_bytes = rows * m->base.n_embd * sizeof(float);
+    m->logits_bytes = (rows + pieces - 1) / pieces * m->model.n_vocab * sizeof(float);
+    m->stream = bg_alloc_large(m->stream_bytes);
+    if (run_base) m->base_stream = bg_alloc_large(m->base_stream_bytes);
+    m->logits = bg_alloc_large(m->logits_bytes);
+    if (has_base) m->base_logits = bg_alloc_large(m->logits_bytes);
+    if (m->stream && m->logits && (m->base_stream || !run_base) && (m->base_logits || !has_base))
+        return BG_OK;
+    return bg_fail_nomem(err, "logits", 2 * m->logits_bytes + m->stream_bytes);
+}
+
 static bg_status open_measurement(measurement *m, const bg_reference *r, const bg_model *model,
                                   const bg_quality_options *o, bg_error *err)
 {
     bool run_base = r->base && r->cached_rows < r->windows.count * r->windows.scored;
-    *m = (measurement){.r = r, .n_scores = (size_t)(r->windows.count * r->windows.scored)};
+    *m = (measurement){.r = r, .n_scores = (size_t)(r->windows.count * r->windows.scored),
+                       .most_logits = o->logits_bytes ? o->logits_bytes : DEFAULT_LOGITS};
     BG_TRY(check_model(r, model, err));
     BG_TRY(bg_runner_open(&m->model, &r->windows, model, o->activations, o, err));
-    if (run_base)
+    if (r->base)
         BG_TRY(bg_runner_open(&m->base, &r->windows, r->base, BG_ACTIVATIONS_OWN, o, err));
-    m->logits_bytes = bg_windows_step_rows(&r->windows) * m->model.n_vocab * sizeof(float);
-    m->logits = bg_alloc_large(m->logits_bytes);
-    if (run_base) m->base_logits = bg_alloc_large(m->logits_bytes);
-    if (!m->logits || (run_base && !m->base_logits))
-        return bg_fail_nomem(err, "logits", m->logits_bytes);
+    BG_TRY(make_room(m, bg_windows_step_rows(&r->windows), run_base, err));
     m->scores = bg_alloc(m->n_scores, sizeof *m->scores);
     m->scratch = bg_alloc(m->n_scores, sizeof *m->scratch);
     if (!m->scores || !m->scratch)
@@ -191,17 +209,27 @@ static bg_status measure_step(measurement *m, const bg_step *step, const bg_qual
                               bg_error *err)
 {
     const bg_reference *r = m->r;
-    size_t n_vocab = m->model.n_vocab;
-    scoring s = {.windows = &r->windows, .logits = m->logits, .n_vocab = n_vocab,
-                 .rows = step->rows, .first_row = step->first_row, .scores = m->scores};
-    BG_TRY(bg_runner_step(&m->model, step, m->logits, err));
-    if (r->base) {
-        /* The base runs every step of a window, or none. */
-        bool cached = (step->window + step->windows) * r->windows.scored <= r->cached_rows;
-        if (!cached) BG_TRY(bg_runner_step(&m->base, step, m->base_logits, err));
-        s.base = cached ? r->cache + step->first_row * n_vocab : m->base_logits;
+    size_t pieces = bg_pieces(step->rows, m->model.n_vocab, m->most_logits);
+    scoring s = {.windows = &r->windows, .logits = m->logits, .n_vocab = m->model.n_vocab,
+                 .base = r->base ? m->base_logits : NULL, .scores = m->scores};
+    const float *base = m->base_stream;
+    BG_TRY(bg_runner_step(&m->model, step, m->stream, err));
+    /* The base runs every step of a window, or none. */
+    if (r->base && (step->window + step->windows) * r->windows.scored <= r->cached_rows)
+        base = r->cache + step->first_row * m->base.n_embd;
+    else if (r->base)
+        BG_TRY(bg_runner_step(&m->base, step, m->base_stream, err));
+    for (size_t i = 0; i < pieces; i++) {
+        size_t begin = bg_piece_begin(step->rows, pieces, i);
+        s.rows = bg_piece_begin(step->rows, pieces, i + 1) - begin;
+        s.first_row = step->first_row + begin;
+        BG_TRY(bg_session_output(m->model.session, m->stream + begin * m->model.n_embd, s.rows,
+                                 m->logits, err));
+        if (r->base)
+            BG_TRY(bg_session_output(m->base.session, base + begin * m->base.n_embd, s.rows,
+                                     m->base_logits, err));
+        bg_team_run(o->team, score_rows, &s);
     }
-    bg_team_run(o->team, score_rows, &s);
     return BG_OK;
 }
 

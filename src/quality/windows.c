@@ -30,6 +30,13 @@ bool bg_windows_next(const bg_windows *w, bg_step *s)
     return true;
 }
 
+size_t bg_pieces(size_t rows, size_t n_vocab, size_t bytes)
+{
+    enum { LEAST = 4 };
+    size_t most = BG_MAX(bytes / (n_vocab * sizeof(float)), (size_t)LEAST);
+    return (rows + most - 1) / most;
+}
+
 size_t bg_windows_step_rows(const bg_windows *w)
 {
     return (size_t)bg_windows_abreast(w) * BG_MIN(w->scored, positions_per_step(w));
@@ -45,12 +52,15 @@ bg_status bg_runner_open(bg_runner *r, const bg_windows *w, const bg_model *m,
         .n_ctx = w->n_ctx, .n_batch = (uint32_t)batch, .n_seq = bg_windows_abreast(w),
         .isa = o->isa, .team = o->team, .activations = activations,
     };
-    *r = (bg_runner){.windows = w, .n_vocab = bg_model_hparams(m)->n_vocab,
+    const bg_hparams *h = bg_model_hparams(m);
+    *r = (bg_runner){.windows = w, .n_layer = bg_model_layers_held(m), .n_vocab = h->n_vocab,
+                     .n_embd = h->n_embd,
                      .bos = bg_tokenizer_adds_bos(t) ? bg_tokenizer_bos(t) : -1};
     r->tokens = bg_alloc(batch, sizeof *r->tokens);
     r->seq = bg_alloc(batch, sizeof *r->seq);
     r->want = bg_alloc(batch, 1);
-    if (!r->tokens || !r->seq || !r->want) {
+    r->keep = bg_alloc(r->n_layer + 1, sizeof *r->keep);
+    if (!r->tokens || !r->seq || !r->want || !r->keep) {
         bg_runner_close(r);
         return bg_fail_nomem(err, "a batch", batch * 9);
     }
@@ -65,13 +75,15 @@ void bg_runner_close(bg_runner *r)
     bg_free(r->tokens);
     bg_free(r->seq);
     bg_free(r->want);
+    bg_free(r->keep);
     *r = (bg_runner){0};
 }
 
-bg_status bg_runner_step(bg_runner *r, const bg_step *step, float *logits, bg_error *err)
+bg_status bg_runner_step(bg_runner *r, const bg_step *step, float *stream, bg_error *err)
 {
     const bg_windows *w = r->windows;
     bg_batch b = {.tokens = r->tokens, .seq = r->seq, .want = r->want};
+    bg_resume keep = {.keep = r->keep};
     for (uint32_t i = 0; i < step->windows; i++) {
         const int32_t *window = w->tokens + (step->window + i) * w->n_ctx;
         if (step->begin == 0) bg_session_reset(r->session, i);
@@ -81,5 +93,6 @@ bg_status bg_runner_step(bg_runner *r, const bg_step *step, float *logits, bg_er
             r->want[b.n] = p >= w->n_ctx / 2;
         }
     }
-    return bg_session_eval(r->session, &b, logits, err);
+    r->keep[r->n_layer] = stream;
+    return bg_session_resume(r->session, &b, &keep, NULL, err);
 }

@@ -39,15 +39,25 @@ typedef struct bg_runner {
     int32_t *tokens;         /* of one step, and the sequence and wish of each */
     uint32_t *seq;
     uint8_t *want;
-    uint32_t n_vocab;
+    float **keep;            /* by layer: only the last is set */
+    uint32_t n_layer;
+    size_t n_vocab, n_embd;
 } bg_runner;
 
 bg_status bg_runner_open(bg_runner *r, const bg_windows *w, const bg_model *m,
                          bg_activations activations, const bg_quality_options *o,
                          bg_error *err);
 void bg_runner_close(bg_runner *r);
-/* Evaluates a step; logits has room for step->rows rows of n_vocab. Every step of a window must
- * be run, in order. */
-bg_status bg_runner_step(bg_runner *r, const bg_step *step, float *logits, bg_error *err);
+/* Evaluates a step up to the output: `stream` has room for step->rows rows of n_embd. Every step of a
+ * window must be run, in order. */
+bg_status bg_runner_step(bg_runner *r, const bg_step *step, float *stream, bg_error *err);
+
+/* Rows are cut into pieces, at least 2 rows each unless there is but one, whose logits take no more
+ * than `bytes`, or 4 rows. Returns how many pieces; piece i begins at bg_piece_begin(). */
+size_t bg_pieces(size_t rows, size_t n_vocab, size_t bytes);
+static inline size_t bg_piece_begin(size_t rows, size_t pieces, size_t i)
+{
+    return rows * i / pieces;
+}
 
 #endif

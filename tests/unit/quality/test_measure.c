@@ -111,6 +111,42 @@ static void test_base_is_model(void **state)
     assert_true(none.ppl == beside.ppl && none.ppl_se == beside.ppl_se);
 }
 
+/* However few logits are in memory at once; products of fewer columns may round otherwise. */
+static void test_pieces_change_little(void **state)
+{
+    static const uint32_t lengths[] = {4, 48, 514}; /* 514: a step of one token */
+    (void)state;
+    for (size_t i = 0; i < BG_COUNT(lengths); i++) {
+        bg_quality_options o = {.n_ctx = lengths[i], .max_windows = 2, .isa = isa};
+        bg_quality whole = measure(model, &o), pieces;
+        o.logits_bytes = 1;
+        pieces = measure(model, &o);
+        assert_close(pieces.ppl, whole.ppl, 1e-5);
+        assert_true(pieces.kld_max == 0 && pieces.base_ppl == pieces.ppl);
+    }
+}
+
+static void test_pieces(void **state)
+{
+    enum { BYTES = 32 << 20 };
+    static const size_t vocabularies[] = {10, 4096, 49152, 262144, 5000000};
+    (void)state;
+    for (size_t v = 0; v < BG_COUNT(vocabularies); v++)
+        for (size_t rows = 0; rows < 520; rows++) {
+            size_t pieces = bg_pieces(rows, vocabularies[v], BYTES), end = 0;
+            for (size_t i = 0; i < pieces; i++) {
+                size_t begin = bg_piece_begin(rows, pieces, i), n;
+                assert_int_equal(begin, end);
+                end = bg_piece_begin(rows, pieces, i + 1);
+                n = end - begin;
+                assert_true(n >= 2 || rows == 1);
+                assert_true(n <= 4 || n * vocabularies[v] * sizeof(float) <= BYTES);
+                assert_true(n <= (rows + pieces - 1) / pieces);
+            }
+            assert_int_equal(end, rows);
+        }
+}
+
 static void test_threads_change_nothing(void **state)
 {
     bg_quality_options o = {.n_ctx = 48, .max_windows = 2, .isa = isa};
@@ -270,7 +306,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_perplexity), cmocka_unit_test(test_spread),
-        cmocka_unit_test(test_base_is_model),
+        cmocka_unit_test(test_base_is_model), cmocka_unit_test(test_pieces_change_little),
+        cmocka_unit_test(test_pieces),
         cmocka_unit_test(test_threads_change_nothing), cmocka_unit_test(test_steps),
         cmocka_unit_test(test_refusals), cmocka_unit_test(test_bare_and_damaged),
         cmocka_unit_test(test_activations), cmocka_unit_test(test_self_text),
