@@ -88,16 +88,35 @@ static bg_status write_pruned_keys(bg_gguf_writer *w, const bg_recipe *r, const 
 
 /* ---- declaring ---------------------------------------------------------------------------- */
 
-/* The number that files of the scheme have whose base the most bytes are in. */
-static uint32_t file_type(const uint64_t bytes[BG_FORMAT_IDS])
+/* Weights of matrices that have the format which a scheme gives them. */
+static uint64_t weights_as(const bg_recipe *r, const bg_gguf *g, const bg_scheme *s,
+                           const bg_scheme_model *facts)
 {
-    size_t best = 0;
-    for (size_t i = 1; i < BG_FORMAT_IDS; i++)
-        if (bytes[i] > bytes[best]) best = i;
-    for (size_t i = 0; i < bg_scheme_count(); i++)
-        if (bg_scheme_base(bg_scheme_at(i)) == (bg_format)best)
-            return bg_scheme_file_type(bg_scheme_at(i));
-    return 0;
+    uint64_t n = 0;
+    for (size_t i = 0; i < r->n_tensors; i++) {
+        const bg_tensor *t = bg_gguf_tensor_at(g, i);
+        bg_tensor to;
+        char name[96];
+        if (t->n_dims > 1 && bg_recipe_tensor(r, g, i, name, &to) &&
+            bg_scheme_tensor_format(s, facts, t->name, t->n_dims, t->ne, NULL) == to.format)
+            n += to.ne[0] * to.ne[1] * to.ne[2] * to.ne[3];
+    }
+    return n;
+}
+
+/* What the file mostly is: the number of the scheme that gives most weights the format that they
+ * have; 0, which is F32's, where none gives any. */
+static uint32_t file_type(const bg_recipe *r, const bg_gguf *g)
+{
+    bg_scheme_model facts = bg_scheme_facts(g);
+    uint64_t most = 0;
+    uint32_t type = 0;
+    for (size_t i = 0; i < bg_scheme_count(); i++) {
+        uint64_t n = weights_as(r, g, bg_scheme_at(i), &facts);
+        if (n > most) type = bg_scheme_file_type(bg_scheme_at(i));
+        most = BG_MAX(most, n);
+    }
+    return type;
 }
 
 bg_status bg_recipe_declare(const bg_recipe *r, const bg_gguf *g, const bg_importance *importance,
@@ -105,7 +124,7 @@ bg_status bg_recipe_declare(const bg_recipe *r, const bg_gguf *g, const bg_impor
 {
     uint64_t bytes[BG_FORMAT_IDS] = {0};
     memset(plan, 0, sizeof *plan);
-    BG_TRY(bg_quantize_keys(w, g, 0, importance, err));
+    BG_TRY(bg_quantize_keys(w, g, file_type(r, g), importance, err));
     if (bg_recipe_pruned(r)) BG_TRY(write_pruned_keys(w, r, g, err));
     for (size_t i = 0; i < r->n_tensors; i++) {
         const bg_tensor *from = bg_gguf_tensor_at(g, i);
@@ -123,7 +142,6 @@ bg_status bg_recipe_declare(const bg_recipe *r, const bg_gguf *g, const bg_impor
         BG_TRY(bg_gguf_writer_tensor(w, &to, err));
         bg_quantize_count(plan, bytes, from, &to);
     }
-    BG_TRY(bg_gguf_writer_u32(w, "general.file_type", file_type(bytes), err));
     plan->file_bytes = bg_gguf_writer_file_bytes(w);
     bg_quantize_list(plan, bytes);
     return BG_OK;
