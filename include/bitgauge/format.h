@@ -53,6 +53,9 @@ void bg_format_decode(const bg_format_info *f, const void *blocks, float *out, s
 void bg_format_encode(const bg_format_info *f, const float *in, const float *importance,
                       void *blocks, size_t n);
 
+/* A number that changes when some encoder writes other blocks for the same weights. */
+uint64_t bg_format_fingerprint(void);
+
 /* The sum of w and independent numbers of these means and variances: its mean and variance. */
 void bg_format_moments(const float *w, const float *mean, const float *variance, size_t n, float *m,
                        float *v);

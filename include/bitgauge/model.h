@@ -139,6 +139,7 @@ void bg_importance_close(bg_importance **i);
  * Tensors of architectures, and behind parts of a model, that it cannot follow have none. */
 bg_status bg_importance_estimate(bg_importance **i, const bg_gguf *g, struct bg_team *team,
                                  bg_error *err);
+enum { BG_ESTIMATE_VERSION = 1 }; /* to be raised when it estimates otherwise */
 /* An empty one: all errors of a format count as the format sees them. */
 bg_status bg_importance_none(bg_importance **i, bg_error *err);
 /* One that is filled in memory: from `chunks` windows of chunk_tokens tokens of a text; then, of a

@@ -1,10 +1,10 @@
 #include "cli/confirm.h"
 
+#include "bitgauge/gguf.h"
 #include "bitgauge/sweep.h"
 
 #include <jansson.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { FEWEST = 30 };
 
@@ -144,15 +144,19 @@ static bg_status check_model(const json_t *plan, const char *dir, const char *mo
 {
     const json_t *was = json_object_get(json_object_get(plan, "settings"), "model");
     const char *file = json_string_value(json_object_get(was, "file")), *slash;
-    struct stat st;
+    bg_gguf *g = NULL;
+    bg_status status;
     char *path;
     bool equal;
     if (!file && !model) return BG_OK;
     BG_TRY(bg_cli_model_path(model, &path, err));
     slash = strrchr(path, '/');
-    equal = same(file, slash ? slash + 1 : path) && stat(path, &st) == 0 &&
-            st.st_size == json_integer_value(json_object_get(was, "bytes"));
+    status = bg_gguf_open(&g, path, err);
+    equal = status == BG_OK && same(file, slash ? slash + 1 : path) &&
+            (json_int_t)bg_gguf_file_bytes(g) == json_integer_value(json_object_get(was, "bytes"));
+    bg_gguf_close(&g);
     bg_free(path);
+    BG_TRY(status);
     if (equal) return BG_OK;
     return bg_fail(err, BG_ERR_INPUT, dir, "was swept with %s: give that file with -m",
                    file ? file : "a shape");

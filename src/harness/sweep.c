@@ -36,6 +36,24 @@ static json_t *file_identity(const char *path)
                      stat(path, &st) == 0 ? (json_int_t)st.st_size : (json_int_t)0);
 }
 
+static json_t *model_identity(const bg_gguf *g)
+{
+    json_t *o = json_pack("{s:s, s:I}", "file", base_name(bg_gguf_path(g)), "bytes",
+                          (json_int_t)bg_gguf_file_bytes(g));
+    if (bg_gguf_file_count(g) > 1)
+        json_object_set_new(o, "files", json_integer((json_int_t)bg_gguf_file_count(g)));
+    return o;
+}
+
+/* Rows of one folder are all made by the same quantizers. */
+static json_t *quantizers_identity(void)
+{
+    char text[40];
+    snprintf(text, sizeof text, "%016llx.%d", (unsigned long long)bg_format_fingerprint(),
+             BG_ESTIMATE_VERSION);
+    return json_string(text);
+}
+
 static json_t *shape_identity(const bg_rig *rig)
 {
     return json_pack("{s:s, s:s, s:I}", "shape", bg_shape_name(rig->shape), "family",
@@ -47,7 +65,7 @@ static json_t *make_identity(const bg_rig *rig, const char *text)
 {
     const bg_hparams *h = bg_model_hparams(rig->source);
     json_t *model = rig->shape ? shape_identity(rig)
-                               : file_identity(bg_gguf_path(bg_model_gguf(rig->source)));
+                               : model_identity(bg_model_gguf(rig->source));
     json_t *identity = bg_plan_settings(rig->plan);
     char name[sizeof h->name];
     snprintf(name, sizeof name, "%s", h->name);
@@ -56,6 +74,7 @@ static json_t *make_identity(const bg_rig *rig, const char *text)
     json_object_set_new(model, "name", json_string(name));
     json_object_set_new(model, "params", json_integer((json_int_t)h->n_params));
     json_object_set_new(identity, "model", model);
+    json_object_set_new(identity, "quantizers", quantizers_identity());
     json_object_set_new(identity, "text", text        ? file_identity(text)
                                           : rig->shape ? json_string("random")
                                                        : json_string("self"));
@@ -92,8 +111,23 @@ static bool holds_rows(const char *path)
     return !heading;
 }
 
+/* Refuses a folder, with the first setting that differs. */
+static bg_status check_same(json_t *was, json_t *identity, const char *dir, bg_error *err)
+{
+    json_t *both[] = {identity, was}, *value;
+    const char *key;
+    for (size_t i = 0; i < BG_COUNT(both); i++)
+        json_object_foreach(both[i], key, value)
+            if (!json_equal(value, json_object_get(both[1 - i], key)))
+                return bg_fail(err, BG_ERR_INPUT, dir, "holds the results of another plan ('%s' in its "
+                               "plan.json%s): choose another --out, or the same options to go on",
+                               key, strcmp(key, "quantizers") == 0
+                                        ? ": it was begun by a bitgauge that rounds otherwise" : "");
+    return BG_OK;
+}
+
 /* Takes up a folder of an earlier run: *r stays NULL when there is none. */
-static bg_status resume(bg_rig *rig, const json_t *identity, bg_results **r, bg_error *err)
+static bg_status resume(bg_rig *rig, json_t *identity, bg_results **r, bg_error *err)
 {
     const char *dir = rig->options->out;
     char *plan_path = bg_path_join(dir, "plan.json"), *rows = bg_path_join(dir, "results.csv");
@@ -113,11 +147,10 @@ static bg_status resume(bg_rig *rig, const json_t *identity, bg_results **r, bg_
     BG_TRY(bg_results_open(r, dir, err));
     bg_dir_clean(dir);
     plan = json_loads(bg_results_plan(*r), 0, NULL);
-    if (!json_equal(json_object_get(plan, "settings"), identity)) {
+    if (check_same(json_object_get(plan, "settings"), identity, dir, err) != BG_OK) {
         json_decref(plan);
         bg_results_close(r);
-        return bg_fail(err, BG_ERR_INPUT, dir, "holds the results of another plan (compare its "
-                       "plan.json): choose another --out, or the same options to go on");
+        return BG_ERR_INPUT;
     }
     windows = json_object_get(plan, "windows");
     groups = json_object_get(plan, "groups");

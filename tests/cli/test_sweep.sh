@@ -33,7 +33,17 @@ ls r | grep -q tmp && fail "a temporary file is left"
 cp r/results.csv before
 "$BITGAUGE" sweep $tiny --out r >out 2>err || fail "again: $(cat err)"
 cmp -s before r/results.csv || fail "a finished sweep changed"
-refuses -m $TINY --schemes F16 --out r -- "another plan"
+refuses -m $TINY --schemes F16 --out r -- "another plan ('schemes' in its"
+cp -r r older # begun before the quantizers changed
+sed -i 's/"quantizers": "[^"]*"/"quantizers": "0123456789abcdef.1"/' older/plan.json
+refuses $tiny --out older -- "begun by a bitgauge that rounds otherwise"
+
+# A model in two files is known by both.
+split="$SOURCE/tests/fixtures/model/two-files"
+"$BITGAUGE" sweep -m $split-00001-of-00002.gguf --schemes F16 -p 0 -n 2 --reps 1 --quality off \
+    --no-roof --no-report --out two >out 2>err || fail "two files: $(cat err)"
+grep -q "\"bytes\": $(cat $split-*.gguf | wc -c)," two/plan.json || fail "bytes: $(cat two/plan.json)"
+grep -q '"files": 2' two/plan.json || fail "files: $(cat two/plan.json)"
 
 # A row that lost its instruction set is another cell's: the sweep goes on around it.
 cp -r r edited

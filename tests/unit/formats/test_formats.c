@@ -30,6 +30,19 @@ static void registry(void **state)
     assert_int_equal(bg_format_row_bytes(bg_format_find("F32"), SIZE_MAX / 2), 0);
 }
 
+/* It is the same in every run and for every coder. */
+static void fingerprint(void **state)
+{
+    uint64_t first = bg_format_fingerprint();
+    (void)state;
+    for (size_t i = 0; bg_coder_at(i); i++) {
+        if (!bg_coder_at(i)->present()) continue;
+        bg_coder_use(bg_coder_at(i));
+        assert_true(bg_format_fingerprint() == first);
+    }
+    bg_coder_use(bg_coder_at(0));
+}
+
 /* The exact value of a half, by definition rather than by shifting bits. */
 static double half_value(unsigned h)
 {
@@ -223,7 +236,8 @@ static void rows_refuse(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(registry), cmocka_unit_test(halves), cmocka_unit_test(rows_of_halves),
+        cmocka_unit_test(registry), cmocka_unit_test(fingerprint), cmocka_unit_test(halves),
+        cmocka_unit_test(rows_of_halves),
         cmocka_unit_test(brain_floats), cmocka_unit_test(golden), cmocka_unit_test(activations),
         cmocka_unit_test(rows_any_team), cmocka_unit_test(rows_refuse),
     };
