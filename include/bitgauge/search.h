@@ -107,11 +107,16 @@ typedef struct bg_search_state {
     double seconds;          /* since the start */
 } bg_search_state;
 
+/* Formats and pruning under one budget; or, to compare with, one after the other: `prune` of the weights
+ * go first, or formats are chosen for a file that much larger, which is then pruned to its size. */
+typedef enum bg_prune_order { BG_PRUNE_JOINT, BG_PRUNE_FIRST, BG_PRUNE_LAST } bg_prune_order;
+
 typedef struct bg_search_options {
     uint64_t file_bytes;     /* of the file, at most */
     const bg_format *formats; /* to choose from */
     size_t n_formats;        /* 0: all that can be written */
     double prune;            /* share of the weights that may go, at most; 0: none */
+    bg_prune_order order;
     uint64_t seed;
     double seconds;          /* 0: as long as it gets better */
     size_t memory;           /* for what is kept between evaluations; 0: 512 MiB */

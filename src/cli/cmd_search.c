@@ -12,7 +12,7 @@ enum {
 #define TEXT_LIMIT ((size_t)500 << 20)
 
 typedef struct request {
-    const char *model, *calibration, *text, *imatrix, *formats, *prune, *recipe, *out, *isa,
+    const char *model, *calibration, *text, *imatrix, *formats, *prune, *order, *recipe, *out, *isa,
         *evaluations;
     uint64_t size, memory;
     double bpw, minutes;
@@ -38,6 +38,7 @@ typedef struct run {
     size_t n_formats;
     uint64_t budget;
     double prune;
+    bg_prune_order order;
     char *checkpoint;
     bg_recipe *best;
     bg_image *image;
@@ -101,8 +102,15 @@ static bg_status read_formats(run *r, bg_error *err)
 
 static bg_status read_prune(run *r, bg_error *err)
 {
+    const char *order = r->a->order;
+    r->order = strcmp(order, "first") == 0  ? BG_PRUNE_FIRST
+               : strcmp(order, "last") == 0 ? BG_PRUNE_LAST
+                                            : BG_PRUNE_JOINT;
     if (strcmp(r->a->prune, "off") == 0) return BG_OK;
     r->prune = 1;
+    if (strcmp(r->a->prune, "on") == 0 && r->order != BG_PRUNE_JOINT)
+        return bg_fail(err, BG_ERR_INPUT, "--prune-order", "%s takes a share of the weights: say which, "
+                       "such as --prune 10%%", order);
     if (strcmp(r->a->prune, "on") == 0 || bg_cli_parse_share(r->a->prune, &r->prune)) return BG_OK;
     return bg_fail(err, BG_ERR_INPUT, "--prune", "is on, off or the share that may go, such as 20%%, "
                    "not '%.40s'", r->a->prune);
@@ -252,6 +260,7 @@ static bg_status search(run *r, bg_error *err)
     const request *a = r->a;
     bg_search_options o = {
         .file_bytes = r->budget, .formats = r->formats, .n_formats = r->n_formats, .prune = r->prune,
+        .order = r->order,
         .seed = (uint64_t)a->seed, .seconds = a->minutes * 60, .isa = r->isa, .team = r->team,
         .importance = r->importance, .checkpoint = a->evaluations ? a->evaluations : r->checkpoint,
         .keep_checkpoint = a->evaluations != NULL, .progress = show_search, .user = r,
@@ -409,7 +418,7 @@ static void run_close(run *r)
 
 int bg_cmd_search(int argc, char **argv)
 {
-    request a = {.isa = "native", .prune = "off", .recipe = "recipe.csv", .ctx = 4096, .chunks = 64,
+    request a = {.isa = "native", .prune = "off", .order = "joint", .recipe = "recipe.csv", .ctx = 4096, .chunks = 64,
                  .seed = 1};
     const bg_opt options[] = {
         {BG_OPT_TEXT, "-m --model", "FILE", "the model; default: the embedded one", &a.model, NULL, 0,
@@ -429,6 +438,8 @@ int bg_cmd_search(int argc, char **argv)
         {BG_OPT_TEXT, "--formats", "LIST", "formats to choose from (all)", &a.formats, NULL, 0, 0},
         {BG_OPT_TEXT, "--prune", "off|on|SHARE", "take channels and layers away where that pays, of all\n"
          "                              weights no more than SHARE (off)", &a.prune, NULL, 0, 0},
+        {BG_OPT_TEXT, "--prune-order", "ORDER", "with formats, or all of SHARE before or after them (joint)",
+         &a.order, "joint|first|last", 0, 0},
         {BG_OPT_REAL, "--minutes", "M", "stop after so long (when it gets no better)", &a.minutes,
          NULL, 0, 1e6},
         {.type = BG_OPT_FLAG, .names = "--feedback", .target = &a.feedback,

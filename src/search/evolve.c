@@ -32,7 +32,7 @@ static size_t pick_item(bg_hunt *h, const uint8_t *picks, const uint8_t *held, b
 static void mutate(bg_hunt *h, uint8_t *picks, uint8_t *held)
 {
     const bg_space *s = &h->space;
-    uint64_t budget = h->o->file_bytes;
+    uint64_t budget = h->budget;
     size_t raises = 1 + bg_rng_below(&h->rng, RAISES), i;
     memcpy(picks, h->best, s->n);
     memset(held, 0, s->n);
@@ -69,7 +69,7 @@ static bg_status generation(bg_hunt *h, mutant *m, uint8_t *held, bool *better, 
     for (size_t i = 0; i < PROPOSED; i++) {
         mutate(h, m[i].picks, held);
         m[i].index = i;
-        m[i].score = bg_space_bytes(&h->space, m[i].picks) > h->o->file_bytes
+        m[i].score = bg_space_bytes(&h->space, m[i].picks) > h->budget
                          ? INFINITY : predict(&h->space, m[i].picks);
     }
     qsort(m, PROPOSED, sizeof *m, by_score);

@@ -54,7 +54,7 @@ bg_status bg_hunt_offer(bg_hunt *h, const uint8_t *picks, bool *better, bg_error
 {
     double kld;
     *better = false;
-    if (bg_space_bytes(&h->space, picks) > h->o->file_bytes) return BG_OK;
+    if (bg_space_bytes(&h->space, picks) > h->budget) return BG_OK;
     BG_TRY(bg_hunt_measure(h, picks, BG_LEVEL_ALL, &kld, err));
     *better = isnan(h->best_kld) || kld < h->best_kld;
     if (!*better) return BG_OK;
@@ -79,13 +79,6 @@ static bool is_measured(const bg_space *s, const bg_item *it, size_t c)
     return all <= MANY || c == 0 || c == it->n / 3 || c == it->n / 2;
 }
 
-static uint8_t finest(const bg_item *it)
-{
-    size_t c = it->n - 1;
-    if (c > 0 && it->error[c] <= 0) c--;
-    return (uint8_t)c;
-}
-
 /* Costs grow with the distortion as they do at the next smaller format that was measured. */
 static void interpolate(const bg_space *s, bg_item *it, const double *measured)
 {
@@ -105,7 +98,7 @@ bg_status bg_hunt_sensitivity(bg_hunt *h, bg_error *err)
     bg_status status = BG_OK;
     double least;
     if (!picks) return bg_fail_nomem(err, "a search", s->n);
-    for (size_t i = 0; i < s->n; i++) picks[i] = finest(&s->items[i]);
+    for (size_t i = 0; i < s->n; i++) picks[i] = bg_item_finest(&s->items[i]);
     bg_hunt_settle(h, picks);
     status = bg_hunt_measure(h, picks, BG_LEVEL_FEW, &least, err);
     for (size_t i = 0; status == BG_OK && i < s->n; i++) {
@@ -113,12 +106,12 @@ bg_status bg_hunt_sensitivity(bg_hunt *h, bg_error *err)
         double measured[BG_MAX_CHOICES] = {0};
         bg_hunt_stage(h, "sensitivity", (double)i / (double)s->n);
         for (size_t c = 0; status == BG_OK && c < it->n; c++) {
-            if (!is_measured(s, it, c) || c >= finest(it)) continue;
+            if (!is_measured(s, it, c) || c >= bg_item_finest(it)) continue;
             picks[i] = (uint8_t)c;
             status = bg_hunt_measure(h, picks, BG_LEVEL_FEW, &measured[c], err);
             measured[c] = BG_MAX(measured[c] - least, 0);
         }
-        picks[i] = finest(it);
+        picks[i] = bg_item_finest(it);
         if (status == BG_OK) interpolate(s, it, measured);
     }
     bg_free(picks);
@@ -230,7 +223,7 @@ static bg_status step(bg_hunt *h, bool *better, bg_error *err)
         for (size_t i = 0; i < s->n; i++)
             for (size_t c = 0; c < s->items[i].n; c++)
                 if (c != from[i]) s->items[i].cost[c] += extra;
-        status = bg_space_solve(s, h->o->file_bytes, picks, err);
+        status = bg_space_solve(s, h->budget, picks, err);
         if (status == BG_OK) status = bg_hunt_offer(h, picks, &now, err);
         if (status == BG_OK) *better |= now && h->best_kld < 0.999 * base;
     }

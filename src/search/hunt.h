@@ -11,6 +11,7 @@ typedef enum bg_level { BG_LEVEL_FEW, BG_LEVEL_SOME, BG_LEVEL_ALL, BG_LEVEL_COUN
 
 typedef struct bg_hunt {
     const bg_search_options *o;
+    uint64_t budget;         /* bytes of the file that formats are chosen for */
     bg_space space;
     bg_evaluator *evaluator;
     bg_memo *memo;
@@ -46,6 +47,10 @@ bg_status bg_hunt_refine(bg_hunt *h, bg_error *err);
 bg_status bg_hunt_evolve(bg_hunt *h, bg_error *err);
 /* Takes channels and layers away where what their bytes buy elsewhere is worth more. */
 bg_status bg_hunt_prune(bg_hunt *h, bg_error *err);
+/* Takes away o->prune of the weights before formats are chosen; and afterwards, with the best's formats,
+ * what is over so many bytes. */
+bg_status bg_hunt_prune_first(bg_hunt *h, bg_error *err);
+bg_status bg_hunt_prune_last(bg_hunt *h, uint64_t file_bytes, bg_error *err);
 /* Costs from what one step of each item changes at the best so far. */
 bg_status bg_hunt_learn(bg_hunt *h, bg_error *err);
 

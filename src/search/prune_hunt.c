@@ -39,17 +39,6 @@ static uint32_t layers_left(const bg_hunt *h)
     return n;
 }
 
-/* Weights that are left, as a share of all; of tensors that have a choice. */
-static double share_left(const bg_space *s)
-{
-    double left = 0, all = 0;
-    for (size_t i = 0; i < s->n; i++) {
-        left += (double)s->items[i].bytes[0];
-        all += (double)s->items[i].whole[0];
-    }
-    return left / all;
-}
-
 static bg_status weigh(bg_hunt *h, move *m, double per_byte, double here, bg_error *err)
 {
     bg_space *s = &h->space;
@@ -60,7 +49,7 @@ static bg_status weigh(bg_hunt *h, move *m, double per_byte, double here, bg_err
     BG_TRY(bg_space_shape(s, s->levels, err));
     after = bg_space_bytes(s, h->best);
     m->net = INFINITY;
-    if (share_left(s) >= 1 - h->o->prune) {
+    if (bg_space_share_left(s) >= 1 - h->o->prune) {
         BG_TRY(bg_hunt_measure(h, h->best, BG_LEVEL_FEW, &kld, err));
         m->net = kld - here - per_byte * ((double)before - (double)after);
     }
@@ -96,7 +85,7 @@ static bg_status try_move(bg_hunt *h, const move *m, uint8_t *picks, bool *bette
 {
     h->space.levels[m->layer] = m->level;
     BG_TRY(bg_space_shape(&h->space, h->space.levels, err));
-    BG_TRY(bg_space_solve(&h->space, h->o->file_bytes, picks, err));
+    BG_TRY(bg_space_solve(&h->space, h->budget, picks, err));
     BG_TRY(bg_hunt_offer(h, picks, better, err));
     return *better ? BG_OK : bg_space_shape(&h->space, h->best_levels, err);
 }

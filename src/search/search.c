@@ -45,7 +45,7 @@ static bg_status open_hunt(bg_hunt *h, const bg_model *m, const int32_t *tokens,
                                .seed = o->seed + 1, .memory = o->memory, .isa = o->isa,
                                .team = o->team, .importance = o->importance};
     size_t n;
-    *h = (bg_hunt){.o = o, .best_kld = NAN, .start_ns = bg_clock_ns()};
+    *h = (bg_hunt){.o = o, .budget = o->file_bytes, .best_kld = NAN, .start_ns = bg_clock_ns()};
     bg_rng_seed(&h->rng, o->seed);
     BG_TRY(check_tensors(m, err));
     if (o->prune > 0)
@@ -62,7 +62,9 @@ static bg_status open_hunt(bg_hunt *h, const bg_model *m, const int32_t *tokens,
     h->best = bg_alloc(h->space.n, 1);
     if (!h->formats || !h->anchor || !h->best || !h->anchor_levels || !h->best_levels)
         return bg_fail_nomem(err, "a search", h->space.n_tensors * 9);
-    BG_TRY(bg_space_solve(&h->space, o->file_bytes, h->best, err));
+    if (o->order == BG_PRUNE_LAST && o->prune > 0 && o->prune < 1)
+        h->budget = (uint64_t)((double)o->file_bytes / (1 - o->prune));
+    BG_TRY(bg_space_solve(&h->space, h->budget, h->best, err));
     h->best_bytes = bg_space_bytes(&h->space, h->best);
     BG_TRY(bg_memo_open(&h->memo, o->checkpoint, request_of(m, tokens, n_tokens, o), err));
     BG_TRY(bg_evaluator_open(&h->evaluator, m, tokens, n_tokens, &eo, err));
@@ -118,21 +120,37 @@ static bg_status search(bg_hunt *h, bg_error *err)
 {
     uint8_t *picks = bg_alloc(h->space.n, 1);
     bool better;
+    bg_prune_order order = h->o->order;
     bg_status s = picks ? BG_OK : bg_fail_nomem(err, "a search", h->space.n);
+    if (s == BG_OK && h->pruner && order == BG_PRUNE_FIRST) s = bg_hunt_prune_first(h, err);
     if (s == BG_OK) s = bg_hunt_sensitivity(h, err);
-    if (s == BG_OK) s = bg_space_solve(&h->space, h->o->file_bytes, picks, err);
+    if (s == BG_OK) s = bg_space_solve(&h->space, h->budget, picks, err);
     if (s == BG_OK) bg_hunt_settle(h, picks);
     if (s == BG_OK) s = bg_hunt_offer(h, picks, &better, err);
     if (s == BG_OK) s = offer_schemes(h, err);
     for (int cycle = 0; s == BG_OK && cycle < CYCLES; cycle++) {
         double before = h->best_kld;
         s = bg_hunt_refine(h, err);
-        if (s == BG_OK && h->pruner) s = bg_hunt_prune(h, err);
+        if (s == BG_OK && h->pruner && order == BG_PRUNE_JOINT) s = bg_hunt_prune(h, err);
         if (s == BG_OK) s = bg_hunt_evolve(h, err);
         if (h->best_kld > 0.995 * before) break;
     }
+    if (s == BG_OK && h->pruner && order == BG_PRUNE_LAST)
+        s = bg_hunt_prune_last(h, h->o->file_bytes, err);
     bg_free(picks);
     return s;
+}
+
+/* A stop before what is too large was pruned leaves the first guess. */
+static bg_status stop(bg_hunt *h, bg_error *err)
+{
+    if (h->best_bytes <= h->o->file_bytes) return BG_OK;
+    memset(h->best_levels, 0, h->space.n_layer);
+    BG_TRY(bg_space_shape(&h->space, h->best_levels, err));
+    BG_TRY(bg_space_solve(&h->space, h->o->file_bytes, h->best, err));
+    h->best_bytes = bg_space_bytes(&h->space, h->best);
+    h->best_kld = NAN;
+    return BG_OK;
 }
 
 static bg_status make_recipe(bg_recipe **out, const bg_hunt *h, bg_error *err)
@@ -165,7 +183,7 @@ bg_status bg_search_run(bg_recipe **best, bg_image **image, const bg_model *m, c
     if (s == BG_OK) s = search(&h, err);
     if (s == BG_ERR_INTERRUPTED && h.evaluator) {
         stopped = true;
-        s = BG_OK;
+        s = stop(&h, err);
     }
     if (s == BG_OK) s = make_recipe(best, &h, err);
     if (s == BG_OK && image) s = make_image(image, &h, *best, err);

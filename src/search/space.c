@@ -190,6 +190,16 @@ void bg_space_close(bg_space *s)
     *s = (bg_space){0};
 }
 
+double bg_space_share_left(const bg_space *s)
+{
+    double left = 0, all = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        left += (double)s->items[i].bytes[0];
+        all += (double)s->items[i].whole[0];
+    }
+    return left / all;
+}
+
 uint64_t bg_space_bytes(const bg_space *s, const uint8_t *picks)
 {
     uint64_t bytes = s->fixed;

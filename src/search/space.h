@@ -19,6 +19,13 @@ typedef struct bg_item {
     double cost[BG_MAX_CHOICES];     /* what the search last learnt of it, nats */
 } bg_item;
 
+/* The finest that is not the source's own. */
+static inline uint8_t bg_item_finest(const bg_item *it)
+{
+    size_t c = it->n - 1;
+    return (uint8_t)(c > 0 && it->error[c] <= 0 ? c - 1 : c);
+}
+
 typedef struct bg_space {
     const bg_model *model;
     const bg_pruner *pruner; /* NULL: all levels are 0 */
@@ -36,6 +43,8 @@ bg_status bg_space_open(bg_space *s, const bg_model *m, const bg_pruner *pruner,
 bg_status bg_space_shape(bg_space *s, const uint8_t *levels, bg_error *err);
 void bg_space_close(bg_space *s);
 uint64_t bg_space_bytes(const bg_space *s, const uint8_t *picks);
+/* Weights that are left, as a share of all; of tensors that have a choice. */
+double bg_space_share_left(const bg_space *s);
 /* formats of all tensors; those without a choice: NONE. */
 void bg_space_formats(const bg_space *s, const uint8_t *picks, bg_format *formats);
 /* The least sum of costs within the bytes. false: not even the smallest fits. */

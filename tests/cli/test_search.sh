@@ -62,5 +62,6 @@ expect 'takes the place of the scheme' quantize a.gguf b.gguf Q4_K 2 --recipe be
 expect 'one of --size' search --calib calib.txt
 expect 'one of --size' search --calib calib.txt --size 3MB --bpw 3
 expect 'is no format' search --calib calib.txt --size 3MB --formats Q4_K,Q4_X
+expect 'takes a share' search --calib calib.txt --size 3MB --prune on --prune-order first
 expect 'the smallest takes' search --calib calib.txt --size 1MB --formats Q8_0
 [ ! -e x.gguf ] || fail "a file in spite of the error"

@@ -137,6 +137,32 @@ static void test_prune(void **state)
     bg_recipe_free(&r);
 }
 
+/* One after the other: something is pruned, the file fits, also when there is no time to prune it. */
+static void test_prune_order(void **state)
+{
+    static const bg_prune_order orders[] = {BG_PRUNE_FIRST, BG_PRUNE_LAST};
+    bg_search_options o = options(scheme_bytes("Q4_0") * 7 / 10);
+    uint64_t most = 10;
+    (void)state;
+    o.prune = 0.4;
+    for (size_t i = 0; i < BG_COUNT(orders); i++)
+        for (int stopped = 0; stopped < 2; stopped++) {
+            bg_search_result result;
+            bg_quantize_plan plan;
+            bg_recipe *r;
+            o.order = orders[i];
+            o.progress = stopped ? stop_after : NULL;
+            o.user = &most;
+            r = search(&o, &result);
+            assert_ok(bg_recipe_plan(r, bg_model_gguf(model), NULL, &plan, &err), &err);
+            assert_int_equal(plan.file_bytes, result.file_bytes);
+            assert_true(result.file_bytes <= o.file_bytes);
+            assert_int_equal(result.stopped, stopped);
+            assert_true(stopped || bg_recipe_pruned(r));
+            bg_recipe_free(&r);
+        }
+}
+
 static void test_limits(void **state)
 {
     static const bg_format formats[] = {BG_FORMAT_Q4_K, BG_FORMAT_Q4_0};
@@ -168,6 +194,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_search),
         cmocka_unit_test(test_prune),
+        cmocka_unit_test(test_prune_order),
         cmocka_unit_test(test_limits),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,0 +1,94 @@
+/* Pruning apart from the choice of formats, before or after it: what a joint search is compared with. */
+#include "search/hunt.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct cut { uint32_t layer; uint8_t level; double per_byte; } cut;
+
+/* What a byte less costs where a layer is at another level. Nothing is left of it where `share` of the
+ * weights would not be. */
+static bg_status weigh(bg_hunt *h, const uint8_t *picks, double share, double here, cut *c,
+                       bg_error *err)
+{
+    bg_space *s = &h->space;
+    uint8_t old = s->levels[c->layer];
+    uint64_t before = bg_space_bytes(s, picks), after;
+    double kld;
+    c->per_byte = INFINITY;
+    s->levels[c->layer] = c->level;
+    BG_TRY(bg_space_shape(s, s->levels, err));
+    after = bg_space_bytes(s, picks);
+    if (bg_space_share_left(s) >= share && after < before) {
+        BG_TRY(bg_hunt_measure(h, picks, BG_LEVEL_FEW, &kld, err));
+        c->per_byte = (kld - here) / (double)(before - after);
+    }
+    s->levels[c->layer] = old;
+    return bg_space_shape(s, s->levels, err);
+}
+
+static bg_status find_cheapest(bg_hunt *h, const uint8_t *picks, double share, cut *best,
+                               bg_error *err)
+{
+    const bg_space *s = &h->space;
+    uint32_t left = 0;
+    double here;
+    bg_hunt_settle(h, picks);
+    BG_TRY(bg_hunt_measure(h, picks, BG_LEVEL_FEW, &here, err));
+    for (uint32_t l = 0; l < s->n_layer; l++) left += s->levels[l] != BG_LAYER_DROPPED;
+    *best = (cut){.per_byte = INFINITY};
+    for (uint32_t l = 0; l < s->n_layer; l++) {
+        cut c = {.layer = l, .level = (uint8_t)(s->levels[l] + 1)};
+        bg_hunt_stage(h, "pruning", (double)l / (double)s->n_layer);
+        if (s->levels[l] == BG_LAYER_DROPPED) continue;
+        if (c.level < bg_pruner_levels(h->pruner)) BG_TRY(weigh(h, picks, share, here, &c, err));
+        else c.per_byte = INFINITY;
+        if (c.per_byte < best->per_byte) *best = c;
+        c.level = BG_LAYER_DROPPED;
+        if (left < 2) continue;
+        BG_TRY(weigh(h, picks, share, here, &c, err));
+        if (c.per_byte < best->per_byte) *best = c;
+    }
+    return BG_OK;
+}
+
+/* One unit after another, always the one that costs least a byte, while `share` of the weights stays
+ * and the file is larger than this. */
+static bg_status cut_down(bg_hunt *h, const uint8_t *picks, double share, uint64_t bytes,
+                          bg_error *err)
+{
+    cut c;
+    while (bg_space_bytes(&h->space, picks) > bytes) {
+        BG_TRY(find_cheapest(h, picks, share, &c, err));
+        if (!(c.per_byte < INFINITY)) break;
+        h->space.levels[c.layer] = c.level;
+        BG_TRY(bg_space_shape(&h->space, h->space.levels, err));
+    }
+    return BG_OK;
+}
+
+bg_status bg_hunt_prune_first(bg_hunt *h, bg_error *err)
+{
+    const bg_space *s = &h->space;
+    uint8_t *picks = bg_alloc(s->n, 1);
+    bg_status status;
+    if (!picks) return bg_fail_nomem(err, "a search", s->n);
+    for (size_t i = 0; i < s->n; i++) picks[i] = bg_item_finest(&s->items[i]);
+    status = cut_down(h, picks, 1 - h->o->prune, 0, err);
+    bg_free(picks);
+    return status;
+}
+
+bg_status bg_hunt_prune_last(bg_hunt *h, uint64_t file_bytes, bg_error *err)
+{
+    bg_space *s = &h->space;
+    BG_TRY(bg_space_shape(s, h->best_levels, err));
+    BG_TRY(cut_down(h, h->best, 0, file_bytes, err));
+    if (bg_space_bytes(s, h->best) > file_bytes)
+        return bg_fail(err, BG_ERR_INFEASIBLE, NULL, "with these formats nothing is left to prune at "
+                       "%llu bytes", (unsigned long long)bg_space_bytes(s, h->best));
+    BG_TRY(bg_hunt_measure(h, h->best, BG_LEVEL_ALL, &h->best_kld, err));
+    h->best_bytes = bg_space_bytes(s, h->best);
+    memcpy(h->best_levels, s->levels, s->n_layer);
+    return BG_OK;
+}
