@@ -95,8 +95,12 @@ const bg_candidate *bg_advice_runner_up(const bg_advice *a, size_t i, const char
 size_t bg_advice_change_count(const bg_advice *a);
 const char *bg_advice_change(const bg_advice *a, size_t i);
 
+/* The command that makes a candidate's file; NULL: the results do not tell, or no memory. Free with
+ * bg_free_text. */
+char *bg_advice_command(const bg_advice *a, const bg_candidate *c);
+
 /* Both end with a newline; free with bg_free_text. JSON keys: scheme, objective, reasons, front,
- * runners_up, removed, changes, feasible, pick, nearest. The text ends with a line
+ * runners_up, removed, changes, feasible, pick, nearest, command. The text ends with a line
  * "recommended: SCHEME ..."; when infeasible "recommended: none ...", and JSON has scheme null and
  * `nearest` set. */
 bg_status bg_advice_text(const bg_advice *a, int width, char **text, bg_error *err);

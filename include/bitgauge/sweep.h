@@ -37,6 +37,13 @@ typedef struct bg_sweep_options {
     const char *text;        /* file, or "self"; NULL: for the embedded model the text that
                                 comes with it, else "self" */
     const char *imatrix;
+    const char *search;      /* points to search mixed precision for: a list of sizes ("2.7MB") and of
+                                schemes, whose files' sizes are meant; "auto": of Q2_K, Q3_K_M and
+                                Q4_K_M those that the sweep has, else of all it has under 8 bits. NULL:
+                                none. Each is a row "search-SIZE" with its recipe in the folder. */
+    double search_minutes;   /* at most, for each point; 0: as long as it gets better; -1: 3 */
+    const char *calib;       /* text to search on, another one than `text`; NULL: what came with the
+                                model, else the model writes it */
     const char *noise_from;  /* a machine.json with noise floors; NULL: what the last calibration of
                                 this machine left (bg_machine_floors_path), if there was one */
     int n_prompt, n_gen, depth;   /* -1: the profile's; 0 leaves the test out */

@@ -191,6 +191,48 @@ static void print_conclusion(const bg_advice *a, bg_text *t)
     bg_text_puts(t, ")\n");
 }
 
+static const char *made_with(const bg_candidate *c)
+{
+    const bg_row *const rows[] = {c->any, c->quality, c->tg, c->pp};
+    const char *words = NULL;
+    for (size_t i = 0; i < BG_COUNT(rows) && !words; i++)
+        if (rows[i]) words = bg_row_text(rows[i], BG_COL_MADE_WITH);
+    return words;
+}
+
+char *bg_advice_command(const bg_advice *a, const bg_candidate *c)
+{
+    static const char folder[] = "DIR/", ending[] = ".gguf";
+    const char *words = made_with(c), *dir = bg_results_dir(a->results), *at;
+    bg_origin origin;
+    bg_text t = {0};
+    size_t stem;
+    if (!words || bg_results_origin(a->results, &origin, NULL) != BG_OK || !origin.model_file[0])
+        return NULL;
+    stem = strlen(origin.model_file);
+    if (stem > sizeof ending && strcmp(origin.model_file + stem - sizeof ending + 1, ending) == 0)
+        stem -= sizeof ending - 1;
+    bg_text_printf(&t, "bitgauge quantize %s %.*s-%s%s ", origin.model_file, (int)stem,
+                   origin.model_file, c->scheme, ending);
+    while ((at = strstr(words, folder))) {
+        bg_text_append(&t, words, (size_t)(at - words));
+        if (dir && *dir) bg_text_printf(&t, "%s/", dir);
+        words = at + sizeof folder - 1;
+    }
+    bg_text_puts(&t, words);
+    if (!t.failed) return t.data;
+    bg_text_fini(&t);
+    return NULL;
+}
+
+static void print_command(const bg_advice *a, bg_text *t)
+{
+    bool quantized = a->feasible && !(a->c[a->pick].bpw >= BG_UNQUANTIZED_BPW);
+    char *command = quantized ? bg_advice_command(a, &a->c[a->pick]) : NULL;
+    if (command) bg_text_printf(t, "\nTo make the file:\n  %s\n", command);
+    bg_free_text(command);
+}
+
 bg_status bg_advice_text(const bg_advice *a, int width, char **text, bg_error *err)
 {
     bg_text t = {0};
@@ -199,6 +241,7 @@ bg_status bg_advice_text(const bg_advice *a, int width, char **text, bg_error *e
     bg_text_puts(&t, "\n");
     print_facts(a, &t);
     print_others(a, &t, width);
+    print_command(a, &t);
     print_conclusion(a, &t);
     if (t.failed) {
         bg_text_fini(&t);
@@ -314,7 +357,7 @@ bg_status bg_advice_json(const bg_advice *a, char **text, bg_error *err)
 {
     const bg_candidate *pick = &a->c[a->pick];
     json_t *o = json_object();
-    char *dump;
+    char *dump, *command = a->feasible ? bg_advice_command(a, pick) : NULL;
     bg_text t = {0};
     *text = NULL;
     json_object_set_new(o, "scheme", a->feasible ? json_string(pick->scheme) : json_null());
@@ -324,6 +367,8 @@ bg_status bg_advice_json(const bg_advice *a, char **text, bg_error *err)
     json_object_set_new(o, "loss_basis", json_string(basis_name(a)));
     json_object_set_new(o, "published", published_json(a->published));
     json_object_set_new(o, "pick", candidate_json(pick));
+    json_object_set_new(o, "command", command ? json_string(command) : json_null());
+    bg_free_text(command);
     json_object_set_new(o, "front", front_json(a));
     json_object_set_new(o, "limits", limits_json(a));
     lists_json(a, o);

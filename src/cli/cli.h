@@ -13,6 +13,8 @@ enum { BG_EXIT_OK, BG_EXIT_NO, BG_EXIT_MISUSE, BG_EXIT_REGRESSION, BG_EXIT_INCON
 typedef enum bg_opt_type {
     BG_OPT_FLAG,  /* bool *: set true */
     BG_OPT_TEXT,  /* const char ** */
+    BG_OPT_MAYBE, /* const char **: its value may be left out, before another option; it then is
+                     what `choices` says */
     BG_OPT_INT,   /* int * */
     BG_OPT_REAL,  /* double * */
     BG_OPT_SIZE,  /* uint64_t *: "5MB" */

@@ -212,6 +212,15 @@ int bg_cmd_sweep(int argc, char **argv)
          0, 0},
         {BG_OPT_TEXT, "--imatrix", "FILE", "importance matrix: each scheme with it is a row of its own", &o.imatrix, NULL,
          0, 0},
+        {.type = BG_OPT_MAYBE, .names = "--search", .metavar = "[SIZES]", .target = &o.search,
+         .choices = "auto", .help = "also search mixed precision of these sizes, such as "
+         "2.7MB,Q3_K_M (the file\n                              of a scheme); default: those of "
+         "Q2_K, Q3_K_M and Q4_K_M"},
+        {BG_OPT_REAL, "--search-minutes", "M", "at most, for each size; 0: until it gets no better "
+         "(default 3)", &o.search_minutes, NULL, 0, 1e6},
+        {BG_OPT_TEXT, "--calib", "FILE", "text to search on, another one than --text; default: what "
+         "came with\n                              the model, or the model writes it", &o.calib, NULL, 0,
+         0},
         {BG_OPT_TEXT, "--counters", "NAME", "callgrind: also count instructions, cache misses and "
          "mispredicted branches\n                              in a simulated processor, the same "
          "in every run", &counters,
@@ -242,6 +251,7 @@ int bg_cmd_sweep(int argc, char **argv)
         .examples = "  bitgauge sweep\n"
                     "  bitgauge sweep -m llama-1b-f16.gguf --schemes levels --time-limit 1800\n"
                     "  bitgauge sweep --profile full --out results/full\n"
+                    "  bitgauge sweep -m model-f16.gguf --search --calib text.txt\n"
                     "  bitgauge sweep --shape codellama-34b\n"
                     "  bitgauge sweep -m model-f16.gguf --engine builtin,llama.cpp \\\n"
                     "      --llama-bench ~/llama.cpp/build/bin/llama-bench\n"

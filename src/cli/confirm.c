@@ -46,13 +46,15 @@ static bool wants(void *user, const char *scheme, const char *test, const char *
     return false;
 }
 
-/* ["a", "b"] or [1, 2] with commas between. */
+/* ["a", "b"] or [1, 2] with commas between. A recipe that was searched for is none of the schemes
+ * that another sweep could have. */
 static void join(const json_t *list, bg_text *out)
 {
     const json_t *one;
     size_t i;
     json_array_foreach(list, i, one) {
-        if (i) bg_text_puts(out, ",");
+        if (json_is_string(one) && strncmp(json_string_value(one), "search-", 7) == 0) continue;
+        if (out->length) bg_text_puts(out, ",");
         if (json_is_string(one)) bg_text_puts(out, json_string_value(one));
         else bg_text_printf(out, "%lld", (long long)json_integer_value(one));
     }

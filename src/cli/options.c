@@ -83,7 +83,7 @@ static void print_help(const bg_opt_spec *spec)
                  o->metavar ? o->metavar : "");
         if (strlen(left) > 26) printf("  %s\n%30s%s\n", left, "", o->help);
         else printf("  %-28s%s\n", left, o->help);
-        if (o->choices) {
+        if (o->choices && o->type != BG_OPT_MAYBE) {
             printf("%30sone of:", "");
             for (p = o->choices; next_word(&p, '|', word, sizeof word);) printf(" %s", word);
             printf("\n");
@@ -132,6 +132,9 @@ static int set_option(const bg_opt_spec *spec, const bg_opt *o, const char *name
         list->values[list->n++] = text;
         return -1;
     }
+    case BG_OPT_MAYBE:
+        *(const char **)o->target = text;
+        return -1;
     default:
         for (p = o->choices; p && next_word(&p, '|', word, sizeof word);)
             if (strcmp(word, text) == 0) break;
@@ -159,6 +162,8 @@ static int parse_option(const bg_opt_spec *spec, int argc, char **argv, int *i)
         return -1;
     }
     if (equals) value = equals + 1;
+    else if (o->type == BG_OPT_MAYBE && (*i + 1 == argc || argv[*i + 1][0] == '-'))
+        value = o->choices;
     else if (*i + 1 < argc) value = argv[++*i];
     else return misuse(spec, "%s wants a value (%s)", name, o->metavar ? o->metavar : "text");
     return set_option(spec, o, name, value);

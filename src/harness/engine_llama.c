@@ -16,7 +16,7 @@ static const char APART[] = "llama.cpp runs in a process of its own";
 const char *bg_llama_model_path(const bg_llama *l, size_t scheme, char out[PATH_MAX])
 {
     char name[64];
-    snprintf(name, sizeof name, "%s.gguf", bg_scheme_name(l->rig->plan->schemes[scheme]));
+    snprintf(name, sizeof name, "%s.gguf", bg_plan_name(l->rig->plan, scheme));
     return bg_workdir_path(&l->work, name, out);
 }
 
@@ -69,10 +69,11 @@ static bg_status check_disk(const bg_llama *l, size_t scheme, bg_error *err)
 {
     static const uint64_t LEAST_FREE = 64 << 20;
     uint64_t available = bg_workdir_free(&l->work);
-    bg_quantize_plan plan;
+    const bg_scheme *s = l->rig->plan->schemes[scheme];
+    bg_quantize_plan plan = {0};
     char needs[32], has[32];
-    BG_TRY(bg_quantize_plan_file(&plan, bg_model_gguf(l->rig->source),
-                                 l->rig->plan->schemes[scheme], err));
+    if (s) BG_TRY(bg_quantize_plan_file(&plan, bg_model_gguf(l->rig->source), s, err));
+    else BG_TRY(bg_rig_plan_bytes(l->rig, scheme, &plan.file_bytes, err));
     if (plan.file_bytes + LEAST_FREE <= available) return BG_OK;
     return bg_fail(err, BG_ERR_IO, l->work.dir, "its file takes %s and %s are free: set TMPDIR to "
                    "a larger disk",
@@ -80,10 +81,21 @@ static bg_status check_disk(const bg_llama *l, size_t scheme, bg_error *err)
                    bg_format_size(has, sizeof has, (double)available));
 }
 
+static bg_status write_file(bg_llama *l, size_t scheme, const char *path, bg_error *err)
+{
+    bg_rig *rig = l->rig;
+    const bg_image *image;
+    if (rig->plan->schemes[scheme])
+        return bg_quantize_file(bg_gguf_path(bg_model_gguf(rig->source)), path,
+                                rig->plan->schemes[scheme], bg_rig_importance(rig, scheme),
+                                rig->teams[rig->plan->n_threads - 1], hear, l, err);
+    BG_TRY(bg_rig_image(rig, scheme, &image, err));
+    return bg_image_write(image, path, err);
+}
+
 static bg_status load(void *user, size_t scheme, bg_error *err)
 {
     bg_llama *l = user;
-    const bg_rig *rig = l->rig;
     const bg_error *problem = &l->bench.problem;
     uint64_t start = bg_clock_ns();
     char path[PATH_MAX];
@@ -93,9 +105,7 @@ static bg_status load(void *user, size_t scheme, bg_error *err)
     }
     BG_TRY(check_disk(l, scheme, err));
     bg_llama_model_path(l, scheme, path);
-    BG_TRY(bg_quantize_file(bg_gguf_path(bg_model_gguf(rig->source)), path,
-                            rig->plan->schemes[scheme], bg_rig_importance(rig, scheme),
-                            rig->teams[rig->plan->n_threads - 1], hear, l, err));
+    BG_TRY(write_file(l, scheme, path, err));
     l->quantize_seconds[scheme] = (double)(bg_clock_ns() - start) * 1e-9;
     return bg_model_open(&l->models[scheme], path, err);
 }
@@ -216,6 +226,7 @@ static void describe(void *user, const bg_cell *c, bg_row *row)
     const bg_model *m = l->models[c->scheme];
     static const bg_column apart[] = {BG_COL_TIER, BG_COL_LOAD_S};
     bg_rig_describe_model(l->rig, m, row);
+    bg_rig_describe_making(l->rig, c->scheme, row);
     if (l->version[0]) bg_row_set_text(row, BG_COL_ENGINE_VER, l->version);
     for (size_t i = 0; i < BG_COUNT(apart); i++) bg_row_set_absent(row, apart[i], APART);
     if (!m) return;

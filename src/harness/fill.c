@@ -9,7 +9,7 @@ bool bg_cell_made(const bg_plan *p, const bg_cell *c, const bg_sample *s)
     return s->threads == c->threads && strcmp(s->test, c->test) == 0 &&
            strcmp(s->isa, bg_cell_isa(p, c)) == 0 &&
            strcmp(s->engine, p->engines[c->engine]->name) == 0 &&
-           strcmp(s->scheme, bg_scheme_name(p->schemes[c->scheme])) == 0;
+           strcmp(s->scheme, bg_plan_name(p, c->scheme)) == 0;
 }
 
 const char *bg_cell_isa(const bg_plan *p, const bg_cell *c)
@@ -25,7 +25,7 @@ static bool row_says(const bg_row *row, bg_column column, const char *text)
 
 bool bg_cell_has_row(const bg_plan *p, const bg_cell *c, const bg_row *row)
 {
-    return row_says(row, BG_COL_SCHEME, bg_scheme_name(p->schemes[c->scheme])) &&
+    return row_says(row, BG_COL_SCHEME, bg_plan_name(p, c->scheme)) &&
            row_says(row, BG_COL_TEST, c->test) && row_says(row, BG_COL_ISA, bg_cell_isa(p, c)) &&
            row_says(row, BG_COL_ENGINE, p->engines[c->engine]->name) &&
            bg_row_number(row, BG_COL_THREADS) == c->threads;
@@ -34,9 +34,14 @@ bool bg_cell_has_row(const bg_plan *p, const bg_cell *c, const bg_row *row)
 void bg_fill_identity(bg_row *row, const bg_plan *p, const bg_cell *c)
 {
     const bg_scheme *scheme = p->schemes[c->scheme];
-    bg_row_set_text(row, BG_COL_SCHEME, bg_scheme_name(scheme));
-    bg_row_set_number(row, BG_COL_LEVEL, bg_scheme_level(scheme));
-    bg_row_set_text(row, BG_COL_SUFFIX, bg_scheme_suffix(scheme));
+    bg_row_set_text(row, BG_COL_SCHEME, bg_plan_name(p, c->scheme));
+    if (scheme) {
+        bg_row_set_number(row, BG_COL_LEVEL, bg_scheme_level(scheme));
+        bg_row_set_text(row, BG_COL_SUFFIX, bg_scheme_suffix(scheme));
+    } else {
+        bg_row_set_absent(row, BG_COL_LEVEL, "formats were searched for");
+        bg_row_set_absent(row, BG_COL_SUFFIX, "formats were searched for");
+    }
     bg_row_set_text(row, BG_COL_ENGINE, p->engines[c->engine]->name);
     if (*bg_cell_isa(p, c)) bg_row_set_text(row, BG_COL_ISA, bg_cell_isa(p, c));
     else bg_row_set_absent(row, BG_COL_ISA, "the engine chooses it");

@@ -43,9 +43,18 @@ typedef struct bg_cell {
     bool done;
 } bg_cell;
 
+/* A point that is searched for: as large as a file of `like`, or of so many bytes. */
+typedef struct bg_searched {
+    char name[32];
+    const bg_scheme *like;    /* NULL: bytes count */
+    uint64_t bytes;
+} bg_searched;
+
 typedef struct bg_plan {
     char profile[32];
-    const bg_scheme *schemes[BG_PLAN_MAX_SCHEMES];
+    const bg_scheme *schemes[BG_PLAN_MAX_SCHEMES];  /* NULL: searched */
+    bg_searched searched[BG_PLAN_MAX_SCHEMES];      /* those */
+    double search_minutes;
     bg_isa isas[BG_ISA_COUNT];             /* the strongest last */
     int threads[BG_PLAN_MAX_THREADS];      /* ascending */
     const struct bg_engine *engines[BG_ENGINES];
@@ -69,6 +78,8 @@ typedef struct bg_plan {
 /* The profile with the options over it. default_threads is what "auto" means. */
 bg_status bg_plan_make(bg_plan *p, const bg_sweep_options *o, int default_threads, bg_error *err);
 void bg_plan_fini(bg_plan *p);
+const char *bg_plan_name(const bg_plan *p, size_t scheme);   /* "Q4_K_M", "search-Q4_K_M" */
+bool bg_plan_open(const bg_plan *p, size_t scheme);          /* has cells that are not done */
 /* "avx2"; "" where the engine chooses. */
 const char *bg_cell_isa(const bg_plan *p, const bg_cell *c);
 /* It is the row's. */

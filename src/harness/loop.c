@@ -35,7 +35,7 @@ static const bg_runner *runner_of(const loop *e, const bg_cell *c)
 
 static const char *scheme_name(const loop *e, size_t scheme)
 {
-    return bg_scheme_name(e->plan->schemes[scheme]);
+    return bg_plan_name(e->plan, scheme);
 }
 
 static double seconds_left(const loop *e)

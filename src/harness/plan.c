@@ -141,7 +141,7 @@ static void name_test(bg_cell *c, const char *before)
     if (c->depth) snprintf(c->test + strlen(c->test), 16, "@d%u", c->depth);
 }
 
-/* Once for each set that the plan's are simulated by. */
+/* Once for each set that the plan's are simulated by; of what quantize makes by its name. */
 static void add_simulated(bg_plan *p, size_t scheme)
 {
     static const bg_cell tests[] = {
@@ -149,7 +149,7 @@ static void add_simulated(bg_plan *p, size_t scheme)
         {.kind = BG_TEST_TG, .n = SIM_GEN, .depth = SIM_GEN_DEPTH},
     };
     bool has[BG_ISA_COUNT] = {false};
-    for (size_t i = 0; i < p->n_isas; i++) {
+    for (size_t i = 0; p->schemes[scheme] && i < p->n_isas; i++) {
         bg_isa isa = bg_sim_isa(p->isas[i]);
         for (size_t k = 0; k < BG_COUNT(tests) && !has[isa]; k++) {
             bg_cell *c = &p->cells[p->n_cells++];
@@ -184,7 +184,7 @@ static void choose_cells(bg_plan *p, const bg_sweep_options *o)
     size_t kept = 0;
     for (size_t i = 0; i < p->n_cells && o->wants; i++) {
         const bg_cell *c = &p->cells[i];
-        if (o->wants(o->wants_user, bg_scheme_name(p->schemes[c->scheme]), c->test,
+        if (o->wants(o->wants_user, bg_plan_name(p, c->scheme), c->test,
                      p->engines[c->engine]->name, bg_cell_isa(p, c), c->threads))
             p->cells[kept++] = *c;
     }
@@ -270,6 +270,73 @@ static bg_status add_variants(bg_plan *p, const bg_sweep_options *o, bg_error *e
     return BG_OK;
 }
 
+/* ---- what is searched for ------------------------------------------------------------------ */
+
+const char *bg_plan_name(const bg_plan *p, size_t scheme)
+{
+    return p->schemes[scheme] ? bg_scheme_name(p->schemes[scheme]) : p->searched[scheme].name;
+}
+
+bool bg_plan_open(const bg_plan *p, size_t scheme)
+{
+    for (size_t i = 0; i < p->n_cells; i++)
+        if (p->cells[i].scheme == scheme && !p->cells[i].done) return true;
+    return false;
+}
+
+/* `word` as it is named: a scheme or a size. */
+static bg_status add_search(bg_plan *p, const char *word, bg_error *err)
+{
+    bg_searched s = {.like = bg_scheme_find(word)};
+    if (!s.like && (!bg_parse_size(word, &s.bytes) || s.bytes == 0))
+        return bg_fail(err, BG_ERR_INPUT, "--search", "'%.40s' is neither a size such as 2.7MB nor a "
+                       "scheme, whose size is meant", word);
+    snprintf(s.name, sizeof s.name, "search-%.24s", s.like ? bg_scheme_name(s.like) : word);
+    for (size_t i = 0; i < p->n_schemes; i++)
+        if (strcmp(bg_plan_name(p, i), s.name) == 0) return BG_OK;
+    if (p->n_schemes == BG_PLAN_MAX_SCHEMES)
+        return bg_fail(err, BG_ERR_INPUT, "--search", "with the schemes these are over %d: name "
+                       "fewer", BG_PLAN_MAX_SCHEMES);
+    p->schemes[p->n_schemes] = NULL;
+    p->searched[p->n_schemes++] = s;
+    return BG_OK;
+}
+
+static bg_status search_like(bg_plan *p, bool usual, bool *any, bg_error *err)
+{
+    static const char *const usual_ones[] = {"Q2_K", "Q3_K_M", "Q4_K_M"};
+    size_t n = p->n_schemes;
+    for (size_t i = 0; i < n; i++) {
+        const bg_scheme *s = p->schemes[i];
+        bool wanted = !usual && s && bg_scheme_level(s) < 8 && !bg_scheme_wants_importance(s);
+        for (size_t k = 0; s && k < BG_COUNT(usual_ones); k++)
+            wanted |= usual && strcmp(bg_scheme_name(s), usual_ones[k]) == 0;
+        if (wanted) BG_TRY(add_search(p, bg_scheme_name(s), err));
+        *any |= wanted;
+    }
+    return BG_OK;
+}
+
+static bg_status add_searches(bg_plan *p, const bg_sweep_options *o, bg_error *err)
+{
+    const char *rest = o->search;
+    char word[32];
+    bool any = false;
+    if (!rest) return BG_OK;
+    if (o->shape)
+        return bg_fail(err, BG_ERR_INPUT, "--search", "needs a model: a shape's weights are random");
+    p->search_minutes = o->search_minutes < 0 ? 3 : o->search_minutes;
+    if (strcmp(rest, "auto") != 0) {
+        while (bg_next_word(&rest, word, sizeof word)) BG_TRY(add_search(p, word, err));
+        return BG_OK;
+    }
+    BG_TRY(search_like(p, true, &any, err));
+    if (!any) BG_TRY(search_like(p, false, &any, err));
+    if (any) return BG_OK;
+    return bg_fail(err, BG_ERR_INPUT, "--search", "no scheme of the sweep has under 8 bits: give the "
+                   "sizes, such as --search 2.7MB");
+}
+
 bg_status bg_plan_make(bg_plan *p, const bg_sweep_options *o, int default_threads, bg_error *err)
 {
     profile from = {0};
@@ -296,6 +363,7 @@ bg_status bg_plan_make(bg_plan *p, const bg_sweep_options *o, int default_thread
                                       BG_PLAN_MAX_SCHEMES, &p->n_schemes, err);
     }
     if (status == BG_OK) status = add_variants(p, o, err);
+    if (status == BG_OK) status = add_searches(p, o, err);
     if (status == BG_OK)
         status = bg_parse_isas(o->isas ? o->isas : from.isa, p->isas, &p->n_isas, err);
     if (status == BG_OK)
@@ -334,8 +402,11 @@ struct json_t *bg_plan_settings(const bg_plan *p)
 {
     json_t *schemes = json_array(), *isas = json_array(), *threads = json_array(), *settings;
     json_t *engines = json_array();
-    for (size_t i = 0; i < p->n_schemes; i++)
-        json_array_append_new(schemes, json_string(bg_scheme_name(p->schemes[i])));
+    bool searches = false;
+    for (size_t i = 0; i < p->n_schemes; i++) {
+        searches |= !p->schemes[i];
+        json_array_append_new(schemes, json_string(bg_plan_name(p, i)));
+    }
     for (size_t i = 0; i < p->n_isas; i++)
         json_array_append_new(isas, json_string(bg_isa_name(p->isas[i])));
     for (size_t i = 0; i < p->n_threads; i++)
@@ -354,6 +425,7 @@ struct json_t *bg_plan_settings(const bg_plan *p)
     if (p->n_engines > 1 || p->engines[0] != &bg_engine_builtin)
         json_object_set(settings, "engines", engines);
     json_decref(engines);
+    if (searches) json_object_set_new(settings, "search_minutes", json_real(p->search_minutes));
     return settings;
 }
 
@@ -364,7 +436,7 @@ struct json_t *bg_plan_groups(const bg_plan *p)
         json_t *names = json_array();
         for (size_t s = 0; s < p->n_schemes; s++)
             if (p->group[s] == g)
-                json_array_append_new(names, json_string(bg_scheme_name(p->schemes[s])));
+                json_array_append_new(names, json_string(bg_plan_name(p, s)));
         json_array_append_new(groups, names);
     }
     return groups;

@@ -44,6 +44,7 @@ static void unload(void *user, size_t scheme)
     bg_rig *rig = user;
     for (size_t v = 0; v < BG_RIG_VARIANTS; v++) bg_session_close(&rig->sessions[scheme][v]);
     bg_model_close(&rig->models[scheme]);
+    bg_image_free(&rig->images[scheme]);
 }
 
 void bg_rig_close(bg_rig *rig)
@@ -53,6 +54,7 @@ void bg_rig_close(bg_rig *rig)
         if (rig->runners[i].user) rig->plan->engines[i]->close(&rig->runners[i]);
     bg_callgrind_close(&rig->callgrind);
     bg_reference_close(&rig->reference);
+    bg_rig_search_close(rig);
     bg_importance_close(&rig->importance);
     bg_tokens_fini(&rig->tokens);
     bg_model_close(&rig->source);
@@ -96,26 +98,45 @@ bg_status bg_rig_session(bg_rig *rig, const bg_model *m, bg_isa isa, size_t inde
 
 const bg_importance *bg_rig_importance(const bg_rig *rig, size_t scheme)
 {
-    return bg_scheme_wants_importance(rig->plan->schemes[scheme]) ? rig->importance : NULL;
+    const bg_scheme *s = rig->plan->schemes[scheme];
+    return s && bg_scheme_wants_importance(s) ? rig->importance : NULL;
+}
+
+bg_status bg_rig_plan_bytes(const bg_rig *rig, size_t scheme, uint64_t *bytes, bg_error *err)
+{
+    const bg_scheme *s = rig->plan->schemes[scheme];
+    return s ? bg_model_plan_bytes(rig->source, s, bytes, err)
+             : bg_rig_searched_bytes(rig, scheme, bytes, err);
+}
+
+static bg_status make_model(bg_rig *rig, size_t scheme, bg_error *err)
+{
+    const bg_scheme *s = rig->plan->schemes[scheme];
+    const bg_image *image;
+    if (s)
+        return bg_model_quantize(&rig->models[scheme], rig->source, s,
+                                 bg_rig_importance(rig, scheme),
+                                 rig->teams[rig->plan->n_threads - 1], NULL, NULL, err);
+    BG_TRY(bg_rig_image(rig, scheme, &image, err));
+    return bg_model_open_memory(&rig->models[scheme], image->data, image->bytes,
+                                bg_plan_name(rig->plan, scheme), err);
 }
 
 static bg_status load(void *user, size_t scheme, bg_error *err)
 {
     bg_rig *rig = user;
-    const bg_scheme *s = rig->plan->schemes[scheme];
     bg_team *team = rig->teams[rig->plan->n_threads - 1];
     uint64_t start = bg_clock_ns(), bytes;
     uint64_t available = bg_machine_memory_available(rig->machine);
     char needs[32], has[32];
-    BG_TRY(bg_model_plan_bytes(rig->source, s, &bytes, err));
+    BG_TRY(bg_rig_plan_bytes(rig, scheme, &bytes, err));
     /* Linux promises memory that it does not have, and then kills. */
     if (bytes > available)
         return bg_fail(err, BG_ERR_NOMEM, NULL, "its weights take %s and %s are free: close other "
                        "programs or leave the scheme out",
                        bg_format_size(needs, sizeof needs, (double)bytes),
                        bg_format_size(has, sizeof has, (double)available));
-    BG_TRY(bg_model_quantize(&rig->models[scheme], rig->source, s, bg_rig_importance(rig, scheme),
-                             team, NULL, NULL, err));
+    BG_TRY(make_model(rig, scheme, err));
     rig->quantize_seconds[scheme] = (double)(bg_clock_ns() - start) * 1e-9;
     BG_TRY(bg_model_pack(rig->models[scheme], team, err));
     rig->load_seconds[scheme] = (double)(bg_clock_ns() - start) * 1e-9;
@@ -314,6 +335,7 @@ static void describe(void *user, const bg_cell *c, bg_row *row)
     double scratch, kv;
     bg_rig_describe_model(rig, m, row);
     bg_row_set_text(row, BG_COL_ENGINE_VER, bg_version());
+    bg_rig_describe_making(rig, c->scheme, row);
     if (!m) return;
     describe_loading(rig, c, row);
     if (is_predicted(rig, c)) bg_row_set_text(row, BG_COL_SOURCE, "predicted");

@@ -6,6 +6,8 @@
 #include "harness/harness.h"
 #include "harness/taint.h"
 
+#include "bitgauge/search.h"
+
 enum { BG_RIG_VARIANTS = BG_ISA_COUNT * BG_PLAN_MAX_THREADS };
 
 /* A watched resource, of one number of threads. */
@@ -34,6 +36,11 @@ typedef struct bg_rig {
     size_t cache_bytes;
     bg_reference *reference;           /* made when the first scheme asks */
     bg_model *models[BG_PLAN_MAX_SCHEMES];
+    bg_image *images[BG_PLAN_MAX_SCHEMES];        /* of those that are searched for */
+    bg_error problems[BG_PLAN_MAX_SCHEMES];       /* why one of them is not to be had */
+    bg_importance *search_importance;  /* what they are quantized with; NULL: the rig's own */
+    bg_tokens calibration;             /* what they are searched on; none as long as none is needed */
+    bool calibrates_itself;            /* on a text of the folder that the model wrote */
     double quantize_seconds[BG_PLAN_MAX_SCHEMES], load_seconds[BG_PLAN_MAX_SCHEMES];
     bg_session *sessions[BG_PLAN_MAX_SCHEMES][BG_RIG_VARIANTS];
     bg_rig_watch watches[BG_PLAN_MAX_THREADS][BG_RIG_WATCHES];
@@ -52,6 +59,17 @@ bg_status bg_rig_open(bg_rig *rig, bg_error *err);   /* teams, counters, scratch
 void bg_rig_close(bg_rig *rig);
 /* What a scheme is quantized with: the plan has each without an importance matrix, and with it. */
 const bg_importance *bg_rig_importance(const bg_rig *rig, size_t scheme);
+/* searched.c: finds the recipes that the plan's open cells need and the folder has not yet. One that
+ * cannot be found is the reason why its cells fail. BG_ERR_INTERRUPTED: to be gone on with. */
+bg_status bg_rig_search(bg_rig *rig, bg_error *err);
+/* The file of a searched point in memory, made when it is first asked for. */
+bg_status bg_rig_image(bg_rig *rig, size_t scheme, const bg_image **image, bg_error *err);
+void bg_rig_search_close(bg_rig *rig);
+/* Memory for the weights of any of the plan's; of a searched one, what its file may take. */
+bg_status bg_rig_plan_bytes(const bg_rig *rig, size_t scheme, uint64_t *bytes, bg_error *err);
+bg_status bg_rig_searched_bytes(const bg_rig *rig, size_t scheme, uint64_t *bytes, bg_error *err);
+/* Words for quantize that make what the row tells of; the folder is DIR. */
+void bg_rig_describe_making(const bg_rig *rig, size_t scheme, bg_row *row);
 /* What a model says of itself, measured or not. */
 void bg_rig_describe_model(const bg_rig *rig, const bg_model *m, bg_row *row);
 /* The roof that bounds a cell's test of a model. */

@@ -19,7 +19,7 @@ enum { SELF_WINDOWS_FULL = 128 };
 void bg_sweep_options_init(bg_sweep_options *o)
 {
     *o = (bg_sweep_options){.n_prompt = -1, .n_gen = -1, .depth = -1, .quality = -1,
-                            .time_limit = -1, .seed = 1};
+                            .time_limit = -1, .search_minutes = -1, .seed = 1};
 }
 
 static const char *base_name(const char *path)
@@ -79,6 +79,8 @@ static json_t *make_identity(const bg_rig *rig, const char *text)
                                           : rig->shape ? json_string("random")
                                                        : json_string("self"));
     json_object_set_new(identity, "imatrix", file_identity(rig->options->imatrix));
+    if (rig->options->search)
+        json_object_set_new(identity, "calib", file_identity(rig->options->calib));
     if (rig->callgrind) {
         char *settings = bg_callgrind_settings(rig->callgrind);
         json_object_set_new(identity, "callgrind", json_loads(settings ? settings : "", 0, NULL));
@@ -160,7 +162,7 @@ static bg_status resume(bg_rig *rig, json_t *identity, bg_results **r, bg_error 
         json_array_foreach(windows, i, name)
             for (size_t s = 0; s < rig->plan->n_schemes && g < rig->plan->n_groups; s++)
                 if (json_is_string(name) && strcmp(json_string_value(name),
-                                                   bg_scheme_name(rig->plan->schemes[s])) == 0)
+                                                   bg_plan_name(rig->plan, s)) == 0)
                     rig->plan->group[s] = g;
     json_decref(plan);
     return BG_OK;
@@ -208,7 +210,7 @@ static bg_status calibrate(bg_rig *rig, bg_error *err)
     p->window_seconds = seconds;
     for (size_t i = 0; i < p->n_schemes; i++) {
         /* One that does not fit is a row with the reason, later. */
-        if (bg_model_plan_bytes(rig->source, p->schemes[i], &bytes[i], NULL) != BG_OK)
+        if (bg_rig_plan_bytes(rig, i, &bytes[i], NULL) != BG_OK)
             bytes[i] = 0;
         bytes[i] = p->n_engines * bytes[i] + p->n_isas * p->n_threads * session;
     }
@@ -378,7 +380,7 @@ bg_status bg_sweep_run(const bg_sweep_options *o, bg_error *err)
     bg_rig *rig = bg_alloc(1, sizeof *rig);
     bg_machine_options machine = {.progress = bg_rig_alive, .user = rig};
     bg_results *results = NULL;
-    double started = (double)bg_clock_ns() * 1e-9;
+    double started = (double)bg_clock_ns() * 1e-9, searching;
     size_t left = 0;
     char *text = NULL;
     bg_status status;
@@ -398,6 +400,9 @@ bg_status bg_sweep_run(const bg_sweep_options *o, bg_error *err)
         rig->cache_bytes = (size_t)BG_MIN((uint64_t)512 << 20,
                                           bg_machine_memory_available(rig->machine) / 8);
     if (status == BG_OK) status = prepare(rig, text, &results, &left, err);
+    searching = (double)bg_clock_ns() * 1e-9;
+    if (status == BG_OK && left) status = bg_rig_search(rig, err);
+    started += (double)bg_clock_ns() * 1e-9 - searching; /* it has a limit of its own */
     if (status == BG_OK && left)
         status = bg_loop_run(&plan, rig->runners, results, bg_rig_progress, rig, started, err);
     bg_results_close(&results);

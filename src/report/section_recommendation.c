@@ -69,6 +69,15 @@ static void put_removed(const report *r, doc *d)
     }
 }
 
+static void put_command(const report *r, doc *d)
+{
+    const bg_candidate *pick = bg_advice_pick(r->advice);
+    bool quantized = bg_advice_feasible(r->advice) && bg_report_level(pick) < 16;
+    char *command = quantized ? bg_advice_command(r->advice, pick) : NULL;
+    if (command) bg_doc_text(d, "To make the file: `%s`", command);
+    bg_free_text(command);
+}
+
 void bg_section_recommendation(const report *r, doc *d)
 {
     const json_t *model = json_object_get(json_object_get(r->plan, "settings"), "model");
@@ -81,6 +90,7 @@ void bg_section_recommendation(const report *r, doc *d)
     put_lead(r, d);
     for (size_t i = 0; i < bg_advice_reason_count(r->advice); i++)
         bg_doc_text(d, "%s", bg_advice_reason(r->advice, i));
+    put_command(r, d);
     if (bg_advice_basis(r->advice) == BG_LOSS_BPW)
         bg_doc_text(d, "No quality was measured: every loss here is an estimate from bits per "
                        "weight. A sweep with `--quality quick` measures it.");

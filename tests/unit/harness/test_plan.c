@@ -176,6 +176,36 @@ static void settings_compare(void **state)
     bg_plan_fini(&c);
 }
 
+static void searches(void **state)
+{
+    bg_sweep_options o = options();
+    bg_plan p;
+    bg_error err;
+    (void)state;
+    o.schemes = "Q2_K,Q8_0,Q4_K_M";
+    o.search = "auto";
+    assert_ok(bg_plan_make(&p, &o, 1, &err), &err);
+    assert_int_equal(p.n_schemes, 5);
+    assert_string_equal(bg_plan_name(&p, 3), "search-Q2_K");
+    assert_string_equal(bg_plan_name(&p, 4), "search-Q4_K_M");
+    assert_null(p.schemes[4]);
+    assert_true(bg_plan_open(&p, 4));
+    bg_plan_fini(&p);
+    o.search = "2.7MB,q3_k_m,2.7MB";
+    assert_ok(bg_plan_make(&p, &o, 1, &err), &err);
+    assert_int_equal(p.n_schemes, 5);
+    assert_string_equal(bg_plan_name(&p, 3), "search-2.7MB");
+    assert_int_equal(p.searched[3].bytes, 2700000);
+    assert_string_equal(bg_plan_name(&p, 4), "search-Q3_K_M");
+    assert_string_equal(bg_scheme_name(p.searched[4].like), "Q3_K_M");
+    bg_plan_fini(&p);
+    o.search = "auto";
+    o.schemes = "Q8_0,F16";
+    assert_fails(bg_plan_make(&p, &o, 1, &err), BG_ERR_INPUT, "no scheme of the sweep", &err);
+    o.search = "Q4_K_X";
+    assert_fails(bg_plan_make(&p, &o, 1, &err), BG_ERR_INPUT, "neither a size", &err);
+}
+
 /* Each scheme beside its variant, but where the list has variants itself. */
 static void importance_adds_variants(void **state)
 {
@@ -243,7 +273,8 @@ int main(void)
         cmocka_unit_test(profiles_are_read), cmocka_unit_test(options_override),
         cmocka_unit_test(simulated_cells), cmocka_unit_test(bad_options), cmocka_unit_test(nothing_to_do),
         cmocka_unit_test(groups_fit), cmocka_unit_test(settings_compare),
-        cmocka_unit_test(importance_adds_variants), cmocka_unit_test(engines_have_cells),
+        cmocka_unit_test(importance_adds_variants),
+        cmocka_unit_test(searches), cmocka_unit_test(engines_have_cells),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
