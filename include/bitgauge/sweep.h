@@ -37,6 +37,8 @@ typedef struct bg_sweep_options {
     const char *text;        /* file, or "self"; NULL: for the embedded model the text that
                                 comes with it, else "self" */
     const char *imatrix;
+    const char *activations; /* list of f16, q8, q6, q4 (kernel.h): quality once more with these
+                                simulated, in rows of their own; NULL: none */
     const char *search;      /* points to search mixed precision for: a list of sizes ("2.7MB") and of
                                 schemes, whose files' sizes are meant; "auto": of Q2_K, Q3_K_M and
                                 Q4_K_M those that the sweep has, else of all it has under 8 bits. NULL:

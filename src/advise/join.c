@@ -72,9 +72,11 @@ static double first_known(const bg_results *r, const bg_candidate *c, bg_column 
     return NAN;
 }
 
+/* Not of activations that no engine here has. */
 static bool tells_quality(const bg_row *row)
 {
-    return row_ok(row) && (bg_row_has(row, BG_COL_KLD) || bg_row_has(row, BG_COL_PPL));
+    const char *source = bg_row_text(row, BG_COL_SOURCE);
+    return row_ok(row) && (!source || strcmp(source, "simulated") != 0) && (bg_row_has(row, BG_COL_KLD) || bg_row_has(row, BG_COL_PPL));
 }
 
 /* Engines run the same weights: one that did not measure their quality has it from another, and

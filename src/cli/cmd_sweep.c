@@ -221,6 +221,9 @@ int bg_cmd_sweep(int argc, char **argv)
         {BG_OPT_TEXT, "--calib", "FILE", "text to search on, another one than --text; default: what "
          "came with\n                              the model, or the model writes it", &o.calib, NULL, 0,
          0},
+        {BG_OPT_TEXT, "--activations", "LIST", "f16, q8, q6, q4: quality also with what matrices read "
+         "rounded\n                              so (simulated; no speed follows)", &o.activations, NULL,
+         0, 0},
         {BG_OPT_TEXT, "--counters", "NAME", "callgrind: also count instructions, cache misses and "
          "mispredicted branches\n                              in a simulated processor, the same "
          "in every run", &counters,

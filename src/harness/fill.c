@@ -47,7 +47,7 @@ void bg_fill_identity(bg_row *row, const bg_plan *p, const bg_cell *c)
     else bg_row_set_absent(row, BG_COL_ISA, "the engine chooses it");
     bg_row_set_number(row, BG_COL_THREADS, c->threads);
     bg_row_set_text(row, BG_COL_TEST, c->test);
-    bg_row_set_text(row, BG_COL_SOURCE, c->simulated ? "simulated" : "measured");
+    bg_row_set_text(row, BG_COL_SOURCE, c->simulated || c->activations ? "simulated" : "measured");
     if (c->kind == BG_TEST_QUALITY) return;
     bg_row_set_number(row, BG_COL_N_PROMPT, c->kind == BG_TEST_PP ? c->n : 0);
     bg_row_set_number(row, BG_COL_N_GEN, c->kind == BG_TEST_TG ? c->n : 0);

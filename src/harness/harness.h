@@ -36,7 +36,8 @@ typedef struct bg_cell {
     int threads;
     uint32_t n, depth;        /* tokens timed, tokens in the context before them */
     bool simulated;           /* a prompt or generation, counted in place of timed; 1 thread */
-    char test[32];            /* "pp512", "tg64@d1024", "sim-pp16", "quality" */
+    bg_activations activations; /* of a quality: simulated ones */
+    char test[32];            /* "pp512", "tg64@d1024", "sim-pp16", "quality", "quality-q4" */
     uint32_t warm_ups;        /* made so far, by earlier runs too */
     uint32_t reps, judged;    /* likewise; judged: of how many the row tells */
     bg_energy energy;         /* of this run's window; no seconds: there was none */
@@ -62,6 +63,8 @@ typedef struct bg_plan {
     uint32_t n_prompt, n_gen, depth, min_reps, max_reps;
     double precision, time_limit;          /* time_limit 0: none */
     bg_sweep_quality quality;
+    bg_activations activations[BG_ACTIVATIONS_COUNT];
+    size_t n_activations;
     bool simulate;                         /* has simulated cells */
     bool watch_roofs;                      /* read again around each repetition */
     uint32_t quick_windows, layers;        /* layers of a shape to hold; 0: all that fit */

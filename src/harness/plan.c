@@ -170,7 +170,8 @@ static void add_cell(bg_plan *p, bg_cell like, bg_test_kind kind)
     *c = like;
     c->kind = kind;
     if (kind == BG_TEST_QUALITY) {
-        snprintf(c->test, sizeof c->test, "quality");
+        snprintf(c->test, sizeof c->test, "quality%s%s", c->activations ? "-" : "",
+                 c->activations ? bg_activations_name(c->activations) : "");
         return;
     }
     c->n = kind == BG_TEST_PP ? p->n_prompt : p->n_gen;
@@ -203,13 +204,18 @@ static void add_cells(bg_plan *p, size_t scheme, size_t engine, const bg_sweep_o
             if (p->n_prompt) add_cell(p, c, BG_TEST_PP);
             if (p->n_gen) add_cell(p, c, BG_TEST_TG);
         }
-    if (p->quality != BG_QUALITY_OFF && p->engines[engine]->has_quality(o))
+    if (p->quality == BG_QUALITY_OFF || !p->engines[engine]->has_quality(o)) return;
+    add_cell(p, c, BG_TEST_QUALITY);
+    for (size_t i = 0; p->engines[engine] == &bg_engine_builtin && i < p->n_activations; i++) {
+        c.activations = p->activations[i];
         add_cell(p, c, BG_TEST_QUALITY);
+    }
 }
 
 static bg_status make_cells(bg_plan *p, const bg_sweep_options *o, bg_error *err)
 {
-    size_t most = p->n_schemes * (p->n_engines + 1) * (2 * p->n_isas * (p->n_threads + 1) + 1);
+    size_t most = p->n_schemes * (p->n_engines + 1) *
+                  (2 * p->n_isas * (p->n_threads + 1) + 1 + p->n_activations);
     p->cells = bg_alloc(most, sizeof *p->cells);
     if (!p->cells) return bg_fail_nomem(err, "the plan", most * sizeof *p->cells);
     for (size_t s = 0; s < p->n_schemes; s++) {
@@ -220,6 +226,19 @@ static bg_status make_cells(bg_plan *p, const bg_sweep_options *o, bg_error *err
     if (p->n_cells == 0)
         return bg_fail(err, BG_ERR_INPUT, NULL, "nothing to measure: -p and -n are 0 and quality "
                        "is off");
+    return BG_OK;
+}
+
+static bg_status parse_activations(bg_plan *p, const char *list, bg_error *err)
+{
+    char word[16];
+    while (list && bg_next_word(&list, word, sizeof word)) {
+        bg_activations a = bg_activations_find(word);
+        if (!a || p->n_activations == BG_COUNT(p->activations))
+            return bg_fail(err, BG_ERR_INPUT, "--activations", "wants some of f16, q8, q6, q4, each "
+                           "once, not '%s'", word);
+        p->activations[p->n_activations++] = a;
+    }
     return BG_OK;
 }
 
@@ -369,6 +388,7 @@ bg_status bg_plan_make(bg_plan *p, const bg_sweep_options *o, int default_thread
     if (status == BG_OK)
         status = bg_parse_threads(o->threads ? o->threads : from.threads, default_threads,
                                   p->threads, BG_PLAN_MAX_THREADS, &p->n_threads, err);
+    if (status == BG_OK) status = parse_activations(p, o->activations, err);
     if (status == BG_OK) status = make_cells(p, o, err);
     p->n_groups = 1;
     json_decref(from.json);
@@ -425,6 +445,10 @@ struct json_t *bg_plan_settings(const bg_plan *p)
     if (p->n_engines > 1 || p->engines[0] != &bg_engine_builtin)
         json_object_set(settings, "engines", engines);
     json_decref(engines);
+    if (p->n_activations) json_object_set_new(settings, "activations", json_array());
+    for (size_t i = 0; i < p->n_activations; i++)
+        json_array_append_new(json_object_get(settings, "activations"),
+                              json_string(bg_activations_name(p->activations[i])));
     if (searches) json_object_set_new(settings, "search_minutes", json_real(p->search_minutes));
     return settings;
 }

@@ -231,7 +231,8 @@ static const bg_row *find_quality(const report *r, const char *scheme, const cha
 {
     for (size_t i = 0; i < bg_results_row_count(r->results); i++) {
         const bg_row *row = bg_results_row(r->results, i);
-        if (bg_row_has(row, BG_COL_PPL) && strcmp(text_of(row, BG_COL_SCHEME), scheme) == 0 &&
+        if (bg_row_has(row, BG_COL_PPL) && strcmp(text_of(row, BG_COL_TEST), "quality") == 0 &&
+            strcmp(text_of(row, BG_COL_SCHEME), scheme) == 0 &&
             strcmp(text_of(row, BG_COL_ENGINE), engine) == 0)
             return row;
     }

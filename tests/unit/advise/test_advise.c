@@ -66,6 +66,28 @@ static const char *ask(const bg_results *r, bg_advise_options o)
     return status == BG_OK ? name : NULL;
 }
 
+/* Quality with activations that no engine here has says nothing of a scheme. */
+static void simulated_quality_is_left_out(void **state)
+{
+    bg_results *r;
+    bg_error err;
+    (void)state;
+    assert_ok(bg_results_new(&r, "made by hand", "{}", &err), &err);
+    for (size_t i = 0; i < 7; i++) {
+        bg_row *row = bg_row_new();
+        bg_row_set_text(row, BG_COL_SCHEME, usual[i].scheme);
+        bg_row_set_text(row, BG_COL_STATUS, "ok");
+        bg_row_set_text(row, BG_COL_TEST, "quality-q4");
+        bg_row_set_text(row, BG_COL_SOURCE, "simulated");
+        bg_row_set_number(row, BG_COL_KLD, 1);
+        bg_row_set_number(row, BG_COL_PPL, 10);
+        assert_ok(bg_results_add(r, &row, &err), &err);
+        add(r, &usual[i]);
+    }
+    assert_string_equal(ask(r, (bg_advise_options){.ctx = 0}), "Q5_K_M");
+    bg_results_close(&r);
+}
+
 static void picks_the_knee(void **state)
 {
     bg_results *r = make(usual, 7);
@@ -554,7 +576,7 @@ static void is_deterministic(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(picks_the_knee),
+        cmocka_unit_test(picks_the_knee), cmocka_unit_test(simulated_quality_is_left_out),
         cmocka_unit_test(windows_bound_the_cache),
         cmocka_unit_test(knee_follows_speed),
         cmocka_unit_test(ignores_what_is_useless),

@@ -232,6 +232,31 @@ static void importance_adds_variants(void **state)
     bg_plan_fini(&p);
 }
 
+/* Quality once more for each, of what bitgauge runs; never for the speed. */
+static void simulated_activations(void **state)
+{
+    bg_sweep_options o = options();
+    bg_plan plain, p;
+    bg_error err;
+    size_t n = 0;
+    (void)state;
+    o.schemes = "Q2_K,Q8_0";
+    assert_ok(bg_plan_make(&plain, &o, 1, &err), &err);
+    o.activations = "q8,q4";
+    assert_ok(bg_plan_make(&p, &o, 1, &err), &err);
+    assert_int_equal(p.n_cells, plain.n_cells + 4);
+    for (size_t i = 0; i < p.n_cells; i++) {
+        if (!p.cells[i].activations) continue;
+        assert_string_equal(p.cells[i].test, n++ % 2 ? "quality-q4" : "quality-q8");
+        assert_int_equal(p.cells[i].kind, BG_TEST_QUALITY);
+    }
+    assert_int_equal(n, 4);
+    bg_plan_fini(&p);
+    bg_plan_fini(&plain);
+    o.activations = "q8,q5";
+    assert_fails(bg_plan_make(&p, &o, 1, &err), BG_ERR_INPUT, "not 'q5'", &err);
+}
+
 /* Of an engine that chooses its instruction set a cell a number of threads, and its quality only where
  * there is a program for it. */
 static void engines_have_cells(void **state)
@@ -274,6 +299,7 @@ int main(void)
         cmocka_unit_test(simulated_cells), cmocka_unit_test(bad_options), cmocka_unit_test(nothing_to_do),
         cmocka_unit_test(groups_fit), cmocka_unit_test(settings_compare),
         cmocka_unit_test(importance_adds_variants),
+        cmocka_unit_test(simulated_activations),
         cmocka_unit_test(searches), cmocka_unit_test(engines_have_cells),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
