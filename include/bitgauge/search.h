@@ -119,6 +119,9 @@ typedef struct bg_search_options {
     bg_prune_order order;
     uint64_t seed;
     double seconds;          /* 0: as long as it gets better */
+    uint64_t most_asked;     /* evaluations, with those that the checkpoint has; 0: any number */
+    bool feedback;           /* then the image is rounded by bg_feedback, which knows what makes up for
+                              * lost channels */
     size_t memory;           /* for what is kept between evaluations; 0: 512 MiB */
     bg_isa isa;
     struct bg_team *team;
@@ -131,9 +134,10 @@ typedef struct bg_search_options {
 } bg_search_options;
 
 typedef struct bg_search_result {
-    bool stopped;            /* by progress or by the clock: the best so far */
-    double kld;              /* on calibration text */
+    bool stopped;            /* by progress, the clock or most_asked: the best so far */
+    double kld;              /* on calibration text, before feedback */
     uint64_t file_bytes, evaluations;
+    uint64_t asked;          /* evaluations, and what the checkpoint had of them */
     double seconds, reused;  /* reused: share of layers that were not run again */
 } bg_search_result;
 

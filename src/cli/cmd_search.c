@@ -16,8 +16,8 @@ typedef struct request {
         *evaluations;
     uint64_t size, memory;
     double bpw, minutes;
-    int ctx, chunks, seed, threads;
-    bool feedback, json;
+    int ctx, chunks, seed, threads, most;
+    bool plain, json;
     bg_cli_tune_request tune;
 } request;
 
@@ -233,26 +233,9 @@ static bg_status write_recipe(const run *r, bg_error *err)
         snprintf(kld, sizeof kld, "KL divergence %.6f on calibration text", r->result.kld);
     snprintf(remark, sizeof remark, "bitgauge search: %llu bytes, %s\n%llu evaluations, seed %d%s",
              (unsigned long long)r->result.file_bytes, kld,
-             (unsigned long long)r->result.evaluations, r->a->seed,
+             (unsigned long long)r->result.asked, r->a->seed,
              r->result.stopped ? "; stopped before the end" : "");
     return bg_recipe_write(r->best, bg_model_gguf(r->model), r->a->recipe, remark, err);
-}
-
-static bool show_feedback(void *user, double fraction)
-{
-    bg_cli_progress_show(user, fraction);
-    return !bg_cli_interrupted();
-}
-
-/* Stopped, it leaves what it has done. */
-static bg_status feed_back(run *r, bg_error *err)
-{
-    bg_feedback_options o = {.isa = r->isa, .team = r->team, .progress = show_feedback,
-                             .user = &r->progress};
-    bg_status s;
-    begin_progress(r, "error feedback");
-    s = bg_feedback_recipe(r->image, r->best, r->model, r->tokens, r->n_tokens, &o, err);
-    return s == BG_ERR_INTERRUPTED ? BG_OK : s;
 }
 
 static bg_status search(run *r, bg_error *err)
@@ -260,7 +243,7 @@ static bg_status search(run *r, bg_error *err)
     const request *a = r->a;
     bg_search_options o = {
         .file_bytes = r->budget, .formats = r->formats, .n_formats = r->n_formats, .prune = r->prune,
-        .order = r->order,
+        .order = r->order, .feedback = !a->plain, .most_asked = (uint64_t)a->most,
         .seed = (uint64_t)a->seed, .seconds = a->minutes * 60, .isa = r->isa, .team = r->team,
         .importance = r->importance, .checkpoint = a->evaluations ? a->evaluations : r->checkpoint,
         .keep_checkpoint = a->evaluations != NULL, .progress = show_search, .user = r,
@@ -268,7 +251,6 @@ static bg_status search(run *r, bg_error *err)
     begin_progress(r, "search");
     BG_TRY(bg_search_run(&r->best, &r->image, r->model, r->tokens, r->n_tokens, &o, &r->result, err));
     BG_TRY(write_recipe(r, err));
-    if (a->feedback && !bg_cli_interrupted()) BG_TRY(feed_back(r, err));
     if (bg_cli_tune_wanted(&a->tune) && !bg_cli_interrupted()) {
         bg_cli_progress_end(&r->progress);
         BG_TRY(bg_cli_tune_on(&a->tune, r->model, r->tokens, r->n_tokens, r->image, r->team, err));
@@ -442,8 +424,10 @@ int bg_cmd_search(int argc, char **argv)
          &a.order, "joint|first|last", 0, 0},
         {BG_OPT_REAL, "--minutes", "M", "stop after so long (when it gets no better)", &a.minutes,
          NULL, 0, 1e6},
-        {.type = BG_OPT_FLAG, .names = "--feedback", .target = &a.feedback,
-         .help = "then round layer by layer so that outputs change least"},
+        {BG_OPT_INT, "--stop-after", "N", "evaluations: unlike minutes, the same anywhere", &a.most, NULL,
+         1, INT32_MAX},
+        {BG_OPT_FLAG, "--no-feedback", NULL, "leave out the last step, which rounds the file layer by\n"
+         "                              layer so that outputs change least", &a.plain, NULL, 0, 0},
         BG_CLI_TUNE_OPTIONS(a.tune),
         {BG_OPT_INT, "-s --seed", "N", "same seed, same recipe (1)", &a.seed, NULL, 0, 0},
         {BG_OPT_TEXT, "--recipe-out", "FILE", "the recipe (recipe.csv)", &a.recipe, NULL, 0, 0},
@@ -459,8 +443,9 @@ int bg_cmd_search(int argc, char **argv)
     const bg_opt_spec spec = {
         .command = "search", .usage = "[MODEL] --size BYTES [options]",
         .summary = "Searches for the formats of a model's tensors that cost the least quality at a\n"
-                   "size: the divergence of the whole model from its full-precision self. Interrupted,\n"
-                   "it leaves the best so far, and the same command goes on from there.",
+                   "size: the divergence of the whole model from its full-precision self. Then the file\n"
+                   "is rounded with error feedback; --tune makes it better still. Interrupted, it\n"
+                   "leaves the best so far, and the same command goes on from there.",
         .examples = "  bitgauge search --size 2.7MB -o small.gguf\n"
                     "  bitgauge search model-f16.gguf --bpw 3.2 --calib text.txt --recipe-out best.csv\n"
                     "  bitgauge quantize model-f16.gguf best.gguf --recipe best.csv\n",

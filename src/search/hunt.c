@@ -39,6 +39,9 @@ bg_status bg_hunt_measure(bg_hunt *h, const uint8_t *picks, bg_level level, doub
     key = bg_hash(BG_HASH_INIT, h->formats, h->space.n_tensors * sizeof *h->formats);
     if (h->pruner) key = bg_hash(key, h->space.levels, h->space.n_layer);
     key = bg_hash(key, &windows, sizeof windows);
+    if (h->o->most_asked && h->asked >= h->o->most_asked)
+        return bg_fail(err, BG_ERR_INTERRUPTED, NULL, "the search was stopped");
+    h->asked++;
     if (bg_memo_find(h->memo, key, kld)) return BG_OK;
     if (!go_on(h)) return bg_fail(err, BG_ERR_INTERRUPTED, NULL, "the search was stopped");
     if (!h->anchored) {

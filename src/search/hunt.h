@@ -26,7 +26,7 @@ typedef struct bg_hunt {
     bg_pruner *pruner;       /* NULL: nothing is pruned */
     uint64_t best_bytes;
     double best_kld;         /* at BG_LEVEL_ALL; NaN before the first */
-    uint64_t start_ns, evaluations;
+    uint64_t start_ns, evaluations, asked;
     bg_search_state state;
 } bg_hunt;
 

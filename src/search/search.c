@@ -46,6 +46,7 @@ static bg_status open_hunt(bg_hunt *h, const bg_model *m, const int32_t *tokens,
                                .team = o->team, .importance = o->importance};
     size_t n;
     *h = (bg_hunt){.o = o, .budget = o->file_bytes, .best_kld = NAN, .start_ns = bg_clock_ns()};
+    bg_hunt_stage(h, "errors of formats", 0);
     bg_rng_seed(&h->rng, o->seed);
     BG_TRY(check_tensors(m, err));
     if (o->prune > 0)
@@ -170,6 +171,44 @@ static bg_status make_image(bg_image **image, const bg_hunt *h, const bg_recipe 
                      : BG_OK;
 }
 
+static bool show_feedback(void *user, double fraction)
+{
+    bg_hunt *h = user;
+    bg_hunt_stage(h, "error feedback", fraction);
+    h->state.seconds = (double)(bg_clock_ns() - h->start_ns) * 1e-9;
+    return !h->o->progress || h->o->progress(h->o->user, &h->state);
+}
+
+/* Of what is left of a pruned model, in the formats of the source. */
+static bg_status make_meant(bg_image **meant, const bg_hunt *h, const bg_recipe *r, bg_error *err)
+{
+    bg_recipe *whole;
+    bg_status s;
+    BG_TRY(bg_recipe_copy(&whole, r, err));
+    for (size_t i = 0; i < whole->n_tensors; i++) whole->formats[i] = BG_FORMAT_NONE;
+    s = make_image(meant, h, whole, err);
+    bg_recipe_free(&whole);
+    return s;
+}
+
+/* Stopped, it leaves what it has done. */
+static bg_status feed_back(bg_image *image, bg_hunt *h, const bg_recipe *r, const int32_t *tokens,
+                           size_t n_tokens, bg_error *err)
+{
+    bg_feedback_options o = {.isa = h->o->isa, .team = h->o->team, .progress = show_feedback,
+                             .user = h};
+    bool pruned = bg_recipe_pruned(r);
+    bg_image *meant = NULL;
+    bg_model *m = NULL;
+    bg_status s = pruned ? make_meant(&meant, h, r, err) : BG_OK;
+    if (s == BG_OK && pruned) s = bg_model_open_memory(&m, meant->data, meant->bytes, "pruned", err);
+    if (s == BG_OK)
+        s = bg_feedback(image, pruned ? m : h->space.model, tokens, n_tokens, &o, err);
+    bg_model_close(&m);
+    bg_image_free(&meant);
+    return s == BG_ERR_INTERRUPTED ? BG_OK : s;
+}
+
 bg_status bg_search_run(bg_recipe **best, bg_image **image, const bg_model *m, const int32_t *tokens,
                         size_t n_tokens, const bg_search_options *o, bg_search_result *result,
                         bg_error *err)
@@ -187,6 +226,8 @@ bg_status bg_search_run(bg_recipe **best, bg_image **image, const bg_model *m, c
     }
     if (s == BG_OK) s = make_recipe(best, &h, err);
     if (s == BG_OK && image) s = make_image(image, &h, *best, err);
+    if (s == BG_OK && image && o->feedback)
+        s = feed_back(*image, &h, *best, tokens, n_tokens, err);
     if (s != BG_OK) {
         bg_recipe_free(best);
         if (image) bg_image_free(image);
@@ -195,6 +236,7 @@ bg_status bg_search_run(bg_recipe **best, bg_image **image, const bg_model *m, c
         bg_evaluator_work(h.evaluator, &layers, &reused);
         *result = (bg_search_result){
             .stopped = stopped, .kld = h.best_kld, .evaluations = h.evaluations,
+            .asked = h.asked,
             .file_bytes = h.best_bytes,
             .seconds = (double)(bg_clock_ns() - h.start_ns) * 1e-9,
             .reused = (double)reused / (double)BG_MAX(layers + reused, (uint64_t)1),

@@ -1,0 +1,36 @@
+# The same seed gives the same recipe and file, also when the search was killed on the way.
+set -eu
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir"
+fail() { echo "$*" >&2; exit 1; }
+
+# Two layers of a random model, and a vocabulary of four.
+cp "$SOURCE/tests/fuzz/corpus/gguf/ok-model-lists" Q4_0.gguf
+for step in 'Q4_0 IQ4_NL' 'IQ4_NL Q4_1' 'Q4_1 F16'; do # so that Q4_0 loses something
+    "$BITGAUGE" quantize "${step% *}.gguf" "${step#* }.gguf" "${step#* }" > out 2> err
+done
+awk 'BEGIN { srand(1); for (i = 0; i < 12000; i++) printf "%s", rand() < 0.6 ? "a" : "b" }' > calib.txt
+awk 'BEGIN { srand(2); for (i = 0; i < 2000; i++) printf "%s", rand() < 0.6 ? "a" : "b" }' > eval.txt
+search="F16.gguf --size 11kB --calib calib.txt --text eval.txt --chunks 1 --stop-after 100"
+
+"$BITGAUGE" search $search --recipe-out a.csv -o a.gguf > out 2> err || fail "search: $(cat err)"
+grep -q '^# 100 evaluations' a.csv || fail "not so many evaluations: $(head -3 a.csv)"
+
+"$BITGAUGE" search $search --recipe-out b.csv -o b.gguf > out 2> err &
+pid=$!
+lines() { [ ! -e b.csv.evaluations ] || wc -l < b.csv.evaluations; }
+for i in $(seq 2000); do [ "0$(lines)" -ge 30 ] && break; sleep 0.005; done
+kill -9 $pid 2> err || true
+wait $pid 2> err || true
+made=$(lines)
+[ ! -e b.csv ] || made=all # it was quicker
+"$BITGAUGE" search $search --recipe-out b.csv -o b.gguf > out 2> err || fail "resumed: $(cat err)"
+cmp a.csv b.csv || fail "another recipe after a kill ($made evaluations)"
+cmp a.gguf b.gguf || fail "another file after a kill ($made evaluations)"
+
+# Threads do not change it, another seed may.
+"$BITGAUGE" search $search -t 1 --recipe-out c.csv -o c.gguf > out 2> err || fail "-t 1: $(cat err)"
+cmp a.csv c.csv || fail "another recipe with one thread"
+cmp a.gguf c.gguf || fail "another file with one thread"
+echo "killed after: $made"
