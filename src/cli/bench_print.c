@@ -28,8 +28,8 @@ static bool add_extras(json_t *o, const bg_bench_line *l)
     const struct { const char *name; json_t *value; } fields[] = {
         {"samples_roof_ts", roof_samples(l)},
         {"scheme", bg_json_text(l->scheme)},
-        {"isa", json_string(bg_isa_name(l->test->isa))},
-        {"tier", json_string(r->tier)},
+        {"isa", bg_json_text(l->record ? NULL : bg_isa_name(l->test->isa))},
+        {"tier", bg_json_text(r->tier)},
         {"roof", bg_json_text(*r->roof ? r->roof : NULL)},
         {"roof_ts", bg_json_real(r->roof_tps)},
         {"roof_share", bg_json_real(r->roof_share)},
@@ -45,10 +45,21 @@ static bool add_extras(json_t *o, const bg_bench_line *l)
     return whole;
 }
 
+/* What a peer says of its own run takes the place of what ours would have been. */
+static void take_record(json_t *o, const bg_bench_line *l)
+{
+    json_t *theirs = json_loads(l->record, JSON_DISABLE_EOF_CHECK, NULL), *value;
+    const char *key;
+    json_object_foreach(theirs, key, value)
+        if (json_object_get(o, key) && strncmp(key, "model_", 6) != 0)
+            json_object_set(o, key, value);
+    json_decref(theirs);
+}
+
 static json_t *make_record(const bg_bench_line *l)
 {
     const bg_bench_result *r = l->result;
-    const char *load_mode = l->scheme ? "none" : "mmap";
+    const char *load_mode = l->scheme && !l->record ? "none" : "mmap";
     char started[32] = "";
     struct tm utc;
     bg_llama_test t = {
@@ -64,6 +75,7 @@ static json_t *make_record(const bg_bench_line *l)
     json_t *o;
     if (gmtime_r(&l->started, &utc)) strftime(started, sizeof started, "%Y-%m-%dT%H:%M:%SZ", &utc);
     o = bg_llama_test_object(&t);
+    if (o && l->record) take_record(o, l);
     if (o && add_extras(o, l)) return o;
     json_decref(o);
     return NULL;
@@ -78,13 +90,13 @@ static bool print_record(const bg_bench_line *l, size_t index, const bg_records 
 }
 
 enum md_column {
-    MD_MODEL, MD_SIZE, MD_PARAMS, MD_BACKEND, MD_THREADS, MD_BATCH, MD_UBATCH, MD_TEST, MD_SPEED,
+    MD_MODEL, MD_SIZE, MD_PARAMS, MD_ENGINE, MD_BACKEND, MD_THREADS, MD_BATCH, MD_UBATCH, MD_TEST, MD_SPEED,
     MD_ROOF, MD_SHARE, MD_CONDITION, MD_LOAD, MD_RSS, MD_COLUMNS
 };
 /* Characters; less than 0: text, which begins at the left. */
 static const struct { const char *title; int width; } md_columns[MD_COLUMNS] = {
     [MD_MODEL] = {"model", -30}, [MD_SIZE] = {"size", 10}, [MD_PARAMS] = {"params", 10},
-    [MD_BACKEND] = {"backend", -10}, [MD_THREADS] = {"threads", 7}, [MD_BATCH] = {"n_batch", 7},
+    [MD_ENGINE] = {"engine", -9}, [MD_BACKEND] = {"backend", -10}, [MD_THREADS] = {"threads", 7}, [MD_BATCH] = {"n_batch", 7},
     [MD_UBATCH] = {"n_ubatch", 8}, [MD_TEST] = {"test", 15}, [MD_SPEED] = {"t/s", 20},
     [MD_ROOF] = {"roof", 17}, [MD_SHARE] = {"% of roof", 9}, [MD_CONDITION] = {"condition", 9},
     [MD_LOAD] = {"load s", 7}, [MD_RSS] = {"peak RSS", 10},
@@ -92,7 +104,8 @@ static const struct { const char *title; int width; } md_columns[MD_COLUMNS] = {
 
 static bool md_shows(const bg_bench_layout *layout, int column)
 {
-    return (column != MD_BATCH || layout->n_batch) && (column != MD_UBATCH || layout->n_ubatch);
+    return (column != MD_BATCH || layout->n_batch) && (column != MD_UBATCH || layout->n_ubatch) &&
+           (column != MD_ENGINE || layout->engine);
 }
 
 static void md_begin(const bg_bench_layout *layout)
@@ -131,6 +144,7 @@ static void md_fill(md_cell cells[MD_COLUMNS], const bg_bench_line *l, bool pred
     md_size(cells[MD_SIZE], n, (double)l->model_size);
     if (millions < 1000) snprintf(cells[MD_PARAMS], n, "%.2f M", millions);
     else snprintf(cells[MD_PARAMS], n, "%.2f B", millions / 1000);
+    snprintf(cells[MD_ENGINE], n, "%s", l->engine);
     snprintf(cells[MD_BACKEND], n, "CPU");
     snprintf(cells[MD_THREADS], n, "%d", l->threads);
     snprintf(cells[MD_BATCH], n, "%u", l->n_batch);
@@ -157,6 +171,7 @@ static bool md_line(const bg_bench_line *l, size_t index, bg_bench_layout *layou
         layout->layers_timed = l->result->layers_timed;
         layout->layers = l->model_layers;
     }
+    if (l->version) snprintf(layout->version, sizeof layout->version, "%s", l->version);
     layout->condition = layout->condition || !isnan(l->result->roof_condition);
     md_fill(cells, l, predicted);
     for (int i = 0; i < MD_COLUMNS; i++) {
@@ -177,6 +192,7 @@ static void md_end(const bg_bench_layout *layout)
         printf("\n* predicted for the whole model from %u or more of its %u layers\n",
                layout->layers_timed, layout->layers);
     printf("\nbuild: %s (%d)\n", BG_BUILD_COMMIT, BG_BUILD_NUMBER);
+    if (layout->version[0]) printf("llama.cpp: %s\n", layout->version);
 }
 
 bool bg_bench_layout_find(bg_bench_layout *layout, const char *format)

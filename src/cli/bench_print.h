@@ -8,7 +8,8 @@
 
 /* One finished test with what describes it. */
 typedef struct bg_bench_line {
-    const char *model_path, *model_type, *scheme, *cpu;
+    const char *model_path, *model_type, *scheme, *cpu, *engine;
+    const char *record, *version; /* of a peer: what it printed, JSON; NULL: the builtin engine */
     uint64_t model_size, model_params;
     uint32_t model_layers;
     double load_seconds;          /* from the start to weights that are ready; NaN unknown */
@@ -27,7 +28,8 @@ typedef struct bg_bench_line {
 struct bg_records;
 typedef struct bg_bench_layout {
     const struct bg_records *records;   /* NULL: the table */
-    bool n_batch, n_ubatch;             /* asked for: columns */
+    bool n_batch, n_ubatch, engine;     /* asked for: columns */
+    char version[64];                   /* of a peer, once one was printed */
     bool condition;                     /* was printed */
     uint32_t layers_timed, layers;      /* the fewest that a prediction is from; 0: none was */
 } bg_bench_layout;

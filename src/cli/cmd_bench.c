@@ -4,6 +4,7 @@
 #include "bitgauge/counters.h"
 #include "cli/cli.h"
 #include "exchange/llama_bench.h"
+#include "harness/harness.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -18,8 +19,9 @@ typedef struct numbers { uint32_t values[MAX_VALUES]; size_t n; } numbers;
 /* What the command line asked for, read. */
 typedef struct request {
     bg_opt_list models, shapes, prompts, gens, pairs, depths, threads, batches, ubatches;
-    const char *schemes, *isa, *output, *counters;
+    const char *schemes, *isa, *output, *counters, *engine, *llama_bench;
     int reps, layers;
+    double patience;
     bool no_warm_up, no_roofs;
     numbers n_prompt, n_gen, depth, n_threads, n_batch, n_ubatch;
     struct { uint32_t n_prompt, n_gen; } pair[MAX_VALUES]; /* one for each of pairs */
@@ -27,12 +29,15 @@ typedef struct request {
     size_t n_schemes;
     bg_isa isas[BG_ISA_COUNT];
     size_t n_isas;
+    const bg_engine *engines[BG_ENGINES];
+    size_t n_engines;
 } request;
 
 typedef struct run {
     const request *ask;
     bg_bench_layout layout;
     bg_machine *machine;
+    bg_bench_peer *peer;          /* NULL: the builtin engine alone */
     bg_cli_progress line;
     char what[128];
     size_t printed;
@@ -126,6 +131,11 @@ static bg_status read_isas(request *ask, bg_error *err)
     return status;
 }
 
+static bool wants_peer(const request *ask)
+{
+    return ask->engines[ask->n_engines - 1] == &bg_engine_llama;
+}
+
 static bg_status read_request(request *ask, int default_threads, bg_error *err)
 {
     char threads[16];
@@ -153,6 +163,10 @@ static bg_status read_request(request *ask, int default_threads, bg_error *err)
         return bg_fail(err, BG_ERR_INPUT, NULL, "--model and --shape: give one of them");
     if (ask->layers && !ask->shapes.n)
         return bg_fail(err, BG_ERR_INPUT, NULL, "--layers goes with --shape");
+    BG_TRY(bg_engines_parse(ask->engine, ask->engines, &ask->n_engines, err));
+    if (wants_peer(ask) && (ask->shapes.n || ask->counters))
+        return bg_fail(err, BG_ERR_INPUT, "--engine", "%s wants the builtin engine alone",
+                       ask->shapes.n ? "--shape" : "--counters");
     if (ask->shapes.n && !ask->schemes) ask->schemes = "levels";
     if (ask->schemes)
         BG_TRY(bg_scheme_parse_list(ask->schemes, ask->scheme, MAX_VALUES, &ask->n_schemes, err));
@@ -216,6 +230,11 @@ static bg_status run_test(run *r, bg_bench_line *line, bg_bench_test *test, cons
     if (status != BG_OK) return status;
     begin_peak(r, result.gauge_bytes);
     line->peak_rss = r->peak_known ? (double)r->peak : (double)NAN;
+    if (test->peer) {
+        line->peak_rss = result.peak_rss;
+        line->record = bg_bench_peer_record(test->peer);
+        line->version = bg_bench_peer_version(test->peer);
+    }
     line->test = test;
     line->result = &result;
     line->samples_ns = r->samples_ns;
@@ -255,12 +274,14 @@ static bg_status run_isa(run *r, bg_bench_line *line, const bg_model *m, bg_isa 
 {
     const request *ask = r->ask;
     bg_bench_test test = {.reps = (uint32_t)ask->reps, .isa = isa, .team = team,
+                          .peer = line->engine == bg_engine_llama.name ? r->peer : NULL,
                           .no_warm_up = ask->no_warm_up};
     for (size_t b = 0; b < ask->n_batch.n; b++)
         for (size_t u = 0; u < ask->n_ubatch.n; u++)
             for (size_t d = 0; d < ask->depth.n; d++) {
                 line->n_batch = ask->n_batch.values[b];
                 line->n_ubatch = ask->n_ubatch.values[u];
+                test.handed = line->n_batch;
                 test.batch = BG_MIN(line->n_batch, line->n_ubatch);
                 test.depth = ask->depth.values[d];
                 BG_TRY(run_tests(r, line, m, test, err));
@@ -268,10 +289,13 @@ static bg_status run_isa(run *r, bg_bench_line *line, const bg_model *m, bg_isa 
     return BG_OK;
 }
 
-/* Every combination for one model in memory. */
-static bg_status run_model(run *r, bg_bench_line *line, const bg_model *m, bg_error *err)
+/* Every combination for one model in memory, or one file for an engine that chooses its own
+ * instruction set. */
+static bg_status run_model(run *r, bg_bench_line *line, const bg_model *m, bool own_isa,
+                           bg_error *err)
 {
     const request *ask = r->ask;
+    size_t first_isa = own_isa ? ask->n_isas - 1 : 0;
     bg_status status = BG_OK;
     line->model_size = bg_model_weight_bytes(m);
     line->model_params = bg_model_hparams(m)->n_params;
@@ -279,7 +303,7 @@ static bg_status run_model(run *r, bg_bench_line *line, const bg_model *m, bg_er
         bg_team *team;
         line->threads = (int)ask->n_threads.values[t];
         status = bg_team_open(&team, line->threads, bg_machine_bind, r->machine, err);
-        for (size_t i = 0; i < ask->n_isas && status == BG_OK; i++)
+        for (size_t i = first_isa; i < ask->n_isas && status == BG_OK; i++)
             status = run_isa(r, line, m, ask->isas[i], team, err);
         bg_team_close(&team);
     }
@@ -293,6 +317,13 @@ static bg_status load(run *r, bg_bench_line *line, bg_model **m, const bg_model 
     bg_team *team = NULL;
     bg_status status = bg_team_open(&team, (int)r->ask->n_threads.values[0], bg_machine_bind,
                                     r->machine, err);
+    if (line->engine == bg_engine_llama.name) {
+        if (status == BG_OK && scheme)
+            status = bg_bench_peer_load(r->peer, m, source, scheme, team, err);
+        bg_team_close(&team);
+        line->load_seconds = NAN; /* its own, which it does not tell */
+        return status;
+    }
     if (status == BG_OK && scheme)
         status = bg_model_quantize(m, source, scheme, NULL, team, NULL, NULL, err);
     if (status == BG_OK) status = bg_model_pack(scheme ? *m : source, team, err);
@@ -301,28 +332,42 @@ static bg_status load(run *r, bg_bench_line *line, bg_model **m, const bg_model 
     return status;
 }
 
-/* The source quantized in memory to each scheme, or as it is. */
+/* In every engine: the source quantized to a scheme, or (NULL) as it is. */
+static bg_status run_scheme(run *r, bg_bench_line *line, const bg_model *source,
+                            const bg_scheme *scheme, uint64_t start, bg_error *err)
+{
+    const request *ask = r->ask;
+    bg_status status = BG_OK;
+    for (size_t e = 0; e < ask->n_engines && status == BG_OK; e++) {
+        const bg_engine *engine = ask->engines[e];
+        bg_model *m = NULL;
+        line->engine = engine->name;
+        line->record = line->version = NULL;
+        status = load(r, line, &m, source, scheme, start, err);
+        if (status == BG_OK) status = run_model(r, line, m ? m : source, engine->own_isa, err);
+        bg_model_close(&m);
+    }
+    return status;
+}
+
+/* The source quantized to each scheme, or as it is. */
 static bg_status run_source(run *r, bg_bench_line *line, char type[128], const bg_model *source,
                             uint64_t start, bg_error *err)
 {
     const request *ask = r->ask;
-    bg_model *m = NULL;
     bg_status status = BG_OK;
     line->model_type = type;
     line->model_layers = bg_model_hparams(source)->n_layer;
     if (!line->cpu) line->cpu = "unknown";
     if (ask->n_schemes == 0) {
         name_model(type, 128, source, NULL);
-        status = load(r, line, NULL, source, NULL, start, err);
-        return status == BG_OK ? run_model(r, line, source, err) : status;
+        return run_scheme(r, line, source, NULL, start, err);
     }
     for (size_t i = 0; i < ask->n_schemes && status == BG_OK; i++) {
         if (i) start = bg_clock_ns(), new_peak(r);
         line->scheme = bg_scheme_name(ask->scheme[i]);
         name_model(type, 128, source, ask->scheme[i]);
-        status = load(r, line, &m, source, ask->scheme[i], start, err);
-        if (status == BG_OK) status = run_model(r, line, m, err);
-        bg_model_close(&m);
+        status = run_scheme(r, line, source, ask->scheme[i], start, err);
     }
     return status;
 }
@@ -372,12 +417,26 @@ static bg_status run_list(run *r, const char *list, run_fn *one, bg_error *err)
     return status;
 }
 
+static bool still_wanted(void *user)
+{
+    (void)user;
+    return !bg_cli_interrupted();
+}
+
+static bg_status open_peer(run *r, bg_error *err)
+{
+    bg_bench_peer_options o = {.llama_bench = r->ask->llama_bench, .patience = r->ask->patience,
+                               .alive = still_wanted};
+    return wants_peer(r->ask) ? bg_bench_peer_open(&r->peer, &o, err) : BG_OK;
+}
+
 static bg_status run_all(run *r, bg_error *err)
 {
     const request *ask = r->ask;
-    bg_status status = BG_OK;
+    bg_status status;
     for (size_t t = 0; t < ask->n_threads.n && !ask->no_roofs; t++)
         BG_TRY(bg_machine_measure(r->machine, (int)ask->n_threads.values[t], err));
+    status = open_peer(r, err);
     r->samples_ns = bg_alloc((size_t)ask->reps, sizeof *r->samples_ns);
     r->samples_roof = bg_alloc((size_t)ask->reps, sizeof *r->samples_roof);
     if (!r->samples_ns || !r->samples_roof)
@@ -393,6 +452,7 @@ static bg_status run_all(run *r, bg_error *err)
         bg_free(path);
     }
     if (r->printed) bg_bench_print_end(&r->layout);
+    bg_bench_peer_close(&r->peer);
     bg_free(r->samples_ns);
     bg_free(r->samples_roof);
     return status;
@@ -479,6 +539,12 @@ int bg_cmd_bench(int argc, char **argv)
         {BG_OPT_GROUP, NULL, NULL, "Beyond llama-bench", NULL, NULL, 0, 0},
         {BG_OPT_TEXT, "--schemes", "LIST", "quantize in memory to these first: all, levels, "
          "or names; for shapes the default is levels", &ask.schemes, NULL, 0, 0},
+        {BG_OPT_TEXT, "--engine", "LIST", "builtin, llama.cpp, or both with a comma", &ask.engine,
+         NULL, 0, 0},
+        {BG_OPT_TEXT, "--llama-bench", "PATH", "the program of llama.cpp that times (default: along "
+         "$PATH)", &ask.llama_bench, NULL, 0, 0},
+        {BG_OPT_REAL, "--patience", "S", "seconds that it may be silent before it is ended (default "
+         "600)", &ask.patience, NULL, 0, 1e9},
         {BG_OPT_INT, "--layers", "N", "time N layers of a shape and predict the whole (default: all "
          "that fit)", &ask.layers, NULL, 2, 4096},
         {BG_OPT_TEXT, "--isa", "LIST", "instruction sets (default native)", &ask.isa, NULL, 0, 0},
@@ -496,6 +562,8 @@ int bg_cmd_bench(int argc, char **argv)
                    "`bitgauge sweep`.",
         .examples = "  bitgauge bench -m model.gguf -p 512 -n 128 -t 8\n"
                     "  bitgauge bench --schemes Q4_K_M,Q6_K -t 1-8*2 -o json\n"
+                    "  bitgauge bench -m model-f16.gguf --schemes Q4_0 --engine builtin,llama.cpp \\\n"
+                    "      --llama-bench ~/llama.cpp/build/bin/llama-bench\n"
                     "  bitgauge bench --shape codellama-34b --schemes all --layers 6\n"
                     "  bitgauge bench --schemes Q4_0 --counters callgrind -o jsonl\n",
         .options = options, .n_options = BG_COUNT(options),
@@ -505,6 +573,7 @@ int bg_cmd_bench(int argc, char **argv)
     bg_bench_layout_find(&r.layout, ask.output ? ask.output : "md");
     r.layout.n_batch = ask.batches.n > 0;
     r.layout.n_ubatch = ask.ubatches.n > 0;
+    r.layout.engine = ask.engine != NULL;
     bg_cli_catch_interrupt();
     status = bg_machine_open(&r.machine, NULL, &err);
     if (status == BG_OK)

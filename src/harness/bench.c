@@ -1,3 +1,4 @@
+#include "harness/bench_peer.h"
 #include "harness/harness.h"
 
 #include <math.h>
@@ -70,52 +71,72 @@ static bg_status summarise(const run *r, size_t n, bg_bench_result *result, bg_e
     return BG_OK;
 }
 
-/* Finds the roof and begins to watch its resource, where it was measured. */
-static void watch(run *r, const bg_model *m, const bg_machine *machine, bg_bench_result *result)
+static void find_bound(run *r, const bg_model *m, const bg_machine *machine)
 {
     const bg_bench_test *test = r->test;
-    bg_error why;
     bg_load load = {.n_prompt = test->n_prompt, .n_gen = test->n_gen, .depth = test->depth,
                     .batch = test->batch, .isa = test->isa,
                     .threads = bg_team_size(test->team)};
     bg_bound_find(&r->bound, m, machine, &load);
+}
+
+/* Begins to watch the resource of the roof, where that was measured. */
+static void watch(run *r, const bg_machine *machine, bg_bench_result *result)
+{
+    const bg_bench_test *test = r->test;
+    bg_error why;
     if (isnan(r->bound.tps)) return;
     r->watched = bg_watch_open(&r->watch, &r->bound, machine, test->team, &why) == BG_OK;
     if (r->watched) result->gauge_bytes = bg_watch_bytes(&r->watch);
     else bg_log(BG_LOG_WARN, "the roof is that of the start: %s", why.message);
 }
 
-bg_status bg_bench_run(const bg_model *m, const bg_machine *machine, const bg_bench_test *test,
-                       double *samples_ns, double *samples_roof, bg_bench_result *result,
-                       bg_error *err)
+/* The builtin engine's times. */
+static bg_status time_here(run *r, const bg_model *m, const bg_machine *machine,
+                           bg_bench_result *result, bg_error *err)
 {
+    const bg_bench_test *test = r->test;
     uint32_t n_ctx = test->depth + test->n_prompt + test->n_gen + 1;
     bg_session_options o = {.n_ctx = n_ctx, .n_batch = test->batch, .isa = test->isa,
                             .team = test->team};
     bg_tokens tokens = {0};
-    run r = {.test = test, .samples_ns = samples_ns, .samples_roof = samples_roof,
-             .timed = {.n_prompt = test->n_prompt, .n_gen = test->n_gen, .depth = test->depth,
-                       .batch = test->batch, .tokens = &tokens}};
     bg_status status = bg_tokens_draw(&tokens, bg_model_hparams(m)->n_vocab, err);
-    memset(result, 0, sizeof *result);
-    result->layers_timed = bg_model_layers_held(m);
+    r->timed = (bg_timed){.n_prompt = test->n_prompt, .n_gen = test->n_gen, .depth = test->depth,
+                          .batch = test->batch, .tokens = &tokens};
     result->tier = bg_tier_name(bg_kernel_find(bg_main_format(m),
                                                test->n_prompt ? BG_OP_GEMM : BG_OP_GEMV,
                                                test->isa)->tier);
     if (status == BG_OK) {
-        r.timed.logits = bg_alloc(bg_model_hparams(m)->n_vocab, sizeof *r.timed.logits);
-        status = r.timed.logits ? bg_session_open(&r.timed.session, m, &o, err)
-                                : bg_fail_nomem(err, "logits", 0);
+        r->timed.logits = bg_alloc(bg_model_hparams(m)->n_vocab, sizeof *r->timed.logits);
+        status = r->timed.logits ? bg_session_open(&r->timed.session, m, &o, err)
+                                 : bg_fail_nomem(err, "logits", 0);
     }
-    if (status == BG_OK) status = bg_session_fits(r.timed.session, machine, err);
+    if (status == BG_OK) status = bg_session_fits(r->timed.session, machine, err);
     if (status == BG_OK) {
-        watch(&r, m, machine, result);
-        status = repeat(&r, err);
+        watch(r, machine, result);
+        status = repeat(r, err);
     }
-    if (status == BG_OK) status = summarise(&r, test->reps, result, err);
-    bg_watch_close(&r.watch);
-    bg_session_close(&r.timed.session);
+    bg_watch_close(&r->watch);
+    bg_session_close(&r->timed.session);
     bg_tokens_fini(&tokens);
-    bg_free(r.timed.logits);
+    bg_free(r->timed.logits);
     return status;
+}
+
+bg_status bg_bench_run(const bg_model *m, const bg_machine *machine, const bg_bench_test *test,
+                       double *samples_ns, double *samples_roof, bg_bench_result *result,
+                       bg_error *err)
+{
+    run r = {.test = test, .samples_ns = samples_ns, .samples_roof = samples_roof};
+    bg_status status;
+    memset(result, 0, sizeof *result);
+    result->layers_timed = bg_model_layers_held(m);
+    result->peak_rss = NAN;
+    find_bound(&r, m, machine);
+    if (test->peer) {
+        for (uint32_t i = 0; i < test->reps; i++) samples_roof[i] = NAN;
+        status = bg_bench_peer_time(test->peer, m, test, samples_ns, &result->peak_rss, err);
+    } else
+        status = time_here(&r, m, machine, result, err);
+    return status == BG_OK ? summarise(&r, test->reps, result, err) : status;
 }

@@ -93,7 +93,7 @@ static bg_status ask_version(bg_llama *l, bg_error *err)
 {
     bg_process p = {.argv = (const char *const[]){l->perplexity.path, "--version", NULL},
                     .merged = true};
-    bg_status status = bg_llama_run(l, &l->perplexity, &p, err);
+    bg_status status = bg_llama_run(&l->host, &l->perplexity, &p, err);
     char version[64];
     read_version(p.output.data, version);
     bg_text_fini(&p.output);
@@ -120,7 +120,7 @@ static bg_status make_base(bg_llama *l, const bg_cell *c, bg_error *err)
     snprintf(chunks, sizeof chunks, "%llu", (unsigned long long)windows);
     snprintf(context, sizeof context, "%d", BG_WINDOW);
     snprintf(threads, sizeof threads, "%d", c->threads);
-    status = bg_llama_run(l, &l->perplexity, &p, err);
+    status = bg_llama_run(&l->host, &l->perplexity, &p, err);
     if (status == BG_OK && !bg_file_exists(base))
         status = bg_fail(err, BG_ERR_UNSUPPORTED, l->perplexity.name, "made no base of the source "
                          "model (--kl-divergence-base): %s", p.last);
@@ -194,7 +194,7 @@ bg_status bg_llama_quality(void *llama, const bg_cell *c, bg_quality *q, bg_erro
     }
     snprintf(context, sizeof context, "%d", BG_WINDOW);
     snprintf(threads, sizeof threads, "%d", c->threads);
-    status = bg_llama_run(l, &l->perplexity, &p, err);
+    status = bg_llama_run(&l->host, &l->perplexity, &p, err);
     if (status == BG_OK)
         status = bg_llama_parse_quality(p.output.data ? p.output.data : "", q, err);
     q->windows = l->windows;

@@ -96,6 +96,38 @@ for bad in "--engine vllm" "--engine ," "--engine llama.cpp --counters callgrind
     [ $status = 2 ] && [ ! -e bad ] || fail "$bad: $status $(cat err)"
 done
 
+# bench: the same tests by either program, one run a test; what it tells of itself is kept.
+: >log
+bench() { "$BITGAUGE" bench -m "$TINY" --no-roof --llama-bench ./llama-bench "$@" 2>err || fail "bench $*: $(cat err)"; }
+bench --engine builtin,llama.cpp --schemes Q8_0,F16 -p 16 -n 4 -pg 8,2 -d 3 -t 1 -r 3 -o jsonl >lines
+[ "$(grep -c '"isa": null' lines)" = 6 ] && [ "$(wc -l <lines)" = 12 ] || fail "bench: $(cat lines)"
+[ "$(grep -c '"build_commit": "abc1234", "build_number": 7, "cpu_info": "fake"' lines)" = 6 ] ||
+    fail "bench: $(cat lines)"
+[ "$(grep -c '"model_filename": "[^"]*/ok-model-runs", "model_type": "llama 0M' lines)" = 12 ] ||
+    fail "bench names a file that is gone: $(cat lines)"
+ns=$(($(wc -c <q8.gguf) * 10 * 1000))
+grep -q "\"n_prompt\": 8, \"n_gen\": 2, .*\"samples_ns\": \[$ns, $ns, $ns\]" lines || fail "times: $(cat lines)"
+grep -q -- '-p 0 -n 0 -t 1 -r 3 -ngl 0 -o jsonl -d 3 -b 2048 -ub 512 -pg 8,2$' log || fail "$(cat log)"
+[ "$(wc -l <log)" = 6 ] || fail "$(cat log)"
+"$BITGAUGE" import lines --out imported 2>err && fail "two engines in one folder"
+grep '"isa": null' lines >theirs
+"$BITGAUGE" import theirs --out imported >out 2>err || fail "import: $(cat err)"
+[ "$(column imported/results.csv engine | uniq)" = "llama.cpp" ] || fail "imported: $(cat imported/results.csv)"
+bench --engine llama.cpp -p 16 -n 0 -r 1 >md # the file as it is
+grep -q '| llama.cpp | CPU ' md && grep -q '^llama.cpp: abc1234 (7)$' md || fail "md: $(cat md)"
+grep -q -- "-m $TINY " log || fail "$(cat log)"
+clean
+for bad in "--engine llama.cpp --llama-bench ./missing-program:cannot be run" "--engine vllm:none of" \
+    "--engine llama.cpp --shape tinyllama-1.1b:builtin engine alone"; do
+    status=0
+    "$BITGAUGE" bench --no-roof ${bad%%:*} >out 2>err || status=$?
+    [ $status = 2 ] && grep -q "${bad##*:}" err || fail "bench $bad: $status $(cat err)"
+done
+status=0
+FAKE=crash "$BITGAUGE" bench -m "$TINY" --no-roof $llama >out 2>err || status=$?
+[ $status = 2 ] && grep -q "ended by signal 11" err || fail "bench crash: $status $(cat err)"
+clean
+
 # Quality: one base for all schemes, in the columns of quality.
 : >log
 quality="--schemes Q8_0,F16 -p 0 -n 0 --quality quick --time-limit 20 --no-report --no-roof -t 1 \
