@@ -1,19 +1,23 @@
-#include "cli/cli.h"
+#include "cli/json.h"
 
 #include "bitgauge/machine.h"
 #include "bitgauge/quality.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <string.h>
 
-enum { SELF_DOCUMENTS = 16 };            /* of one window each, when --chunks does not say */
+enum {
+    SELF_DOCUMENTS = 16,                 /* of one window each, when --chunks does not say */
+    MAX_MODELS = 64,
+};
 #define TEXT_LIMIT ((size_t)500 << 20)
 
 typedef struct arguments {
     const char *model, *text, *base, *isa, *scheme, *imatrix, *activations;
     int ctx, chunks, threads, seed;
     bool json, no_importance;
+    const char *others[MAX_MODELS];      /* measured after the model, on the same predictions of the base */
+    size_t n_others;
 } arguments;
 
 /* What a run holds; all of it is closed by run_close. */
@@ -75,6 +79,9 @@ static bg_status quantize(run *r, bg_error *err)
 static bg_status open_models(run *r, bg_error *err)
 {
     const arguments *a = r->a;
+    if (a->n_others && (!a->base || a->scheme))
+        return bg_fail(err, BG_ERR_INPUT, NULL, "several models want a --base to measure them from, "
+                       "and no --scheme");
     if (a->imatrix && !a->scheme)
         return bg_fail(err, BG_ERR_INPUT, "--imatrix", "needs --scheme to be of use");
     BG_TRY(bg_isa_parse(a->isa, &r->isa, err));
@@ -118,6 +125,19 @@ static bg_status get_tokens(run *r, bg_error *err)
     return r->text_path ? read_text(r, err) : write_text(r, err);
 }
 
+static bg_status measure_others(run *r, const bg_quality_options *o, bg_quality *q, bg_error *err)
+{
+    bg_status s = BG_OK;
+    for (size_t i = 0; s == BG_OK && i < r->a->n_others; i++) {
+        bg_model *m;
+        BG_TRY(bg_model_open(&m, r->a->others[i], err));
+        s = bg_quality_measure(r->reference, m, o, &q[i], err);
+        bg_model_close(&m);
+    }
+    return s;
+}
+
+/* Of the model, then of the others. */
 static bg_status measure(run *r, bg_quality *q, bg_error *err)
 {
     bg_quality_options o;
@@ -126,7 +146,7 @@ static bg_status measure(run *r, bg_quality *q, bg_error *err)
     BG_TRY(get_tokens(r, err));
     o = (bg_quality_options){
         .n_ctx = (uint32_t)r->a->ctx, .max_windows = (uint64_t)r->a->chunks, .isa = r->isa,
-        .team = r->team, .cache_bytes = 1, .progress = show_progress, .user = &r->progress,
+        .team = r->team, .cache_bytes = r->a->n_others ? 0 : 1, .progress = show_progress, .user = &r->progress,
     };
     if (r->a->activations) o.activations = bg_activations_find(r->a->activations);
     status = bg_reference_open(&r->reference, run_base(r), r->tokens, r->n_tokens, &o, err);
@@ -136,7 +156,8 @@ static bg_status measure(run *r, bg_quality *q, bg_error *err)
         return status;
     }
     begin_progress(r, "perplexity");
-    return bg_quality_measure(r->reference, r->quantized ? r->quantized : r->model, &o, q, err);
+    BG_TRY(bg_quality_measure(r->reference, r->quantized ? r->quantized : r->model, &o, q, err));
+    return measure_others(r, &o, q + 1, err);
 }
 
 static void run_close(run *r)
@@ -156,7 +177,7 @@ static void run_close(run *r)
 
 static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
-static int print_json(const run *r, const bg_quality *q)
+static json_t *as_json(const run *r, const char *path, const bg_quality *q)
 {
     const struct { const char *key; double value; } reals[] = {
         {"ppl", q->ppl}, {"ppl_se", q->ppl_se}, {"kld_mean", q->kld_mean}, {"kld_se", q->kld_se},
@@ -165,16 +186,23 @@ static int print_json(const run *r, const bg_quality *q)
         {"rms_dp_pct", q->rms_dp_pct}, {"seconds", q->seconds},
     };
     json_t *o = json_object();
-    int failed = json_object_set_new(o, "windows", json_integer((json_int_t)q->windows)) |
-                 json_object_set_new(o, "tokens", json_integer((json_int_t)q->tokens));
+    if (path) json_object_set_new(o, "file", bg_cli_json_text(path, strlen(path)));
+    json_object_set_new(o, "windows", json_integer((json_int_t)q->windows));
+    json_object_set_new(o, "tokens", json_integer((json_int_t)q->tokens));
     for (size_t i = 0; i < BG_COUNT(reals); i++)
-        failed |= json_object_set_new(o, reals[i].key, number(reals[i].value));
+        json_object_set_new(o, reals[i].key, number(reals[i].value));
     if (r->a->activations)
-        failed |= json_object_set_new(o, "simulated_activations", json_string(r->a->activations));
-    failed |= json_dumpf(o, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-    putchar('\n');
-    json_decref(o);
-    return failed ? BG_EXIT_MISUSE : BG_EXIT_OK;
+        json_object_set_new(o, "simulated_activations", json_string(r->a->activations));
+    return o;
+}
+
+/* One object; of several models a list of them. */
+static int print_json(const run *r, const bg_quality *q)
+{
+    json_t *all = r->a->n_others ? json_array() : as_json(r, NULL, q);
+    for (size_t i = 0; r->a->n_others && i <= r->a->n_others; i++)
+        json_array_append_new(all, as_json(r, i ? r->a->others[i - 1] : r->model_path, &q[i]));
+    return bg_cli_print_json(all);
 }
 
 static const char *file_name(const char *path)
@@ -208,6 +236,21 @@ static int print_table(const run *r, const bg_quality *q)
     printf("  maximum        %11.6f\n\n", q->kld_max);
     printf("same top token   %8.3f %%\n", q->same_top_pct);
     printf("RMS change of p  %8.3f %%\n", q->rms_dp_pct);
+    return BG_EXIT_OK;
+}
+
+/* A line a model. */
+static int print_models(const run *r, const bg_quality *q)
+{
+    printf("base %s, perplexity %.4f; %s: %llu windows of %d tokens%s%s\n\n", file_name(r->a->base),
+           q->base_ppl, r->text_path ? file_name(r->text_path) : "text that the base wrote",
+           (unsigned long long)q->windows, r->a->ctx, r->a->activations ? "; simulated activations " : "",
+           r->a->activations ? r->a->activations : "");
+    printf("%-32s %19s %23s %11s\n", "", "perplexity", "KL divergence", "same top");
+    for (size_t i = 0; i <= r->a->n_others; i++)
+        printf("%-32s %10.4f ± %.4f %12.6f ± %.6f %9.2f %%\n",
+               file_name(i ? r->a->others[i - 1] : r->model_path), q[i].ppl, q[i].ppl_se,
+               q[i].kld_mean, q[i].kld_se, q[i].same_top_pct);
     return BG_EXIT_OK;
 }
 
@@ -246,30 +289,32 @@ int bg_cmd_perplexity(int argc, char **argv)
         {BG_OPT_FLAG, "--json", NULL, "print JSON", &a.json, NULL, 0, 0},
     };
     const bg_opt_spec spec = {
-        .command = "perplexity", .usage = "[MODEL] [options]",
+        .command = "perplexity", .usage = "[MODEL...] [options]",
         .summary = "Measures how well a model predicts a text and, against a base, what\n"
                    "quantization changed: perplexity and KL divergence by the conventions of\n"
-                   "llama-perplexity.",
+                   "llama-perplexity. Several models are measured from one --base.",
         .examples = "  bitgauge perplexity --scheme Q4_K_M\n"
                     "  bitgauge perplexity model-Q4_K_M.gguf --base model-F16.gguf "
                     "-f wiki.test.raw\n",
-        .options = options, .n_options = BG_COUNT(options), .max_words = 1,
+        .options = options, .n_options = BG_COUNT(options), .max_words = MAX_MODELS,
     };
-    const char *word = NULL;
+    const char *words[MAX_MODELS];
     size_t n_words = 0;
     run r = {.a = &a};
-    bg_quality q;
+    bg_quality q[MAX_MODELS + 1];
     bg_error err = {0};
-    int status = bg_opt_parse(&spec, argc, argv, &word, &n_words);
+    int status = bg_opt_parse(&spec, argc, argv, words, &n_words);
     if (status >= 0) return status;
-    if (n_words) a.model = word;
+    for (size_t i = 0; i < n_words; i++)
+        if (i || a.model) a.others[a.n_others++] = words[i];
+        else a.model = words[i];
     bg_cli_catch_interrupt();
-    if (measure(&r, &q, &err) != BG_OK) {
+    if (measure(&r, q, &err) != BG_OK) {
         bg_cli_progress_end(&r.progress);
         status = bg_cli_fail(&err);
     } else {
         bg_cli_progress_end(&r.progress);
-        status = a.json ? print_json(&r, &q) : print_table(&r, &q);
+        status = (a.json ? print_json : a.n_others ? print_models : print_table)(&r, q);
     }
     run_close(&r);
     return status;

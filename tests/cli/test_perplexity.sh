@@ -53,6 +53,20 @@ equals "$dir/path.json" ppl "$(value "$dir/embedded.json" ppl)"
 "$BITGAUGE" perplexity --ctx 64 --chunks 2 --scheme q8_0 --json >"$dir/q8_0.json"
 awk -v k="$(value "$dir/q8_0.json" kld_mean)" 'BEGIN { exit !(k > 1e-5 && k < 2e-3) }' ||
     fail "divergence of Q8_0: $(value "$dir/q8_0.json" kld_mean)"
+# Several models are measured from one base, each as by itself.
+"$BITGAUGE" quantize "$model" "$dir/q8_0.gguf" Q8_0 >/dev/null
+"$BITGAUGE" quantize "$model" "$dir/q4_0.gguf" Q4_0 >/dev/null
+for f in q8_0 q4_0; do
+    "$BITGAUGE" perplexity "$dir/$f.gguf" --base "$model" --ctx 64 --chunks 2 --json >"$dir/$f.one.json"
+done
+"$BITGAUGE" perplexity "$dir/q8_0.gguf" "$dir/q4_0.gguf" --base "$model" --ctx 64 --chunks 2 --json \
+    >"$dir/two.json"
+[ "$(grep kld_mean "$dir/two.json")" = "$(grep -h kld_mean "$dir/q8_0.one.json" "$dir/q4_0.one.json" |
+    sed 's/^/  /')" ] || fail "together: $(cat "$dir/two.json")"
+"$BITGAUGE" perplexity "$dir/q8_0.gguf" "$dir/q4_0.gguf" --base "$model" --ctx 64 --chunks 2 |
+    grep -qE '^q4_0.gguf  .* ±' || fail "no line for the second model"
+refused "several models want a --base" "$dir/q8_0.gguf" "$dir/q4_0.gguf"
+
 # Simulated activations: the model is its own base; fewer bits are worse.
 "$BITGAUGE" perplexity --ctx 64 --chunks 2 --activations q4 --json >"$dir/a4.json"
 grep -qF '"simulated_activations": "q4"' "$dir/a4.json" || fail "not said to be simulated"
