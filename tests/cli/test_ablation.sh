@@ -55,9 +55,11 @@ elif a[0] == "quantize":
         kld *= 0.9 if step in a else 1
     open(a[2], "w").write(("%g " % kld).ljust(n))
 elif a[0] == "perplexity":
-    kld = float(open(a[1]).read().split()[0]) * (2 if "--activations" in a else 1)
-    print(json.dumps({"windows": int(after("--chunks") or 99), "kld_mean": kld, "kld_se": kld / 100,
-                      "ppl": 5 + kld, "ppl_se": 0.1}))
+    klds = [float(open(f).read().split()[0]) * (2 if "--activations" in a else 1)
+            for f in a[1:a.index("--base")]]
+    said = [{"windows": int(after("--chunks") or 99), "kld_mean": kld, "kld_se": kld / 100,
+             "ppl": 5 + kld, "ppl_se": 0.1} for kld in klds]
+    print(json.dumps(said if len(said) > 1 else said[0]))
 PY
 chmod +x own
 echo model >model.gguf
