@@ -53,7 +53,7 @@ static int exit_status(const bg_comparison *c, bool strict)
 }
 
 typedef struct request {
-    const char *dirs[2], *format, *junit, *model;
+    const char *dirs[2], *format, *junit, *model, *llama_bench;
     bool confirm, strict;
     bg_compare_options options;
 } request;
@@ -63,7 +63,7 @@ static bg_status confirm(const request *q, const bg_results *const r[2], bg_resu
                          bg_comparison **c, bg_error *err)
 {
     bg_compare_options o = q->options;
-    BG_TRY(bg_cli_confirm(confirmed, *c, r[1], q->model, err));
+    BG_TRY(bg_cli_confirm(confirmed, *c, r[1], q->model, q->llama_bench, err));
     if (!*confirmed) return BG_OK;
     bg_comparison_close(c);
     o.confirmed = *confirmed;
@@ -113,6 +113,9 @@ int bg_cmd_compare(int argc, char **argv)
          "(NEW/confirm-1, ...)", &q.confirm, NULL, 0, 0},
         {BG_OPT_TEXT, "-m --model", "FILE", "model of NEW, for --confirm; default: the embedded one",
          &q.model, NULL, 0, 0},
+        {BG_OPT_TEXT, "--llama-bench", "PATH", "the program that measured NEW's cells of llama.cpp, for "
+         "--confirm\n                              (default: along $PATH)", &q.llama_bench, NULL, 0,
+         0},
         {BG_OPT_FLAG, "--strict", NULL, "status 4 also when only what all cells did together cannot "
          "be judged", &q.strict, NULL, 0, 0},
         {BG_OPT_FLAG, "--cross-machine", NULL, "accept other machines and engines, and compare "

@@ -10,10 +10,9 @@ enum { FEWEST = 30 };
 
 static bool same(const char *a, const char *b) { return a && b && strcmp(a, b) == 0; }
 
-/* What other engines measured cannot be measured again without them. */
 static bool flagged(const bg_compared *c)
 {
-    return same(bg_row_text(c->new_row, BG_COL_ENGINE), "bitgauge") && !c->exact && c->n[1] &&
+    return !c->exact && c->n[1] &&
            (c->verdict == BG_VERDICT_WORSE || c->verdict == BG_VERDICT_INCONCLUSIVE);
 }
 
@@ -37,8 +36,9 @@ static bool wants(void *user, const char *scheme, const char *test, const char *
     const bg_comparison *c = user;
     for (size_t i = 0; i < c->n_cells; i++) {
         const bg_row *row = c->cells[i].new_row;
+        const char *own_isa = bg_row_text(row, BG_COL_ISA); /* none where the engine chooses */
         if (needed(c, &c->cells[i]) && same(bg_row_text(row, BG_COL_SCHEME), scheme) &&
-            same(bg_row_text(row, BG_COL_TEST), test) && same(bg_row_text(row, BG_COL_ISA), isa) &&
+            same(bg_row_text(row, BG_COL_TEST), test) && same(own_isa ? own_isa : "", isa) &&
             same(bg_row_text(row, BG_COL_ENGINE), engine) &&
             bg_row_number(row, BG_COL_THREADS) == threads)
             return true;
@@ -96,17 +96,18 @@ static bool progress(void *user, const bg_sweep_progress *p)
 }
 
 static bg_status sweep(const bg_comparison *c, const json_t *plan, const char *model,
-                       const char *out, bg_error *err)
+                       const char *llama_bench, const char *out, bg_error *err)
 {
     const json_t *settings = json_object_get(plan, "settings");
     const json_t *source = json_object_get(settings, "model");
-    bg_text schemes = {0}, isas = {0}, threads = {0};
+    bg_text schemes = {0}, isas = {0}, threads = {0}, engines = {0};
     bg_cli_progress line = {0};
     bg_sweep_options o;
     bg_status status = BG_OK;
     join(json_object_get(settings, "schemes"), &schemes);
     join(json_object_get(settings, "isa"), &isas);
     join(json_object_get(settings, "threads"), &threads);
+    join(json_object_get(settings, "engines"), &engines);
     bg_sweep_options_init(&o);
     o.model = model;
     o.shape = model ? NULL : json_string_value(json_object_get(source, "shape"));
@@ -116,6 +117,8 @@ static bg_status sweep(const bg_comparison *c, const json_t *plan, const char *m
     o.schemes = schemes.data;
     o.isas = isas.data;
     o.threads = threads.data;
+    o.engines = engines.data;
+    o.llama_bench = llama_bench;
     o.n_prompt = number(settings, "n_prompt");
     o.n_gen = number(settings, "n_gen");
     o.depth = number(settings, "depth");
@@ -127,7 +130,7 @@ static bg_status sweep(const bg_comparison *c, const json_t *plan, const char *m
     o.user = &line;
     o.wants = wants;
     o.wants_user = (void *)(uintptr_t)c;
-    if (schemes.failed || isas.failed || threads.failed)
+    if (schemes.failed || isas.failed || threads.failed || engines.failed)
         status = bg_fail_nomem(err, out, schemes.length);
     else if (!schemes.data || !isas.data || !threads.data)
         status = bg_fail(err, BG_ERR_INPUT, c->dir[1], "its plan.json does not say how it was "
@@ -138,6 +141,7 @@ static bg_status sweep(const bg_comparison *c, const json_t *plan, const char *m
     bg_text_fini(&schemes);
     bg_text_fini(&isas);
     bg_text_fini(&threads);
+    bg_text_fini(&engines);
     return status;
 }
 
@@ -164,8 +168,33 @@ static bg_status check_model(const json_t *plan, const char *dir, const char *mo
                    file ? file : "a shape");
 }
 
+/* Were other engines run, and the builds that they stand for? */
+static bg_status check_versions(const bg_results *confirmed, const bg_results *r, bg_error *err)
+{
+    for (size_t i = 0; i < bg_results_row_count(confirmed); i++) {
+        const bg_row *row = bg_results_row(confirmed, i);
+        const char *engine = bg_row_text(row, BG_COL_ENGINE), *version, *reason;
+        if (same(engine, "bitgauge")) continue;
+        version = bg_row_text(row, BG_COL_ENGINE_VER);
+        reason = bg_row_text(row, BG_COL_REASON);
+        if (same(bg_row_text(row, BG_COL_STATUS), "failed"))
+            return bg_fail(err, BG_ERR_INPUT, bg_results_dir(confirmed), "%s %s of %s could not be "
+                           "measured again (--llama-bench): %s", bg_row_text(row, BG_COL_SCHEME),
+                           bg_row_text(row, BG_COL_TEST), engine, reason ? reason : "");
+        for (size_t j = 0; j < bg_results_row_count(r); j++) {
+            const bg_row *was = bg_results_row(r, j);
+            const char *old = bg_row_text(was, BG_COL_ENGINE_VER);
+            if (bg_row_same_cell(row, was) && version && old && !same(version, old))
+                return bg_fail(err, BG_ERR_INPUT, bg_results_dir(confirmed), "was measured with %s %s, and "
+                               "%s with %s: give that build with --llama-bench", engine, version,
+                               bg_results_dir(r), old);
+        }
+    }
+    return BG_OK;
+}
+
 bg_status bg_cli_confirm(bg_results **confirmed, const bg_comparison *c, const bg_results *r,
-                         const char *model, bg_error *err)
+                         const char *model, const char *llama_bench, bg_error *err)
 {
     json_t *plan = json_loads(bg_results_plan(r), 0, NULL);
     char *out = free_folder(bg_results_dir(r));
@@ -175,8 +204,9 @@ bg_status bg_cli_confirm(bg_results **confirmed, const bg_comparison *c, const b
     for (size_t i = 0; i < c->n_cells; i++) any = any || flagged(&c->cells[i]);
     if (!plan || !out) status = bg_fail_nomem(err, bg_results_dir(r), 0);
     else status = check_model(plan, bg_results_dir(r), model, err);
-    if (status == BG_OK && any) status = sweep(c, plan, model, out, err);
+    if (status == BG_OK && any) status = sweep(c, plan, model, llama_bench, out, err);
     if (status == BG_OK && any) status = bg_results_open(confirmed, out, err);
+    if (status == BG_OK && any) status = check_versions(*confirmed, r, err);
     json_decref(plan);
     bg_free(out);
     return status;

@@ -96,6 +96,22 @@ for bad in "--engine vllm" "--engine ," "--engine llama.cpp --counters callgrind
     [ $status = 2 ] && [ ! -e bad ] || fail "$bad: $status $(cat err)"
 done
 
+# What became slower is measured again by the engine that it is of.
+sweep $timed --schemes Q8_0 $llama -n 0 --reps 12 --out was
+cp -r was now
+awk -F, -v OFS=, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "seconds") c = i }
+    NR > 1 { $c *= 2 } { print }' was/samples.csv >now/samples.csv
+compare() { status=0; "$BITGAUGE" compare was now -m "$TINY" "$@" >out 2>err || status=$?; }
+compare
+[ $status = 3 ] || [ $status = 4 ] || fail "slower: $status $(cat out err)"
+compare --confirm --llama-bench ./llama-bench
+[ $status = 0 ] || [ $status = 4 ] || fail "confirmed: $status $(cat out err)"
+[ "$(column now/confirm-1/results.csv engine)" = llama.cpp ] || fail "confirmed: $(cat now/confirm-1/results.csv)"
+FAKE=newer compare --confirm --llama-bench ./llama-bench
+[ $status = 2 ] && grep -q "abc1234 (8), and now with abc1234 (7): give that build" err || fail "$status $(cat err)"
+compare --confirm --llama-bench ./missing-program
+[ $status = 2 ] && grep -q "could not be measured again.*cannot be run" err || fail "$status $(cat err)"
+
 # bench: the same tests by either program, one run a test; what it tells of itself is kept.
 : >log
 bench() { "$BITGAUGE" bench -m "$TINY" --no-roof --llama-bench ./llama-bench "$@" 2>err || fail "bench $*: $(cat err)"; }
