@@ -118,6 +118,8 @@ typedef struct bg_search_options {
     double prune;            /* share of the weights that may go, at most; 0: none */
     bg_prune_order order;
     uint64_t seed;
+    double min_tps;          /* tokens/s of decoding, by what each format was read to cost here: an
+                              * estimate, and what is chosen depends on the machine; 0: any */
     double seconds;          /* 0: as long as it gets better */
     uint64_t most_asked;     /* evaluations, with those that the checkpoint has; 0: any number */
     bool feedback;           /* then the image is rounded by bg_feedback, which knows what makes up for
@@ -137,6 +139,7 @@ typedef struct bg_search_result {
     bool stopped;            /* by progress, the clock or most_asked: the best so far */
     double kld;              /* on calibration text, before feedback */
     uint64_t file_bytes, evaluations;
+    double predicted_tps;    /* of decoding; NaN: min_tps was 0 */
     uint64_t asked;          /* evaluations, and what the checkpoint had of them */
     double seconds, reused;  /* reused: share of layers that were not run again */
 } bg_search_result;
@@ -147,6 +150,11 @@ typedef struct bg_search_result {
 bg_status bg_search_run(bg_recipe **best, bg_image **image, const bg_model *m, const int32_t *tokens,
                         size_t n_tokens, const bg_search_options *o, bg_search_result *result,
                         bg_error *err);
+
+/* Tokens a second that a model decodes, one after the other at the start of a context: the upper
+ * quartile of some short runs. */
+bg_status bg_decode_speed(double *tps, const bg_model *m, bg_isa isa, struct bg_team *team,
+                          bg_error *err);
 
 /* ---- error feedback ----------------------------------------------------------------------- */
 

@@ -15,7 +15,7 @@ typedef struct request {
     const char *model, *calibration, *text, *imatrix, *formats, *prune, *order, *recipe, *out, *isa,
         *evaluations;
     uint64_t size, memory;
-    double bpw, minutes;
+    double bpw, minutes, min_tps;
     int ctx, chunks, seed, threads, most;
     bool plain, json;
     bg_cli_tune_request tune;
@@ -45,6 +45,7 @@ typedef struct run {
     bg_search_result result;
     row rows[RIVALS + 1];
     size_t n_rows;
+    double tps;              /* of the searched model, measured; 0: it was not */
     bg_cli_progress progress;
     uint64_t shown_ns;
 } run;
@@ -116,41 +117,46 @@ static bg_status read_prune(run *r, bg_error *err)
                    "not '%.40s'", r->a->prune);
 }
 
-/* Of a session that answers with this context, all but the weights. */
+/* Of a session that answers with this context, all but the weights, whatever their formats. */
 static bg_status running_bytes(const run *r, uint64_t *bytes, bg_error *err)
 {
     bg_session *s;
     BG_TRY(bg_session_open(&s, r->model, &(bg_session_options){.n_ctx = (uint32_t)r->a->ctx,
-                                                               .isa = r->isa, .team = r->team}, err));
+                               .isa = r->isa, .team = r->team, .any_format = true}, err));
     *bytes = bg_session_kv_bytes(s) + bg_session_scratch_bytes(s);
     bg_session_close(&s);
     return BG_OK;
 }
 
-static bg_status find_budget(run *r, bg_error *err)
+/* Bytes of weights that fit into --memory, or that --bpw means. */
+static bg_status weight_budget(const run *r, uint64_t n_params, uint64_t *bytes, bg_error *err)
 {
     const request *a = r->a;
+    uint64_t running;
+    *bytes = (uint64_t)(a->bpw / 8 * (double)n_params);
+    if (!a->memory) return BG_OK;
+    BG_TRY(running_bytes(r, &running, err));
+    if (running >= a->memory)
+        return bg_fail(err, BG_ERR_INFEASIBLE, NULL, "a context of %d tokens alone takes %llu bytes: "
+                       "give more --memory or a smaller --ctx", a->ctx,
+                       (unsigned long long)running);
+    *bytes = a->memory - running;
+    return BG_OK;
+}
+
+static bg_status find_budget(run *r, bg_error *err)
+{
     bg_quantize_plan plan;
     bg_recipe *whole;
-    uint64_t running;
+    uint64_t weights;
     bg_status s;
-    r->budget = a->size;
-    if (a->size) return BG_OK;
-    if (a->memory) {
-        BG_TRY(running_bytes(r, &running, err));
-        if (running >= a->memory)
-            return bg_fail(err, BG_ERR_INFEASIBLE, NULL, "a context of %d tokens alone takes %llu "
-                           "bytes: give more --memory or a smaller --ctx", a->ctx,
-                           (unsigned long long)running);
-        r->budget = a->memory - running;
-        return BG_OK;
-    }
+    r->budget = r->a->size;
+    if (r->a->size) return BG_OK;
     BG_TRY(bg_recipe_new(&whole, bg_model_gguf(r->model), err));
     s = bg_recipe_plan(whole, bg_model_gguf(r->model), r->importance, &plan, err);
-    if (s == BG_OK)
-        r->budget = plan.file_bytes - plan.weight_bytes +
-                    (uint64_t)(a->bpw / 8 * (double)plan.n_params);
     bg_recipe_free(&whole);
+    if (s == BG_OK) s = weight_budget(r, plan.n_params, &weights, err);
+    if (s == BG_OK) r->budget = plan.file_bytes - plan.weight_bytes + weights;
     return s;
 }
 
@@ -244,6 +250,7 @@ static bg_status search(run *r, bg_error *err)
     bg_search_options o = {
         .file_bytes = r->budget, .formats = r->formats, .n_formats = r->n_formats, .prune = r->prune,
         .order = r->order, .feedback = !a->plain, .most_asked = (uint64_t)a->most,
+        .min_tps = a->min_tps,
         .seed = (uint64_t)a->seed, .seconds = a->minutes * 60, .isa = r->isa, .team = r->team,
         .importance = r->importance, .checkpoint = a->evaluations ? a->evaluations : r->checkpoint,
         .keep_checkpoint = a->evaluations != NULL, .progress = show_search, .user = r,
@@ -305,6 +312,8 @@ static bg_status measure_rows(run *r, const bg_reference *reference, const bg_qu
     BG_TRY(bg_recipe_plan(r->best, bg_model_gguf(r->model), r->importance, &plan, err));
     s = bg_model_open_memory(&m, r->image->data, r->image->bytes, r->a->recipe, err);
     if (s == BG_OK) s = bg_quality_measure(reference, m, o, &q, err);
+    if (s == BG_OK && r->a->min_tps > 0)
+        s = bg_decode_speed(&r->tps, m, r->isa, r->team, err);
     bg_model_close(&m);
     if (s != BG_OK) return s;
     add_row(r, "searched", &plan, &q);
@@ -346,6 +355,11 @@ static void print_table(const run *r)
     if (r->result.stopped)
         printf("stopped before the end: this is the best so far; the same command goes on from "
                "here\n");
+    if (r->a->min_tps > 0)
+        printf("decoding: %.4g tokens/s asked for, %.4g expected by the speeds of the formats",
+               r->a->min_tps, r->result.predicted_tps);
+    if (r->tps > 0) printf(", %.4g measured", r->tps);
+    if (r->a->min_tps > 0) printf("\n");
     if (r->n_rows)
         printf("%-16s %12s %6s %10s %23s %11s\n", "", "bytes", "bpw", "perplexity", "KL divergence",
                "same top");
@@ -367,12 +381,13 @@ static int print_json(const run *r)
             number(w->q.kld_mean), "kld_se", number(w->q.kld_se), "same_top_pct",
             number(w->q.same_top_pct)));
     return bg_cli_print_json(json_pack(
-        "{s:o, s:I, s:I, s:b, s:I, s:f, s:f, s:o, s:o}", "recipe",
+        "{s:o, s:I, s:I, s:b, s:I, s:f, s:f, s:o, s:o, s:o, s:o}", "recipe",
         bg_cli_json_text(r->a->recipe, strlen(r->a->recipe)), "file_bytes",
         (json_int_t)r->result.file_bytes, "budget", (json_int_t)r->budget, "stopped",
         (int)r->result.stopped, "evaluations", (json_int_t)r->result.evaluations, "seconds",
         r->result.seconds, "reused", r->result.reused, "kld_calibration", number(r->result.kld),
-        "rows", rows));
+        "predicted_tps", number(r->result.predicted_tps), "tps",
+        r->tps > 0 ? json_real(r->tps) : json_null(), "rows", rows));
 }
 
 /* Interrupted, what it has is shown without more work. */
@@ -411,6 +426,8 @@ int bg_cmd_search(int argc, char **argv)
          &a.memory, NULL, 0, 0},
         {BG_OPT_INT, "-c --ctx --ctx-size", "N", "tokens of context, for --memory (4096)", &a.ctx,
          NULL, 16, 1 << 24},
+        {BG_OPT_REAL, "--min-tps", "X", "tokens/s that decoding should reach here, by the speeds of the\n"
+         "                              formats, which are measured first", &a.min_tps, NULL, 0, 1e9},
         {BG_OPT_TEXT, "--calib", "FILE", "text to search on; default: what came with the model, or\n"
          "                              the model writes it", &a.calibration, NULL, 0, 0},
         {BG_OPT_TEXT, "-f --text --file", "FILE", "text to evaluate on, another one", &a.text, NULL, 0,
@@ -447,6 +464,7 @@ int bg_cmd_search(int argc, char **argv)
                    "is rounded with error feedback; --tune makes it better still. Interrupted, it\n"
                    "leaves the best so far, and the same command goes on from there.",
         .examples = "  bitgauge search --size 2.7MB -o small.gguf\n"
+                    "  bitgauge search model-f16.gguf --memory 4GB --ctx 8192 --min-tps 12 -o small.gguf\n"
                     "  bitgauge search model-f16.gguf --bpw 3.2 --calib text.txt --recipe-out best.csv\n"
                     "  bitgauge quantize model-f16.gguf best.gguf --recipe best.csv\n",
         .options = options, .n_options = BG_COUNT(options), .max_words = 1,

@@ -66,17 +66,19 @@ static bg_status measure_all(bg_hunt *h, mutant *m, size_t n, bg_level level, bg
 
 static bg_status generation(bg_hunt *h, mutant *m, uint8_t *held, bool *better, bg_error *err)
 {
+    size_t n = 0;            /* tried */
     for (size_t i = 0; i < PROPOSED; i++) {
         mutate(h, m[i].picks, held);
         m[i].index = i;
-        m[i].score = bg_space_bytes(&h->space, m[i].picks) > h->budget
-                         ? INFINITY : predict(&h->space, m[i].picks);
+        m[i].score = bg_space_allows(&h->space, m[i].picks, h->budget)
+                         ? predict(&h->space, m[i].picks) : INFINITY;
     }
     qsort(m, PROPOSED, sizeof *m, by_score);
-    BG_TRY(measure_all(h, m, TRIED, BG_LEVEL_FEW, err));
-    BG_TRY(measure_all(h, m, SURVIVORS, BG_LEVEL_SOME, err));
+    while (n < TRIED && isfinite(m[n].score)) n++;
+    BG_TRY(measure_all(h, m, n, BG_LEVEL_FEW, err));
+    BG_TRY(measure_all(h, m, BG_MIN(n, (size_t)SURVIVORS), BG_LEVEL_SOME, err));
     *better = false;
-    for (size_t i = 0; i < 2 && !*better; i++) BG_TRY(bg_hunt_offer(h, m[i].picks, better, err));
+    for (size_t i = 0; i < BG_MIN(n, (size_t)2) && !*better; i++) BG_TRY(bg_hunt_offer(h, m[i].picks, better, err));
     return BG_OK;
 }
 

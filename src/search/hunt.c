@@ -57,7 +57,7 @@ bg_status bg_hunt_offer(bg_hunt *h, const uint8_t *picks, bool *better, bg_error
 {
     double kld;
     *better = false;
-    if (bg_space_bytes(&h->space, picks) > h->budget) return BG_OK;
+    if (!bg_space_allows(&h->space, picks, h->budget)) return BG_OK;
     BG_TRY(bg_hunt_measure(h, picks, BG_LEVEL_ALL, &kld, err));
     *better = isnan(h->best_kld) || kld < h->best_kld;
     if (!*better) return BG_OK;

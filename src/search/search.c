@@ -38,15 +38,26 @@ static bg_status check_tensors(const bg_model *m, bg_error *err)
                    "model with separate ones");
 }
 
+static bool show(bg_hunt *h, const char *stage, double fraction)
+{
+    bg_hunt_stage(h, stage, fraction);
+    h->state.best_kld = h->best_kld;
+    h->state.seconds = (double)(bg_clock_ns() - h->start_ns) * 1e-9;
+    return !h->o->progress || h->o->progress(h->o->user, &h->state);
+}
+
+static bool show_speeds(void *user, double fraction) { return show(user, "speeds of formats", fraction); }
+static bool show_feedback(void *user, double fraction) { return show(user, "error feedback", fraction); }
+
 static bg_status open_hunt(bg_hunt *h, const bg_model *m, const int32_t *tokens, size_t n_tokens,
                            const bg_search_options *o, bg_error *err)
 {
     bg_evaluator_options eo = {.n_ctx = CTX, .first_scored = FIRST_SCORED, .max_windows = WINDOWS,
                                .seed = o->seed + 1, .memory = o->memory, .isa = o->isa,
                                .team = o->team, .importance = o->importance};
+    bg_speeds speeds;
     size_t n;
     *h = (bg_hunt){.o = o, .budget = o->file_bytes, .best_kld = NAN, .start_ns = bg_clock_ns()};
-    bg_hunt_stage(h, "errors of formats", 0);
     bg_rng_seed(&h->rng, o->seed);
     BG_TRY(check_tensors(m, err));
     if (o->prune > 0)
@@ -55,7 +66,11 @@ static bg_status open_hunt(bg_hunt *h, const bg_model *m, const int32_t *tokens,
         return bg_fail(err, BG_ERR_UNSUPPORTED, bg_gguf_path(bg_model_gguf(m)),
                        "cannot be pruned: its layers are not those of a plain llama model");
     eo.pruner = h->pruner;
-    BG_TRY(bg_space_open(&h->space, m, h->pruner, o, err));
+    if (o->min_tps > 0)
+        BG_TRY(bg_speeds_measure(&speeds, m, o->formats, o->n_formats, o->isa, o->team, show_speeds, h,
+                                 err));
+    bg_hunt_stage(h, "errors of formats", 0);
+    BG_TRY(bg_space_open(&h->space, m, h->pruner, o, o->min_tps > 0 ? &speeds : NULL, err));
     h->anchor_levels = bg_alloc(h->space.n_layer, 1);
     h->best_levels = bg_alloc(h->space.n_layer, 1);
     h->formats = bg_alloc(h->space.n_tensors, sizeof *h->formats);
@@ -171,14 +186,6 @@ static bg_status make_image(bg_image **image, const bg_hunt *h, const bg_recipe 
                      : BG_OK;
 }
 
-static bool show_feedback(void *user, double fraction)
-{
-    bg_hunt *h = user;
-    bg_hunt_stage(h, "error feedback", fraction);
-    h->state.seconds = (double)(bg_clock_ns() - h->start_ns) * 1e-9;
-    return !h->o->progress || h->o->progress(h->o->user, &h->state);
-}
-
 /* Of what is left of a pruned model, in the formats of the source. */
 static bg_status make_meant(bg_image **meant, const bg_hunt *h, const bg_recipe *r, bg_error *err)
 {
@@ -237,6 +244,7 @@ bg_status bg_search_run(bg_recipe **best, bg_image **image, const bg_model *m, c
         *result = (bg_search_result){
             .stopped = stopped, .kld = h.best_kld, .evaluations = h.evaluations,
             .asked = h.asked,
+            .predicted_tps = o->min_tps > 0 ? 1 / bg_space_seconds(&h.space, h.best) : (double)NAN,
             .file_bytes = h.best_bytes,
             .seconds = (double)(bg_clock_ns() - h.start_ns) * 1e-9,
             .reused = (double)reused / (double)BG_MAX(layers + reused, (uint64_t)1),

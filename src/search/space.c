@@ -79,43 +79,58 @@ static bg_status measure_error(const bg_tensor *t, bg_format f, const bg_search_
 
 /* ---- items -------------------------------------------------------------------------------- */
 
-static void insert(bg_item *it, bg_format f, uint64_t bytes, double error)
+/* Whether an earlier choice is as good in all that counts. */
+static bool is_beaten(const bg_item *it, size_t n, size_t i)
+{
+    for (size_t c = 0; c < n; c++)
+        if (it->error[c] <= it->error[i] && it->seconds[c] <= it->seconds[i]) return true;
+    return false;
+}
+
+static void move_choice(bg_item *it, size_t to, size_t from)
+{
+    it->format[to] = it->format[from];
+    it->whole[to] = it->whole[from];
+    it->seconds[to] = it->seconds[from];
+    it->error[to] = it->error[from];
+}
+
+static void insert(bg_item *it, bg_format f, uint64_t bytes, double seconds, double error)
 {
     size_t at = it->n, out = 0;
     while (at > 0 && (it->whole[at - 1] > bytes ||
                       (it->whole[at - 1] == bytes && it->error[at - 1] > error))) {
-        it->format[at] = it->format[at - 1];
-        it->whole[at] = it->whole[at - 1];
-        it->error[at] = it->error[at - 1];
+        move_choice(it, at, at - 1);
         at--;
     }
     it->format[at] = f;
     it->whole[at] = bytes;
+    it->seconds[at] = seconds;
     it->error[at] = error;
     it->n++;
     for (size_t i = 0; i < it->n; i++) {
-        if (out && it->error[i] >= it->error[out - 1]) continue;
-        it->format[out] = it->format[i];
-        it->whole[out] = it->whole[i];
-        it->error[out] = it->error[i];
-        out++;
+        if (is_beaten(it, out, i)) continue;
+        move_choice(it, out++, i);
     }
     it->n = out;
 }
 
 static bg_status fill_item(bg_item *it, const bg_recipe *r, const bg_gguf *g, size_t tensor,
-                           const bg_search_options *o, bg_error *err)
+                           const bg_search_options *o, const bg_speeds *speeds, double weights,
+                           bg_error *err)
 {
     const bg_tensor *t = bg_gguf_tensor_at(g, tensor);
     const bg_format_info *f, *own = bg_format_get((int)t->format);
     *it = (bg_item){.tensor = tensor};
     for (size_t i = 0; (f = bg_format_at(i)) && it->n < BG_MAX_CHOICES; i++) {
         size_t bytes = bg_format_row_bytes(f, t->ne[0]) * t->ne[1];
-        double error = 0;
+        double error = 0, seconds = 0;
         if (!listed(o, f->format) || !bg_recipe_fits(r, g, tensor, f->format)) continue;
         if (f->format != t->format && (!own || bg_format_bpw(f) >= bg_format_bpw(own))) continue;
         if (f->format != t->format) BG_TRY(measure_error(t, f->format, o, &error, err));
-        insert(it, f->format, bytes, error);
+        if (speeds)
+            seconds = weights * (f->format == t->format ? speeds->own : speeds->per_weight[f->format]);
+        insert(it, f->format, bytes, seconds, error);
     }
     /* Before anything is known better: the distortion counts as much as there are weights. */
     for (size_t c = 0; c < it->n; c++)
@@ -157,13 +172,14 @@ bg_status bg_space_shape(bg_space *s, const uint8_t *levels, bg_error *err)
 }
 
 bg_status bg_space_open(bg_space *s, const bg_model *m, const bg_pruner *pruner,
-                        const bg_search_options *o, bg_error *err)
+                        const bg_search_options *o, const bg_speeds *speeds, bg_error *err)
 {
     const bg_gguf *g = bg_model_gguf(m);
     bg_recipe *r;
     bg_status status = BG_OK;
     *s = (bg_space){.model = m, .pruner = pruner, .importance = o->importance,
                     .n_tensors = bg_gguf_tensor_count(g), .n_layer = bg_model_hparams(m)->n_layer};
+    if (speeds) s->most_seconds = 1 / o->min_tps;
     BG_TRY(bg_recipe_new(&r, g, err));
     bg_encoders_choose();
     s->items = bg_alloc(s->n_tensors, sizeof *s->items);
@@ -171,8 +187,10 @@ bg_status bg_space_open(bg_space *s, const bg_model *m, const bg_pruner *pruner,
     if (!s->items || !s->levels)
         status = bg_fail_nomem(err, "a search", s->n_tensors * sizeof *s->items);
     for (size_t i = 0; status == BG_OK && i < s->n_tensors; i++) {
-        status = fill_item(&s->items[s->n], r, g, i, o, err);
+        double weights = bg_speeds_weights(m, i);
+        status = fill_item(&s->items[s->n], r, g, i, o, speeds, weights, err);
         if (status == BG_OK && s->items[s->n].n > 0) s->n++;
+        else if (speeds) s->fixed_seconds += weights * speeds->own;
     }
     if (status == BG_OK && s->n == 0)
         status = bg_fail(err, BG_ERR_INPUT, bg_gguf_path(g), "has no tensor that could be in one of "
@@ -217,30 +235,105 @@ void bg_space_formats(const bg_space *s, const uint8_t *picks, bg_format *format
     }
 }
 
+/* What is cut of a tensor is not multiplied. */
+static double seconds_of(const bg_item *it, size_t c)
+{
+    return it->seconds[c] * BG_MIN((double)it->bytes[c] / (double)it->whole[c], 1.0);
+}
+
+double bg_space_seconds(const bg_space *s, const uint8_t *picks)
+{
+    double seconds = s->fixed_seconds;
+    for (size_t i = 0; i < s->n; i++) seconds += seconds_of(&s->items[i], picks[i]);
+    return seconds;
+}
+
+static bool is_fast(const bg_space *s, const uint8_t *picks)
+{
+    return s->most_seconds <= 0 || bg_space_seconds(s, picks) <= s->most_seconds;
+}
+
+bool bg_space_allows(const bg_space *s, const uint8_t *picks, uint64_t file_bytes)
+{
+    return bg_space_bytes(s, picks) <= file_bytes && is_fast(s, picks);
+}
+
+/* A knapsack of the space. */
+typedef struct knapsack {
+    const bg_space *s;
+    uint64_t budget;
+    bg_choice *choices;
+    const bg_choice **items;
+    size_t *counts, *out;
+} knapsack;
+
+/* With so many nats to pay for a second. */
+static bg_status pack(const knapsack *k, double per_second, size_t most, uint8_t *picks,
+                      bool *feasible, bg_error *err)
+{
+    const bg_space *s = k->s;
+    for (size_t i = 0; i < s->n; i++)
+        for (size_t c = 0; c < k->counts[i]; c++)
+            k->choices[i * BG_MAX_CHOICES + c] = (bg_choice){
+                s->items[i].bytes[c],
+                s->items[i].cost[c] + per_second * seconds_of(&s->items[i], c)};
+    BG_TRY(bg_allocate(k->items, k->counts, s->n, k->budget, most, k->out, feasible, err));
+    for (size_t i = 0; i < s->n; i++) picks[i] = (uint8_t)k->out[i];
+    return BG_OK;
+}
+
+/* The least price of a second with which the knapsack is fast enough (Lagrange's multiplier): found on
+ * a coarse knapsack, and raised until the fine one is. */
+static bg_status pack_fast(const knapsack *k, uint8_t *picks, bg_error *err)
+{
+    enum { COARSE = 256, DOUBLINGS = 40, HALVINGS = 8 };
+    const bg_space *s = k->s;
+    double low = 0, high = 1e-4 / s->most_seconds, middle;
+    bool feasible;
+    int i = 0;
+    for (; i < DOUBLINGS; i++, low = high, high *= 4) {
+        BG_TRY(pack(k, high, COARSE, picks, &feasible, err));
+        if (is_fast(s, picks)) break;
+    }
+    for (int j = 0; i < DOUBLINGS && j < HALVINGS; j++) {
+        middle = (low + high) / 2;
+        BG_TRY(pack(k, middle, COARSE, picks, &feasible, err));
+        if (is_fast(s, picks)) high = middle;
+        else low = middle;
+    }
+    for (int j = 0; i < DOUBLINGS && j < DOUBLINGS; j++, high *= 1.02) {
+        BG_TRY(pack(k, high, 0, picks, &feasible, err));
+        if (is_fast(s, picks)) return BG_OK;
+    }
+    BG_TRY(pack(k, 1e12, 0, picks, &feasible, err));
+    if (is_fast(s, picks)) return BG_OK;
+    return bg_fail(err, BG_ERR_INFEASIBLE, NULL, "no choice of formats within these bytes is expected to "
+                   "decode %.4g tokens/s: the fastest %.4g", 1 / s->most_seconds,
+                   1 / bg_space_seconds(s, picks));
+}
+
 bg_status bg_space_solve(const bg_space *s, uint64_t file_bytes, uint8_t *picks, bg_error *err)
 {
-    bg_choice *choices = bg_alloc(s->n * BG_MAX_CHOICES, sizeof *choices);
-    const bg_choice **items = bg_alloc(s->n, sizeof *items);
-    size_t *counts = bg_alloc(2 * s->n, sizeof *counts), *out = counts ? counts + s->n : NULL;
-    uint64_t budget = file_bytes > s->fixed ? file_bytes - s->fixed : 0;
+    knapsack k = {.s = s, .budget = file_bytes > s->fixed ? file_bytes - s->fixed : 0,
+                  .choices = bg_alloc(s->n * BG_MAX_CHOICES, sizeof *k.choices),
+                  .items = bg_alloc(s->n, sizeof *k.items),
+                  .counts = bg_alloc(2 * s->n, sizeof *k.counts)};
     bool feasible = false;
     bg_status status = BG_OK;
-    if (!choices || !items || !counts) status = bg_fail_nomem(err, "a search", s->n * 400);
+    if (!k.choices || !k.items || !k.counts) status = bg_fail_nomem(err, "a search", s->n * 400);
+    else k.out = k.counts + s->n;
     for (size_t i = 0; status == BG_OK && i < s->n; i++) {
-        items[i] = choices + i * BG_MAX_CHOICES;
-        counts[i] = s->items[i].n;
-        for (size_t c = 0; c < counts[i]; c++)
-            choices[i * BG_MAX_CHOICES + c] = (bg_choice){s->items[i].bytes[c], s->items[i].cost[c]};
+        k.items[i] = k.choices + i * BG_MAX_CHOICES;
+        k.counts[i] = s->items[i].n;
     }
-    if (status == BG_OK)
-        status = bg_allocate(items, counts, s->n, budget, 0, out, &feasible, err);
-    for (size_t i = 0; status == BG_OK && i < s->n; i++) picks[i] = (uint8_t)out[i];
+    if (status == BG_OK) status = pack(&k, 0, 0, picks, &feasible, err);
     if (status == BG_OK && !feasible)
         status = bg_fail(err, BG_ERR_INFEASIBLE, NULL, "no choice of formats fits into %llu bytes: "
                          "the smallest takes %llu", (unsigned long long)file_bytes,
                          (unsigned long long)bg_space_bytes(s, picks));
-    bg_free(choices);
-    bg_free((void *)items);
-    bg_free(counts);
+    if (status == BG_OK && !is_fast(s, picks)) status = pack_fast(&k, picks, err);
+    bg_free(k.choices);
+    bg_free((void *)k.items);
+    bg_free(k.counts);
     return status;
 }

@@ -4,16 +4,18 @@
 
 #include "base/base.h"
 #include "search/prune.h"
+#include "search/speed.h"
 
 enum { BG_MAX_CHOICES = 24 };
 
-/* A tensor with its formats, smallest first. A format is left out when another takes no more bytes and
- * distorts the tensor less. */
+/* A tensor with its formats, smallest first. A format is left out when another takes no more bytes,
+ * distorts the tensor less and is no slower. */
 typedef struct bg_item {
     size_t tensor, n;
     bg_format format[BG_MAX_CHOICES];
     uint64_t whole[BG_MAX_CHOICES];  /* bytes at level 0 */
     uint64_t bytes[BG_MAX_CHOICES];  /* in a file of these levels, padded */
+    double seconds[BG_MAX_CHOICES];  /* of a token, at level 0; 0 where speed does not count */
     double error[BG_MAX_CHOICES];    /* squares by importance, of the weights' own */
     double alone[BG_MAX_CHOICES];    /* divergence with the tensor alone in it, nats */
     double cost[BG_MAX_CHOICES];     /* what the search last learnt of it, nats */
@@ -35,19 +37,26 @@ typedef struct bg_space {
     uint8_t *levels;         /* of each layer (prune.h) */
     uint32_t n_layer;
     uint64_t fixed;          /* bytes of the file without the items */
+    double fixed_seconds;    /* of a token in what has no choice */
+    double most_seconds;     /* that a token may take; 0: any */
 } bg_space;
 
+/* speeds: of o->min_tps, or NULL where that is 0. */
 bg_status bg_space_open(bg_space *s, const bg_model *m, const bg_pruner *pruner,
-                        const bg_search_options *o, bg_error *err);
+                        const bg_search_options *o, const bg_speeds *speeds, bg_error *err);
 /* From now on the layers are at these levels. */
 bg_status bg_space_shape(bg_space *s, const uint8_t *levels, bg_error *err);
 void bg_space_close(bg_space *s);
 uint64_t bg_space_bytes(const bg_space *s, const uint8_t *picks);
+double bg_space_seconds(const bg_space *s, const uint8_t *picks);
+/* Small and fast enough. */
+bool bg_space_allows(const bg_space *s, const uint8_t *picks, uint64_t file_bytes);
 /* Weights that are left, as a share of all; of tensors that have a choice. */
 double bg_space_share_left(const bg_space *s);
 /* formats of all tensors; those without a choice: NONE. */
 void bg_space_formats(const bg_space *s, const uint8_t *picks, bg_format *formats);
-/* The least sum of costs within the bytes. false: not even the smallest fits. */
+/* The least sum of costs within the bytes and the seconds; with the latter, nearly the least.
+ * BG_ERR_INFEASIBLE: nothing is so small, or so fast. */
 bg_status bg_space_solve(const bg_space *s, uint64_t file_bytes, uint8_t *picks, bg_error *err);
 
 #endif

@@ -7,6 +7,7 @@
 #include "bitgauge/search.h"
 #include "unit/model/tiny.h"
 
+#include <math.h>
 #include <unistd.h>
 
 enum { TOKENS = 256 * 4 };
@@ -163,6 +164,27 @@ static void test_prune_order(void **state)
         }
 }
 
+/* Speed as a limit: one that everything meets changes nothing but what is known, one that nothing meets
+ * is refused. */
+static void test_speed(void **state)
+{
+    bg_search_options o = options(scheme_bytes("Q4_0"));
+    bg_search_result result;
+    bg_recipe *r;
+    (void)state;
+    r = search(&o, &result);
+    assert_true(isnan(result.predicted_tps));
+    bg_recipe_free(&r);
+    o.min_tps = 0.01;
+    r = search(&o, &result);
+    assert_true(result.predicted_tps > 0.01);
+    assert_true(result.file_bytes <= o.file_bytes);
+    bg_recipe_free(&r);
+    o.min_tps = 1e12;
+    assert_fails(bg_search_run(&r, NULL, model, tokens, TOKENS, &o, &result, &err), BG_ERR_INFEASIBLE,
+                 "the fastest", &err);
+}
+
 static void test_limits(void **state)
 {
     static const bg_format formats[] = {BG_FORMAT_Q4_K, BG_FORMAT_Q4_0};
@@ -195,6 +217,7 @@ int main(void)
         cmocka_unit_test(test_search),
         cmocka_unit_test(test_prune),
         cmocka_unit_test(test_prune_order),
+        cmocka_unit_test(test_speed),
         cmocka_unit_test(test_limits),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
