@@ -191,17 +191,30 @@ static bool write_front(const scatter *s, bg_gnuplot *g)
     return bg_gnuplot_end(g, f);
 }
 
-/* Round numbers for the logarithmic axis of sizes, which spans about a decade. */
+/* A round number, 1, 2 or 5 times a power of ten, not above x. */
+static double round_step(double x)
+{
+    double decade = pow(10, floor(log10(x)));
+    return decade * (x >= 5 * decade ? 5 : x >= 2 * decade ? 2 : 1);
+}
+
+/* Round numbers for the logarithmic axis of sizes: by steps of their own over about a decade, by equal
+ * ones over little. */
 static bool write_ticks(const scatter *s, bg_gnuplot *g)
 {
     static const double steps[] = {1, 1.5, 2, 3, 4, 5, 6, 8};
+    double equal = round_step((s->x_max - s->x_min) / 3);
     FILE *f = bg_gnuplot_data(g, "ticks.dat");
     if (!f) return false;
-    for (int e = -3; e < 9; e++)
-        for (size_t i = 0; i < BG_COUNT(steps); i++) {
-            double v = steps[i] * pow(10, e);
-            if (v >= s->x_min && v <= s->x_max) fprintf(f, "%.9g \"%g\"\n", v, v);
-        }
+    if (s->x_max < 2.5 * s->x_min)
+        for (double v = ceil(s->x_min / equal) * equal; v <= s->x_max; v += equal)
+            fprintf(f, "%.9g \"%g\"\n", v, v);
+    else
+        for (int e = -3; e < 9; e++)
+            for (size_t i = 0; i < BG_COUNT(steps); i++) {
+                double v = steps[i] * pow(10, e);
+                if (v >= s->x_min && v <= s->x_max) fprintf(f, "%.9g \"%g\"\n", v, v);
+            }
     return bg_gnuplot_end(g, f);
 }
 

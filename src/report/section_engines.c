@@ -197,12 +197,16 @@ static bool several_threads(const comparison *c)
 
 static void put_speeds(const comparison *c, size_t engine, size_t kind, doc *d)
 {
-    bool threads = several_threads(c);
+    bool threads = several_threads(c), intervals = false;
     size_t n;
+    for (size_t i = 0; i < c->n; i++)
+        intervals |= is_pair(c, &c->pairs[i], engine, kind) && !isnan(c->pairs[i].ratio.low);
     if (isnan(mean_ratio(c, engine, kind, &n))) return;
     bg_doc_heading(d, 3, "%s: %s and %s", kinds[kind].title, c->names[0], c->names[engine]);
-    bg_doc_table(d, "Ratios are of medians, with their 95 % interval. Roofs are those of the "
-                    "machine.");
+    bg_doc_table(d, intervals ? "Ratios are of medians, with their 95 % interval. Roofs are those of "
+                                "the machine."
+                              : "Ratios are of medians of too few repetitions for an interval. Roofs are "
+                                "those of the machine.");
     bg_doc_column(d, "Scheme", "", true);
     bg_doc_column(d, "Test", "", true);
     if (threads) bg_doc_column(d, "Threads", "", false);
