@@ -11,8 +11,8 @@ static bool go_on(bg_hunt *h)
     h->state.best_bytes = h->best_bytes;
     h->state.evaluations = h->evaluations;
     h->state.seconds = (double)(bg_clock_ns() - h->start_ns) * 1e-9;
-    if (h->o->progress && !h->o->progress(h->o->user, &h->state)) return false;
-    return h->o->seconds <= 0 || h->state.seconds < h->o->seconds;
+    h->told = h->o->progress && !h->o->progress(h->o->user, &h->state);
+    return !h->told && (h->o->seconds <= 0 || h->state.seconds < h->effort * h->o->seconds);
 }
 
 void bg_hunt_stage(bg_hunt *h, const char *stage, double fraction)
@@ -39,7 +39,7 @@ bg_status bg_hunt_measure(bg_hunt *h, const uint8_t *picks, bg_level level, doub
     key = bg_hash(BG_HASH_INIT, h->formats, h->space.n_tensors * sizeof *h->formats);
     if (h->pruner) key = bg_hash(key, h->space.levels, h->space.n_layer);
     key = bg_hash(key, &windows, sizeof windows);
-    if (h->o->most_asked && h->asked >= h->o->most_asked)
+    if (h->o->most_asked && (double)h->asked >= h->effort * (double)h->o->most_asked)
         return bg_fail(err, BG_ERR_INTERRUPTED, NULL, "the search was stopped");
     h->asked++;
     if (bg_memo_find(h->memo, key, kld)) return BG_OK;

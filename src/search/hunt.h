@@ -27,6 +27,8 @@ typedef struct bg_hunt {
     uint64_t best_bytes;
     double best_kld;         /* at BG_LEVEL_ALL; NaN before the first */
     uint64_t start_ns, evaluations, asked;
+    double effort;           /* share of the time and the evaluations that may be spent by now */
+    bool told;               /* to stop, by who asked for it all */
     bg_search_state state;
 } bg_hunt;
 

@@ -57,7 +57,7 @@ static bg_status open_hunt(bg_hunt *h, const bg_model *m, const int32_t *tokens,
                                .team = o->team, .importance = o->importance};
     bg_speeds speeds;
     size_t n;
-    *h = (bg_hunt){.o = o, .budget = o->file_bytes, .best_kld = NAN, .start_ns = bg_clock_ns()};
+    *h = (bg_hunt){.o = o, .budget = o->file_bytes, .best_kld = NAN, .effort = 1, .start_ns = bg_clock_ns()};
     bg_rng_seed(&h->rng, o->seed);
     BG_TRY(check_tensors(m, err));
     if (o->prune > 0)
@@ -80,6 +80,7 @@ static bg_status open_hunt(bg_hunt *h, const bg_model *m, const int32_t *tokens,
         return bg_fail_nomem(err, "a search", h->space.n_tensors * 9);
     if (o->order == BG_PRUNE_LAST && o->prune > 0 && o->prune < 1)
         h->budget = (uint64_t)((double)o->file_bytes / (1 - o->prune));
+    if (o->order == BG_PRUNE_LAST) h->effort = 0.8;
     BG_TRY(bg_space_solve(&h->space, h->budget, h->best, err));
     h->best_bytes = bg_space_bytes(&h->space, h->best);
     BG_TRY(bg_memo_open(&h->memo, o->checkpoint, request_of(m, tokens, n_tokens, o), err));
@@ -151,6 +152,8 @@ static bg_status search(bg_hunt *h, bg_error *err)
         if (s == BG_OK) s = bg_hunt_evolve(h, err);
         if (h->best_kld > 0.995 * before) break;
     }
+    if (s == BG_ERR_INTERRUPTED && !h->told && order == BG_PRUNE_LAST) s = BG_OK;
+    h->effort = 1;
     if (s == BG_OK && h->pruner && order == BG_PRUNE_LAST)
         s = bg_hunt_prune_last(h, h->o->file_bytes, err);
     bg_free(picks);
