@@ -19,6 +19,9 @@ typedef enum bg_zero { BG_OFFSET, BG_MINS } bg_zero;
 typedef int8_t super_bytes[BG_PANEL_ROWS];
 typedef struct super_scales { _Alignas(64) super_bytes scale[16], min[16]; } super_scales;
 
+/* Those from n on, which a vector may take several of. */
+BG_INLINE int8_t *super_from(super_bytes *all, int n) { return (int8_t *)all + n * BG_PANEL_ROWS; }
+
 /* Quad j of group g of the block w (whose address is moved on to the vector that is wanted). */
 typedef vint super_quad_fn(const uint8_t *w, int g, int j);
 /* Finds the scales: in the block or, unpacked, in s. */

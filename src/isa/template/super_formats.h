@@ -44,10 +44,12 @@ BG_INLINE const super_bytes *scales_mins_6(const uint8_t *w, super_scales *s)
     for (size_t i = 0; i < 4 * ROWS_16; i += sizeof(vint)) {
         vint a = v_load(from + i), b = v_load(from + 4 * ROWS_16 + i);
         vint c = v_load(from + 8 * ROWS_16 + i), two = v_all8(0x30), four = v_all8(15);
-        v_store(s->scale[0] + i, v_and(a, v_all8(63)));
-        v_store(s->min[0] + i, v_and(b, v_all8(63)));
-        v_store(s->scale[4] + i, v_or(v_and(c, four), v_and(v_shift(a, -2), two)));
-        v_store(s->min[4] + i, v_or(v_and(v_shift(c, -4), four), v_and(v_shift(b, -2), two)));
+        v_store(super_from(s->scale, 0) + i, v_and(a, v_all8(63)));
+        v_store(super_from(s->min, 0) + i, v_and(b, v_all8(63)));
+        a = v_or(v_and(c, four), v_and(v_shift(a, -2), two));
+        b = v_or(v_and(v_shift(c, -4), four), v_and(v_shift(b, -2), two));
+        v_store(super_from(s->scale, 4) + i, a);
+        v_store(super_from(s->min, 4) + i, b);
     }
     return s->scale;
 }
@@ -66,7 +68,7 @@ BG_INLINE vint q5_k_quad(const uint8_t *w, int g, int j)
 
 BG_INLINE const super_bytes *q2_k_scales(const uint8_t *w, super_scales *s)
 {
-    nibbles(w + 4 * ROWS_16, s->scale[0], s->min[0], sizeof s->scale);
+    nibbles(w + 4 * ROWS_16, super_from(s->scale, 0), super_from(s->min, 0), sizeof s->scale);
     return s->scale;
 }
 BG_INLINE vint q2_k_quad(const uint8_t *w, int g, int j)
@@ -85,7 +87,7 @@ BG_INLINE const super_bytes *q3_k_scales(const uint8_t *w, super_scales *s)
             vint a = v_load(low + n % 2 * 4 * ROWS_16 + i), b = v_load(high + i);
             a = v_field(a, n / 2 * 4, 4);
             b = v_and(v_shift(b, 4 - 2 * n), v_all8(0x30));
-            v_store(s->scale[4 * n] + i, v_sub8(v_or(a, b), v_all8(32)));
+            v_store(super_from(s->scale, 4 * n) + i, v_sub8(v_or(a, b), v_all8(32)));
         }
     }
     return s->scale;
