@@ -143,7 +143,7 @@ static bg_format format_of(const bg_evaluator *e, const bg_student *st, size_t i
 {
     bg_format own = bg_model_tensor_at(e->model, i)->format;
     *level = e->pruner && st->levels && e->layer_of[i] < e->n_layer ? st->levels[e->layer_of[i]] : 0;
-    if (*level && !bg_pruner_affects(e->pruner, i, *level)) *level = 0;
+    if (*level) *level = bg_pruner_level(e->pruner, i, *level);
     if (*level) return st->formats[i] == BG_FORMAT_NONE ? own : st->formats[i];
     return st->formats[i] == own ? BG_FORMAT_NONE : st->formats[i];
 }

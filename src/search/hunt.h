@@ -21,6 +21,7 @@ typedef struct bg_hunt {
     bg_format *anchor;       /* what evaluations are near to; made an anchor when one is due */
     uint8_t *anchor_levels;
     bool anchored;
+    uint8_t *mended;         /* scratch: picks that fit what pruning leaves */
     uint8_t *best;           /* picks of the best so far, */
     uint8_t *best_levels;    /* and its layers' levels */
     bg_pruner *pruner;       /* NULL: nothing is pruned */

@@ -47,10 +47,11 @@ static bg_status weigh(bg_hunt *h, move *m, double per_byte, double here, bg_err
     double kld;
     s->levels[m->layer] = m->level;
     BG_TRY(bg_space_shape(s, s->levels, err));
-    after = bg_space_bytes(s, h->best);
+    bg_space_mend(s, h->best, h->mended);
+    after = bg_space_bytes(s, h->mended);
     m->net = INFINITY;
     if (bg_space_share_left(s) >= 1 - h->o->prune) {
-        BG_TRY(bg_hunt_measure(h, h->best, BG_LEVEL_FEW, &kld, err));
+        BG_TRY(bg_hunt_measure(h, h->mended, BG_LEVEL_FEW, &kld, err));
         m->net = kld - here - per_byte * ((double)before - (double)after);
     }
     s->levels[m->layer] = old;
@@ -62,19 +63,20 @@ static bg_status weigh_all(bg_hunt *h, move *moves, size_t *n, bg_error *err)
     const uint8_t *levels = h->space.levels;
     double per_byte = worth(h), here;
     uint32_t n_layer = h->space.n_layer;
+    uint8_t steps[BG_PRUNER_STEPS + 1];
+    size_t n_steps;
     *n = 0;
     bg_hunt_settle(h, h->best);
     BG_TRY(bg_hunt_measure(h, h->best, BG_LEVEL_FEW, &here, err));
     for (uint32_t l = 0; l < n_layer; l++) {
         bg_hunt_stage(h, "pruning", (double)l / (double)n_layer);
         if (levels[l] == BG_LAYER_DROPPED) continue;
-        if (levels[l] + 1u < bg_pruner_levels(h->pruner)) {
-            moves[*n] = (move){l, (uint8_t)(levels[l] + 1), 0};
+        n_steps = bg_pruner_steps(h->pruner, levels[l], steps);
+        if (layers_left(h) > 1) steps[n_steps++] = BG_LAYER_DROPPED;
+        for (size_t i = 0; i < n_steps; i++) {
+            moves[*n] = (move){l, steps[i], 0};
             BG_TRY(weigh(h, &moves[(*n)++], per_byte, here, err));
         }
-        if (layers_left(h) < 2) continue;
-        moves[*n] = (move){l, BG_LAYER_DROPPED, 0};
-        BG_TRY(weigh(h, &moves[(*n)++], per_byte, here, err));
     }
     qsort(moves, *n, sizeof *moves, by_net);
     return BG_OK;
@@ -92,7 +94,7 @@ static bg_status try_move(bg_hunt *h, const move *m, uint8_t *picks, bool *bette
 
 bg_status bg_hunt_prune(bg_hunt *h, bg_error *err)
 {
-    move *moves = bg_alloc(2 * (size_t)h->space.n_layer, sizeof *moves);
+    move *moves = bg_alloc((BG_PRUNER_STEPS + 1) * (size_t)h->space.n_layer, sizeof *moves);
     uint8_t *picks = bg_alloc(h->space.n, 1);
     bool better = true;
     bg_status s = moves && picks ? BG_OK : bg_fail_nomem(err, "a search", h->space.n);

@@ -18,9 +18,10 @@ static bg_status weigh(bg_hunt *h, const uint8_t *picks, double share, double he
     c->per_byte = INFINITY;
     s->levels[c->layer] = c->level;
     BG_TRY(bg_space_shape(s, s->levels, err));
-    after = bg_space_bytes(s, picks);
+    bg_space_mend(s, picks, h->mended);
+    after = bg_space_bytes(s, h->mended);
     if (bg_space_share_left(s) >= share && after < before) {
-        BG_TRY(bg_hunt_measure(h, picks, BG_LEVEL_FEW, &kld, err));
+        BG_TRY(bg_hunt_measure(h, h->mended, BG_LEVEL_FEW, &kld, err));
         c->per_byte = (kld - here) / (double)(before - after);
     }
     s->levels[c->layer] = old;
@@ -38,23 +39,23 @@ static bg_status find_cheapest(bg_hunt *h, const uint8_t *picks, double share, c
     for (uint32_t l = 0; l < s->n_layer; l++) left += s->levels[l] != BG_LAYER_DROPPED;
     *best = (cut){.per_byte = INFINITY};
     for (uint32_t l = 0; l < s->n_layer; l++) {
-        cut c = {.layer = l, .level = (uint8_t)(s->levels[l] + 1)};
+        uint8_t steps[BG_PRUNER_STEPS + 1];
+        size_t n = bg_pruner_steps(h->pruner, s->levels[l], steps);
         bg_hunt_stage(h, "pruning", (double)l / (double)s->n_layer);
         if (s->levels[l] == BG_LAYER_DROPPED) continue;
-        if (c.level < bg_pruner_levels(h->pruner)) BG_TRY(weigh(h, picks, share, here, &c, err));
-        else c.per_byte = INFINITY;
-        if (c.per_byte < best->per_byte) *best = c;
-        c.level = BG_LAYER_DROPPED;
-        if (left < 2) continue;
-        BG_TRY(weigh(h, picks, share, here, &c, err));
-        if (c.per_byte < best->per_byte) *best = c;
+        if (left > 1) steps[n++] = BG_LAYER_DROPPED;
+        for (size_t i = 0; i < n; i++) {
+            cut c = {.layer = l, .level = steps[i]};
+            BG_TRY(weigh(h, picks, share, here, &c, err));
+            if (c.per_byte < best->per_byte) *best = c;
+        }
     }
     return BG_OK;
 }
 
 /* One unit after another, always the one that costs least a byte, while `share` of the weights stays
  * and the file is larger than this. */
-static bg_status cut_down(bg_hunt *h, const uint8_t *picks, double share, uint64_t bytes,
+static bg_status cut_down(bg_hunt *h, uint8_t *picks, double share, uint64_t bytes,
                           bg_error *err)
 {
     cut c;
@@ -63,6 +64,7 @@ static bg_status cut_down(bg_hunt *h, const uint8_t *picks, double share, uint64
         if (!(c.per_byte < INFINITY)) break;
         h->space.levels[c.layer] = c.level;
         BG_TRY(bg_space_shape(&h->space, h->space.levels, err));
+        bg_space_mend(&h->space, picks, picks);
     }
     return BG_OK;
 }

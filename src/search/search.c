@@ -76,7 +76,8 @@ static bg_status open_hunt(bg_hunt *h, const bg_model *m, const int32_t *tokens,
     h->formats = bg_alloc(h->space.n_tensors, sizeof *h->formats);
     h->anchor = bg_alloc(h->space.n_tensors, sizeof *h->anchor);
     h->best = bg_alloc(h->space.n, 1);
-    if (!h->formats || !h->anchor || !h->best || !h->anchor_levels || !h->best_levels)
+    h->mended = bg_alloc(h->space.n, 1);
+    if (!h->formats || !h->anchor || !h->best || !h->mended || !h->anchor_levels || !h->best_levels)
         return bg_fail_nomem(err, "a search", h->space.n_tensors * 9);
     if (o->order == BG_PRUNE_LAST && o->prune > 0 && o->prune < 1)
         h->budget = (uint64_t)((double)o->file_bytes / (1 - o->prune));
@@ -104,6 +105,7 @@ static void close_hunt(bg_hunt *h, bool finished)
     bg_free(h->anchor_levels);
     bg_free(h->best_levels);
     bg_free(h->best);
+    bg_free(h->mended);
 }
 
 /* The fixed schemes that are small enough, as far as they are made of the listed formats: the search

@@ -155,15 +155,17 @@ bg_status bg_space_shape(bg_space *s, const uint8_t *levels, bg_error *err)
         const char *rest;
         uint8_t level = 0;
         uint64_t own = bg_gguf_tensor_at(g, it->tensor)->bytes;
+        bg_format format = bg_gguf_tensor_at(g, it->tensor)->format;
         if (bg_recipe_layer_of(bg_gguf_tensor_at(g, it->tensor)->name, &layer, &rest) &&
             layer < s->n_layer)
             level = s->levels[layer];
-        if (level) own = bg_pruner_bytes(s->pruner, it->tensor, level, own);
+        if (level && !bg_pruner_bytes(s->pruner, it->tensor, level, format, &own)) own = 0;
+        it->left = level ? bg_pruner_left(s->pruner, it->tensor, level) : 1;
         plan.file_bytes -= bg_round_up(own, unit);
         for (size_t c = 0; c < it->n; c++) {
             uint64_t bytes = it->whole[c];
-            if (level) bytes = bg_pruner_bytes(s->pruner, it->tensor, level, bytes);
-            it->bytes[c] = bg_round_up(bytes, unit);
+            bool fits = !level || bg_pruner_bytes(s->pruner, it->tensor, level, it->format[c], &bytes);
+            it->bytes[c] = fits ? bg_round_up(bytes, unit) : BG_NEVER;
         }
     }
     if (status == BG_OK) s->fixed = plan.file_bytes;
@@ -212,10 +214,22 @@ double bg_space_share_left(const bg_space *s)
 {
     double left = 0, all = 0;
     for (size_t i = 0; i < s->n; i++) {
-        left += (double)s->items[i].bytes[0];
+        left += s->items[i].left * (double)s->items[i].whole[0];
         all += (double)s->items[i].whole[0];
     }
     return left / all;
+}
+
+void bg_space_mend(const bg_space *s, const uint8_t *from, uint8_t *picks)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        const bg_item *it = &s->items[i];
+        size_t c = from[i];
+        while (c < it->n && it->bytes[c] >= BG_NEVER) c++;
+        if (c == it->n)
+            for (c = from[i]; c > 0 && it->bytes[c] >= BG_NEVER;) c--;
+        picks[i] = (uint8_t)c;
+    }
 }
 
 uint64_t bg_space_bytes(const bg_space *s, const uint8_t *picks)
@@ -238,7 +252,7 @@ void bg_space_formats(const bg_space *s, const uint8_t *picks, bg_format *format
 /* What is cut of a tensor is not multiplied. */
 static double seconds_of(const bg_item *it, size_t c)
 {
-    return it->seconds[c] * BG_MIN((double)it->bytes[c] / (double)it->whole[c], 1.0);
+    return it->seconds[c] * it->left;
 }
 
 double bg_space_seconds(const bg_space *s, const uint8_t *picks)

@@ -7,6 +7,8 @@
 #include "search/speed.h"
 
 enum { BG_MAX_CHOICES = 24 };
+/* Bytes of a choice that what is left of the tensor does not fit. */
+#define BG_NEVER ((uint64_t)1 << 48)
 
 /* A tensor with its formats, smallest first. A format is left out when another takes no more bytes,
  * distorts the tensor less and is no slower. */
@@ -14,7 +16,8 @@ typedef struct bg_item {
     size_t tensor, n;
     bg_format format[BG_MAX_CHOICES];
     uint64_t whole[BG_MAX_CHOICES];  /* bytes at level 0 */
-    uint64_t bytes[BG_MAX_CHOICES];  /* in a file of these levels, padded */
+    uint64_t bytes[BG_MAX_CHOICES];  /* in a file of these levels, padded; or BG_NEVER */
+    double left;                     /* of the tensor at these levels, 0 to 1 */
     double seconds[BG_MAX_CHOICES];  /* of a token, at level 0; 0 where speed does not count */
     double error[BG_MAX_CHOICES];    /* squares by importance, of the weights' own */
     double alone[BG_MAX_CHOICES];    /* divergence with the tensor alone in it, nats */
@@ -49,6 +52,8 @@ bg_status bg_space_shape(bg_space *s, const uint8_t *levels, bg_error *err);
 void bg_space_close(bg_space *s);
 uint64_t bg_space_bytes(const bg_space *s, const uint8_t *picks);
 double bg_space_seconds(const bg_space *s, const uint8_t *picks);
+/* The same with other formats where these do not fit what is left: the next larger, else smaller. */
+void bg_space_mend(const bg_space *s, const uint8_t *from, uint8_t *picks);
 /* Small and fast enough. */
 bool bg_space_allows(const bg_space *s, const uint8_t *picks, uint64_t file_bytes);
 /* Weights that are left, as a share of all; of tensors that have a choice. */

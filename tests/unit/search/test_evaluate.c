@@ -135,7 +135,8 @@ static double quality(const bg_model *m)
  * with and without what makes up for lost channels. */
 static void test_pruned(void **state)
 {
-    uint8_t levels[8] = {0, 1, 0, BG_LAYER_DROPPED, 0, 0, 2, 0};
+    /* Channels, heads (16 each), a layer. */
+    uint8_t levels[8] = {0, 1, 0, BG_LAYER_DROPPED, 0, 16, 2 + 16, 0}, steps[BG_PRUNER_STEPS];
     bg_evaluator_options o = {.n_ctx = 64, .max_windows = 9, .isa = isa, .team = team};
     const bg_gguf *g = bg_model_gguf(model);
     bg_recipe *r = recipe("Q4_K_M");
@@ -145,13 +146,21 @@ static void test_pruned(void **state)
     double kld, plain, made_up;
     (void)state;
     assert_ok(bg_pruner_open(&o.pruner, model, text, n_text, isa, team, &err), &err);
-    assert_int_equal(bg_pruner_levels(o.pruner), 3);
+    assert_int_equal(bg_pruner_steps(o.pruner, 1, steps), 2);
+    assert_int_equal(steps[0], 2);
+    assert_int_equal(steps[1], 1 + 16);
+    assert_int_equal(bg_pruner_steps(o.pruner, 2 + 16, steps), 0);
+    for (size_t i = 0; i < r->n_tensors; i++) /* half of the heads leave rows of 128 */
+        if (strstr(bg_gguf_tensor_at(g, i)->name, "attn_output")) r->formats[i] = BG_FORMAT_Q4_0;
     assert_ok(bg_evaluator_open(&e, model, text, n_text, &o, &err), &err);
     assert_ok(bg_evaluator_run(e, (bg_student){r->formats, levels}, 9, &kld, &err), &err);
     assert_ok(bg_pruner_shape(o.pruner, levels, r, &err), &err);
     assert_int_equal(r->layers[1].ff.n, 512);
     assert_int_equal(r->layers[6].ff.n, 256);
     assert_true(r->layers[3].dropped);
+    assert_int_equal(r->layers[5].kv_heads.n, 1);
+    assert_int_equal(r->layers[6].kv_heads.n, 1);
+    assert_int_equal(r->layers[1].kv_heads.n, 2);
     assert_ok(bg_recipe_apply(&image, r, g, NULL, team, NULL, NULL, &err), &err);
     assert_ok(bg_model_open_memory(&m, image->data, image->bytes, "pruned", &err), &err);
     plain = quality(m);

@@ -18,6 +18,7 @@ static void draw(bg_rng *rng)
     space = (bg_space){.items = items, .n = ITEMS, .fixed = 100, .fixed_seconds = 0.5};
     for (size_t i = 0; i < ITEMS; i++) {
         items[i].n = CHOICES;
+        items[i].left = 1;
         for (size_t c = 0; c < CHOICES; c++) {
             items[i].bytes[c] = items[i].whole[c] = 32 * (1 + c + bg_rng_below(rng, 3));
             items[i].seconds[c] = 0.1 + (double)bg_rng_below(rng, 1000) / 1000;
