@@ -1,19 +1,6 @@
 # bench/search/ablation: with a bitgauge whose files say what they are, and whose measurements follow.
-set -eu
-ablation=$SOURCE/bench/search/ablation
-command -v python3 >/dev/null || { echo "no python3: not tested"; exit 0; }
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-cd "$dir"
-
-fail() { echo "FAILED: $*" >&2; exit 1; }
-refused() { # exit 2 and one message that says...
-    local says=$1 status=0
-    shift
-    "$ablation" "$@" >out 2>err || status=$?
-    [ $status = 2 ] || fail "exit $status, not 2: $*"
-    grep -qF -- "$says" err || fail "no '$says' in: $(cat err)"
-}
+script=$SOURCE/bench/search/ablation
+. "$SOURCE/tests/cli/script.sh"
 
 # A file of N bytes for a format of N / 1000 bits; whatever is done to it takes off a tenth of its
 # divergence, which is 10 / bytes. What is pruned costs 9 / 10 of that, if it was not joint.
@@ -67,7 +54,7 @@ echo calib >calib
 echo eval >text
 echo "0.001" >peer.gguf
 
-run() { "$ablation" model.gguf --bitgauge ./own --calib calib -f text -o folder "$@"; }
+run() { "$script" model.gguf --bitgauge ./own --calib calib -f text -o folder "$@"; }
 run --size 2900 --size 100 --tune-steps 3 --prune joint,first,last --share 10% --activations q4 \
     --other peer=peer.gguf >out 2>err || fail "exit $?: $(cat err)"
 csv=folder/ablation.csv

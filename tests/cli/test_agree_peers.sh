@@ -1,19 +1,6 @@
 # bench/peers/agree: against a llama-perplexity that is known to say what it is told.
-set -eu
-agree=$SOURCE/bench/peers/agree
-command -v python3 >/dev/null || { echo "no python3: not tested"; exit 0; }
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-cd "$dir"
-
-fail() { echo "FAILED: $*" >&2; exit 1; }
-refused() { # exit 2 and one message that says...
-    local says=$1 status=0
-    shift
-    "$agree" "$@" >out 2>err || status=$?
-    [ $status = 2 ] || fail "exit $status, not 2: $*"
-    grep -qF -- "$says" err || fail "no '$says' in: $(cat err)"
-}
+script=$SOURCE/bench/peers/agree
+. "$SOURCE/tests/cli/script.sh"
 
 # A bitgauge whose files say their scheme; a peer that is 0.4 % off, but for Q2_K, which is 1 % off,
 # and crashes with Q3_K_S.
@@ -39,7 +26,7 @@ chmod +x own theirs
 : >text
 
 status=0
-"$agree" ./theirs --bitgauge ./own -m model.gguf -f text --imatrix text -t 3 --chunks 2 >out 2>err || status=$?
+"$script" ./theirs --bitgauge ./own -m model.gguf -f text --imatrix text -t 3 --chunks 2 >out 2>err || status=$?
 [ $status = 1 ] || fail "exit $status: $(cat err)"
 [ -e imatrix.made ] || fail "no importance matrix"
 grep -qE '^model.gguf +Q4_0 +2 +10\.0000 +10\.0400 +-0\.398%$' out || fail "$(cat out)"
@@ -48,10 +35,10 @@ grep -qE '^model.gguf +Q2_K .* -0\.990%  FAILED beyond' out || fail "$(cat out)"
 grep -qE '^model.gguf +Q3_K_S .*FAILED llama-perplexity: exit 134: unknown type' out || fail "$(cat out)"
 grep -q '^6 files, 4 failed; the largest difference is 0.990 %' out || fail "$(cat out)"
 grep -q -- '-f text -c 512 -b 512 --chunks 3 -t 3' theirs.log || fail "$(cat theirs.log)"
-"$agree" ./theirs --bitgauge ./own -m model.gguf -f text --chunks 2 --schemes Q4_0 --json >out || fail "exit $?"
+"$script" ./theirs --bitgauge ./own -m model.gguf -f text --chunks 2 --schemes Q4_0 --json >out || fail "exit $?"
 grep -q '"scheme": "Q4_0"' out || fail "$(cat out)"
 # What few windows leave open is settled by more.
-"$agree" ./theirs --bitgauge ./own -m model.gguf -f text --chunks 2 --schemes Q5_0 >out || fail "$(cat out)"
+"$script" ./theirs --bitgauge ./own -m model.gguf -f text --chunks 2 --schemes Q5_0 >out || fail "$(cat out)"
 grep -qE '^model.gguf +Q5_0 +8 +10\.0000 +10\.0100 ' out || fail "$(cat out)"
 refused "no such program" nowhere -m model.gguf -f text --bitgauge ./own
 refused "no such file" ./theirs -m nowhere.gguf -f text --bitgauge ./own

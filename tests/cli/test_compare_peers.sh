@@ -1,20 +1,6 @@
 # bench/peers/compare: ratios of two programs whose speeds are known, and what it refuses.
-set -eu
-compare=$SOURCE/bench/peers/compare
-command -v python3 >/dev/null || { echo "no python3: not tested"; exit 0; }
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-cd "$dir"
-
-fail() { echo "FAILED: $*" >&2; exit 1; }
-refused() { # exit 2 and one message that says...
-    local says=$1 status=0
-    shift
-    "$compare" "$@" >out 2>err || status=$?
-    [ $status = 2 ] || fail "exit $status, not 2: $*"
-    [ ! -s out ] || fail "output beside the error"
-    grep -qF -- "$says" err || fail "no '$says' in: $(cat err)"
-}
+script=$SOURCE/bench/peers/compare
+. "$SOURCE/tests/cli/script.sh"
 
 # Prompts at 300 and 100 tokens/s, generation at 15 and 30; both get 10 % slower every round.
 fake() { # fake FILE PROMPT GEN EXTRA
@@ -31,13 +17,13 @@ fake ./own 300 15 ', \"roof\":\"read memory\", \"roof_ts\":600'
 fake ./theirs 100 30 ''
 : >model.gguf
 
-"$compare" ./theirs --bitgauge ./own -m model.gguf -t 3 -r 4 >out 2>err || fail "$(cat err)"
+"$script" ./theirs --bitgauge ./own -m model.gguf -t 3 -r 4 >out 2>err || fail "$(cat err)"
 grep -qE '^pp512 +peer .* 2\.70 +2\.70 to 2\.70' out || fail "prompt: $(cat out)"
 grep -qE '^tg64 +peer .* 0\.45 +0\.45 to 0\.45' out || fail "generation: $(cat out)"
 [ "$(wc -l <theirs.log)" = 4 ] || fail "not 4 rounds"
 grep -q -- '-m model.gguf -p 512 -n 64 -t 3 -r 1 -o json' theirs.log || fail "$(cat theirs.log)"
 
-"$compare" a=./theirs "b=./theirs -fa 1" --bitgauge "./own --isa avx2" -m model.gguf -r 3 --json >out
+"$script" a=./theirs "b=./theirs -fa 1" --bitgauge "./own --isa avx2" -m model.gguf -r 3 --json >out
 grep -q '"peer": "b"' out || fail "no second peer: $(cat out)"
 grep -q -- '-fa 1 -m' theirs.log || fail "the peer's own options are lost"
 grep -q -- '--isa avx2' own.log || fail "bitgauge's own options are lost"
@@ -51,4 +37,4 @@ chmod +x broken
 refused "cannot load" ./broken -m model.gguf --bitgauge ./own
 printf '#!/bin/sh\necho "[{}]"\n' >broken
 refused "lacks fields" ./broken -m model.gguf --bitgauge ./own
-"$compare" --help | grep -q llama-bench
+"$script" --help | grep -q llama-bench
