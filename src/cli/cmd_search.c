@@ -8,6 +8,7 @@
 
 enum {
     CALIBRATION_WINDOWS = 64, SELF_DOCUMENTS = 48, SELF_TOKENS = 512, RIVALS = 3, MAX_FORMATS = 64,
+    LOGITS = 8 << 20, /* the search leaves little memory free */
 };
 #define TEXT_LIMIT ((size_t)500 << 20)
 
@@ -330,7 +331,7 @@ static bg_status measure_rows(run *r, const bg_reference *reference, const bg_qu
 static bg_status evaluate(run *r, bg_error *err)
 {
     const request *a = r->a;
-    bg_quality_options o = {.max_windows = (uint64_t)a->chunks, .spread = true, .isa = r->isa,
+    bg_quality_options o = {.logits_bytes = LOGITS, .max_windows = (uint64_t)a->chunks, .spread = true, .isa = r->isa,
                             .team = r->team, .progress = show, .user = &r->progress};
     bg_reference *reference = NULL;
     int32_t *tokens = NULL;
@@ -435,7 +436,7 @@ int bg_cmd_search(int argc, char **argv)
         {BG_OPT_TEXT, "--imatrix", "FILE", "importance matrix; default: of the calibration text",
          &a.imatrix, NULL, 0, 0},
         {BG_OPT_TEXT, "--formats", "LIST", "formats to choose from (all)", &a.formats, NULL, 0, 0},
-        {BG_OPT_TEXT, "--prune", "off|on|SHARE", "take channels and layers away where that pays, of all\n"
+        {BG_OPT_TEXT, "--prune", "off|on|SHARE", "take channels, heads and layers away where that pays, of all\n"
          "                              weights no more than SHARE (off)", &a.prune, NULL, 0, 0},
         {BG_OPT_TEXT, "--prune-order", "ORDER", "with formats, or all of SHARE before or after them (joint)",
          &a.order, "joint|first|last", 0, 0},

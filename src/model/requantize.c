@@ -37,6 +37,7 @@ static bg_status recode(bg_model *m, size_t i, bg_format format, const bg_import
         bg_free_large(data, bytes);
         return bg_fail(err, cause.status, where, "%s", cause.message);
     }
+    bg_gguf_release(m->gguf, t->data, t->bytes);
     m->recoded[i] = data;
     t->data = data;
     t->bytes = bg_format_row_bytes(to, k) * rows;

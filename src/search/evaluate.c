@@ -6,14 +6,18 @@
 
 #include <string.h>
 
-enum { DEFAULT_CTX = 256, MAX_CTX = 512, BATCH = 512 };
-#define DEFAULT_MEMORY ((size_t)512 << 20)
+enum { DEFAULT_CTX = 256, MAX_CTX = 512, BATCH = 512, MOST_STRIDE = 8 };
+/* Of the model's bytes, but no less than this: small models get what they need. */
+#define LEAST_MEMORY ((size_t)64 << 20)
+#define LOGITS_MEMORY ((size_t)8 << 20)
+static const double MEMORY_SHARE = 0.33;
 
 struct bg_evaluator {
     const bg_model *model;
     const bg_pruner *pruner; /* NULL: all levels are 0 */
     bg_team *team;
     bg_session *session;
+    bg_session *teaching;    /* of the model as it is, for its output alone */
     bg_variants *variants;
     size_t n_tensors;
     uint32_t *layer_of;      /* of each tensor: the first layer it changes; n_layer: the output */
@@ -24,20 +28,23 @@ struct bg_evaluator {
     uint32_t n_ctx, first_scored, scored, abreast;
     size_t windows;
     int32_t *tokens;         /* [windows][n_ctx] */
-    float *teacher;          /* [windows][scored][n_vocab] logits */
+    float *teacher;          /* [windows][scored][n_embd] the teacher's streams before the output */
     size_t teacher_bytes;
 
     bg_format *anchor;       /* whose residual streams are kept, of each tensor */
     uint8_t *anchor_level;
     size_t anchor_windows;
-    float *streams;          /* by step, then by layer 1..n_layer: see stream_at */
+    uint32_t stride;         /* layers from one stream that is kept to the next */
+    float *streams;          /* by step, then by kept layer, then n_layer: see stream_at */
     size_t streams_bytes;
 
     int32_t *batch;
     uint32_t *seq;
     uint8_t *want;
     float **keep;            /* [n_layer + 1] */
-    float *logits;           /* of one step */
+    float *stream;           /* of one step before the output, when no anchor is kept */
+    size_t stream_bytes, piece; /* rows whose logits are in memory at a time */
+    float *logits, *base;    /* of these, the student's and the teacher's */
     size_t logits_bytes;
     double *kld;             /* of each row of a step */
     uint64_t layers_run, layers_reused;
@@ -52,15 +59,39 @@ static size_t steps_of(const bg_evaluator *e, size_t windows)
     return (windows + e->abreast - 1) / e->abreast;
 }
 
-/* Floats of a step's streams: of the layers 1..n_layer - 1 a row a token, then a row a wanted one. */
+/* Layers but for the first whose streams are kept. */
+static size_t kept_layers(const bg_evaluator *e) { return (e->n_layer - 1) / e->stride; }
+
+/* Floats of a step's streams: of each kept layer a row a token, then of n_layer a row a wanted one. */
 static size_t stream_floats(const bg_evaluator *e)
 {
-    return ((size_t)(e->n_layer - 1) * step_tokens(e) + step_rows(e)) * e->n_embd;
+    return (kept_layers(e) * step_tokens(e) + step_rows(e)) * e->n_embd;
 }
 
+/* NULL: it is not kept. */
 static float *stream_at(const bg_evaluator *e, size_t step, uint32_t layer)
 {
-    return e->streams + step * stream_floats(e) + (size_t)(layer - 1) * step_tokens(e) * e->n_embd;
+    size_t before = layer == e->n_layer ? kept_layers(e) : layer / e->stride - 1;
+    if (layer != e->n_layer && (layer == 0 || layer % e->stride)) return NULL;
+    return e->streams + step * stream_floats(e) + before * step_tokens(e) * e->n_embd;
+}
+
+/* The last layer that a pass may begin with where `changed` is the first that is another. */
+static uint32_t first_layer(const bg_evaluator *e, uint32_t changed)
+{
+    return changed == e->n_layer ? changed : changed - changed % e->stride;
+}
+
+static size_t memory_of(const bg_evaluator *e, const bg_evaluator_options *o)
+{
+    if (o->memory) return o->memory;
+    return BG_MAX((size_t)(MEMORY_SHARE * (double)bg_model_weight_bytes(e->model)), LEAST_MEMORY);
+}
+
+/* Bytes of a window's streams, the teacher's too. */
+static size_t window_bytes(const bg_evaluator *e)
+{
+    return ((size_t)e->scored * e->n_embd + stream_floats(e) / e->abreast) * sizeof(float);
 }
 
 static bg_status cut_windows(bg_evaluator *e, const int32_t *tokens, size_t n_tokens,
@@ -68,14 +99,17 @@ static bg_status cut_windows(bg_evaluator *e, const int32_t *tokens, size_t n_to
 {
     const bg_tokenizer *t = bg_model_tokenizer(e->model);
     int32_t bos = bg_tokenizer_adds_bos(t) ? bg_tokenizer_bos(t) : -1;
-    size_t all = n_tokens / e->n_ctx, limit = o->memory ? o->memory : DEFAULT_MEMORY, fit;
+    size_t all = n_tokens / e->n_ctx, limit = memory_of(e, o), fit;
     uint32_t *order;
     bg_rng rng;
     if (all == 0)
         return bg_fail(err, BG_ERR_INPUT, NULL, "the text has %zu tokens, but a window needs %u: "
                        "give a longer text", n_tokens, e->n_ctx);
-    fit = limit / ((size_t)e->scored * e->n_vocab + stream_floats(e) / e->abreast) / sizeof(float);
-    e->windows = BG_MIN(o->max_windows ? o->max_windows : all, BG_MIN(all, BG_MAX(fit, (size_t)1)));
+    e->windows = o->max_windows ? BG_MIN(o->max_windows, all) : all;
+    for (e->stride = 1; e->stride < MOST_STRIDE && window_bytes(e) * e->windows > limit;)
+        e->stride++;
+    fit = limit / window_bytes(e);
+    e->windows = BG_MIN(e->windows, BG_MAX(fit, (size_t)1));
     order = bg_alloc(all, sizeof *order);
     e->tokens = bg_alloc(e->windows * e->n_ctx, sizeof *e->tokens);
     if (!order || !e->tokens) {
@@ -96,8 +130,9 @@ static bg_status cut_windows(bg_evaluator *e, const int32_t *tokens, size_t n_to
 
 /* ---- one step ----------------------------------------------------------------------------- */
 
-typedef struct scoring { const bg_evaluator *e; size_t rows, window; } scoring;
+typedef struct scoring { const bg_evaluator *e; size_t rows, first, window; } scoring;
 
+/* Rows of the pieces' logits, which are [first, first + rows) of the step that begins with `window`. */
 static void score_rows(void *user, int member, int size)
 {
     const scoring *s = user;
@@ -105,20 +140,28 @@ static void score_rows(void *user, int member, int size)
     size_t begin, end;
     bg_team_share(s->rows, 1, member, size, &begin, &end);
     for (size_t i = begin; i < end; i++) {
-        size_t window = s->window + i / e->scored, at = i % e->scored;
-        const float *base = e->teacher + (window * e->scored + at) * e->n_vocab;
+        size_t row = s->first + i, window = s->window + row / e->scored, at = row % e->scored;
         int32_t next = e->tokens[window * e->n_ctx + e->first_scored + at + 1];
-        e->kld[i] = bg_score_logits(e->logits + i * e->n_vocab, base, e->n_vocab, next).kld;
+        e->kld[row] = bg_score_logits(e->logits + i * e->n_vocab, e->base + i * e->n_vocab, e->n_vocab,
+                                      next).kld;
     }
 }
 
-/* Runs step `step` of the first `windows` windows from layer `first` on. */
+/* Runs step `step` of the first `windows` windows from layer `first` on, to the streams before the
+ * output: `last`, where that is not kept as an anchor's. */
 static bg_status run_step(bg_evaluator *e, size_t step, size_t windows, uint32_t first, bool keep,
-                          float *logits, size_t *rows, bg_error *err)
+                          float *last, size_t *rows, bg_error *err)
 {
     size_t begin = step * e->abreast, n = BG_MIN((size_t)e->abreast, windows - begin);
     bg_batch b = {.tokens = e->batch, .seq = e->seq, .want = e->want};
-    bg_resume r = {.first = first, .keep = keep ? e->keep : NULL};
+    bg_resume r = {.first = first, .keep = e->keep};
+    *rows = n * e->scored;
+    e->layers_run += e->n_layer - first;
+    e->layers_reused += first;
+    if (first == e->n_layer) {
+        memcpy(last, stream_at(e, step, first), *rows * e->n_embd * sizeof *last);
+        return BG_OK;
+    }
     for (uint32_t i = 0; i < n; i++) {
         const int32_t *window = e->tokens + (begin + i) * e->n_ctx;
         bg_session_reset(e->session, i);
@@ -129,11 +172,26 @@ static bg_status run_step(bg_evaluator *e, size_t step, size_t windows, uint32_t
         }
     }
     if (first) r.from = stream_at(e, step, first);
-    for (uint32_t l = 1; keep && l <= e->n_layer; l++) e->keep[l] = stream_at(e, step, l);
-    *rows = n * e->scored;
-    e->layers_run += e->n_layer - first;
-    e->layers_reused += first;
-    return bg_session_resume(e->session, &b, &r, logits, err);
+    for (uint32_t l = 0; l <= e->n_layer; l++) e->keep[l] = keep ? stream_at(e, step, l) : NULL;
+    if (!keep) e->keep[e->n_layer] = last;
+    BG_TRY(bg_session_resume(e->session, &b, &r, NULL, err));
+    if (keep && last) memcpy(last, e->keep[e->n_layer], *rows * e->n_embd * sizeof *last);
+    return BG_OK;
+}
+
+/* The divergences of a step's rows, of a piece at a time. */
+static bg_status score_step(bg_evaluator *e, size_t step, const float *last, size_t rows,
+                            bg_error *err)
+{
+    const float *teacher = e->teacher + step * step_rows(e) * e->n_embd;
+    scoring s = {.e = e, .window = step * e->abreast};
+    for (; s.first < rows; s.first += s.rows) {
+        s.rows = BG_MIN(e->piece, rows - s.first);
+        BG_TRY(bg_session_output(e->session, last + s.first * e->n_embd, s.rows, e->logits, err));
+        BG_TRY(bg_session_output(e->teaching, teacher + s.first * e->n_embd, s.rows, e->base, err));
+        bg_team_run(e->team, score_rows, &s);
+    }
+    return BG_OK;
 }
 
 /* ---- students ----------------------------------------------------------------------------- */
@@ -197,10 +255,9 @@ static bg_status run(bg_evaluator *e, const bg_student *st, size_t windows, bool
         bool known = last <= e->anchor_windows && !keep &&
                      /* a last step that is not full lies otherwise in memory */
                      (last % e->abreast == 0 || last == e->anchor_windows);
-        scoring s = {.e = e, .window = step * e->abreast};
-        BG_TRY(run_step(e, step, windows, known ? changed : 0, keep, e->logits, &rows, err));
-        s.rows = rows;
-        bg_team_run(e->team, score_rows, &s);
+        BG_TRY(run_step(e, step, windows, known ? first_layer(e, changed) : 0, keep, e->stream, &rows,
+                        err));
+        BG_TRY(score_step(e, step, e->stream, rows, err));
         for (size_t i = 0; i < rows; i++) sum += e->kld[i];
         n += rows;
     }
@@ -250,30 +307,34 @@ static bg_status find_layers(bg_evaluator *e, bg_error *err)
 
 static bg_status reserve(bg_evaluator *e, bg_error *err)
 {
-    e->teacher_bytes = e->windows * e->scored * e->n_vocab * sizeof(float);
+    e->teacher_bytes = steps_of(e, e->windows) * step_rows(e) * e->n_embd * sizeof(float);
     e->streams_bytes = steps_of(e, e->windows) * stream_floats(e) * sizeof(float);
-    e->logits_bytes = step_rows(e) * e->n_vocab * sizeof(float);
+    e->stream_bytes = step_rows(e) * e->n_embd * sizeof(float);
+    e->piece = BG_MIN(BG_MAX(LOGITS_MEMORY / (e->n_vocab * sizeof(float)), (size_t)1), step_rows(e));
+    e->logits_bytes = e->piece * e->n_vocab * sizeof(float);
     e->teacher = bg_alloc_large(e->teacher_bytes);
     e->streams = bg_alloc_large(e->streams_bytes);
+    e->stream = bg_alloc_large(e->stream_bytes);
     e->logits = bg_alloc_large(e->logits_bytes);
+    e->base = bg_alloc_large(e->logits_bytes);
     e->kld = bg_alloc(step_rows(e), sizeof *e->kld);
     e->keep = bg_alloc(e->n_layer + 1, sizeof *e->keep);
     e->batch = bg_alloc(step_tokens(e), sizeof *e->batch);
     e->seq = bg_alloc(step_tokens(e), sizeof *e->seq);
     e->want = bg_alloc(step_tokens(e), 1);
-    if (!e->teacher || !e->streams || !e->logits || !e->kld || !e->keep || !e->batch || !e->seq ||
-        !e->want)
+    if (!e->teacher || !e->streams || !e->stream || !e->logits || !e->base || !e->kld || !e->keep ||
+        !e->batch || !e->seq || !e->want)
         return bg_fail_nomem(err, "predictions", e->teacher_bytes + e->streams_bytes);
     return BG_OK;
 }
 
-/* The teacher's predictions; its streams are the first anchor. */
+/* What the teacher's predictions are made of; its streams are the first anchor. */
 static bg_status teach(bg_evaluator *e, bg_error *err)
 {
     for (size_t step = 0; step < steps_of(e, e->windows); step++) {
         size_t rows;
         BG_TRY(run_step(e, step, e->windows, 0, true,
-                        e->teacher + step * step_rows(e) * e->n_vocab, &rows, err));
+                        e->teacher + step * step_rows(e) * e->n_embd, &rows, err));
     }
     e->anchor_windows = e->windows;
     return BG_OK;
@@ -284,7 +345,6 @@ bg_status bg_evaluator_open(bg_evaluator **out, const bg_model *m, const int32_t
 {
     const bg_hparams *h = bg_model_hparams(m);
     bg_evaluator *e = bg_alloc(1, sizeof *e);
-    size_t memory = o->memory ? o->memory : DEFAULT_MEMORY;
     bg_status s;
     *out = NULL;
     if (!e) return bg_fail_nomem(err, "an evaluator", sizeof *e);
@@ -307,7 +367,10 @@ bg_status bg_evaluator_open(bg_evaluator **out, const bg_model *m, const int32_t
             .n_ctx = e->n_ctx, .n_batch = (uint32_t)step_tokens(e), .n_seq = e->abreast,
             .isa = o->isa, .team = o->team, .any_format = true}, err);
     if (s == BG_OK)
-        s = bg_variants_open(&e->variants, m, o->pruner, o->importance, memory, o->team, err);
+        s = bg_session_open(&e->teaching, m, &(bg_session_options){
+            .n_ctx = 1, .n_batch = (uint32_t)e->piece, .isa = o->isa, .team = o->team}, err);
+    if (s == BG_OK)
+        s = bg_variants_open(&e->variants, m, o->pruner, o->importance, memory_of(e, o), o->team, err);
     if (s == BG_OK) s = teach(e, err);
 cleanup:
     if (s == BG_OK) *out = e;
@@ -320,10 +383,13 @@ void bg_evaluator_close(bg_evaluator **evaluator)
     bg_evaluator *e = *evaluator;
     if (!e) return;
     bg_session_close(&e->session);
+    bg_session_close(&e->teaching);
     bg_variants_close(&e->variants);
     bg_free_large(e->teacher, e->teacher_bytes);
     bg_free_large(e->streams, e->streams_bytes);
+    bg_free_large(e->stream, e->stream_bytes);
     bg_free_large(e->logits, e->logits_bytes);
+    bg_free_large(e->base, e->logits_bytes);
     bg_free(e->layer_of);
     bg_free(e->in_use);
     bg_free(e->level_in_use);

@@ -1,8 +1,9 @@
 /* evaluate.h: what a choice of formats costs at the model's output. Internal to the search room.
  *
- * The teacher's predictions on the windows of a text are kept. A student is the same model with other
+ * What the teacher predicts with on the windows of a text is kept. A student is the same model with other
  * weights in some places: every quantized matrix is made once and kept as long as memory allows, and
- * layers before the first that differs from the anchor's are not run again. */
+ * layers before the first that differs from the anchor's are not run again, but for up to seven where
+ * memory is short. */
 #ifndef BG_SEARCH_EVALUATE_H
 #define BG_SEARCH_EVALUATE_H
 
@@ -17,7 +18,8 @@ typedef struct bg_evaluator_options {
     uint32_t first_scored;   /* position whose prediction is the first that counts; 0: n_ctx / 2 */
     size_t max_windows;      /* 0: all; spread over the text, in an order of the seed's */
     uint64_t seed;           /* 0: in the order of the text */
-    size_t memory;           /* for predictions and the anchor, and as much again for matrices */
+    size_t memory;           /* for what layers gave, and as much again for matrices; 0: a third of the
+                              * model's, but at least 64 MiB */
     bg_isa isa;
     bg_team *team;
     const bg_importance *importance; /* for quantizing; may be NULL */

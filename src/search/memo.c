@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 enum { TEXT_LIMIT = 256 << 20 };
-static const char header[] = "bitgauge search 1, request %016" PRIx64 "\n";
+static const char header[] = "bitgauge search 2, request %016" PRIx64 "\n";
 
 typedef struct entry { uint64_t key; double value; bool taken; } entry;
 

@@ -203,12 +203,22 @@ static bg_status make_meant(bg_image **meant, const bg_hunt *h, const bg_recipe 
     return s;
 }
 
+/* As many as half of the model's bytes hold of what two models' layers give, for a small one somewhat
+ * more; 32 at least, and by default 128. */
+static uint64_t feedback_windows(const bg_model *m)
+{
+    enum { WINDOW = 512, FEWEST = 32, MOST = 128 };
+    size_t window = (size_t)2 * WINDOW * bg_model_hparams(m)->n_embd * sizeof(float);
+    size_t memory = BG_MAX(bg_model_weight_bytes(m) / 2, (size_t)160 << 20);
+    return BG_MIN(BG_MAX(memory / window, (size_t)FEWEST), (size_t)MOST);
+}
+
 /* Stopped, it leaves what it has done. */
 static bg_status feed_back(bg_image *image, bg_hunt *h, const bg_recipe *r, const int32_t *tokens,
                            size_t n_tokens, bg_error *err)
 {
-    bg_feedback_options o = {.isa = h->o->isa, .team = h->o->team, .progress = show_feedback,
-                             .user = h};
+    bg_feedback_options o = {.max_windows = feedback_windows(h->space.model), .isa = h->o->isa,
+                             .team = h->o->team, .progress = show_feedback, .user = h};
     bool pruned = bg_recipe_pruned(r);
     bg_image *meant = NULL;
     bg_model *m = NULL;
@@ -225,7 +235,7 @@ bg_status bg_search_run(bg_recipe **best, bg_image **image, const bg_model *m, c
                         size_t n_tokens, const bg_search_options *o, bg_search_result *result,
                         bg_error *err)
 {
-    uint64_t layers, reused;
+    uint64_t layers = 0, reused = 0;
     bg_hunt h;
     bg_status s = open_hunt(&h, m, tokens, n_tokens, o, err);
     bool stopped = false;
@@ -236,6 +246,8 @@ bg_status bg_search_run(bg_recipe **best, bg_image **image, const bg_model *m, c
         stopped = true;
         s = stop(&h, err);
     }
+    if (h.evaluator) bg_evaluator_work(h.evaluator, &layers, &reused);
+    bg_evaluator_close(&h.evaluator); /* its memory is needed now */
     if (s == BG_OK) s = make_recipe(best, &h, err);
     if (s == BG_OK && image) s = make_image(image, &h, *best, err);
     if (s == BG_OK && image && o->feedback)
@@ -245,7 +257,6 @@ bg_status bg_search_run(bg_recipe **best, bg_image **image, const bg_model *m, c
         if (image) bg_image_free(image);
     }
     if (s == BG_OK) {
-        bg_evaluator_work(h.evaluator, &layers, &reused);
         *result = (bg_search_result){
             .stopped = stopped, .kld = h.best_kld, .evaluations = h.evaluations,
             .asked = h.asked,

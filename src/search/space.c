@@ -50,7 +50,7 @@ static void distort_rows(void *user, int member, int size)
     bg_free(a);
 }
 
-static bg_status measure_error(const bg_tensor *t, bg_format f, const bg_search_options *o,
+static bg_status measure_error(const bg_gguf *g, const bg_tensor *t, bg_format f, const bg_search_options *o,
                                double *out, bg_error *err)
 {
     const bg_format_info *from = bg_format_get((int)t->format), *to = bg_format_get((int)f);
@@ -72,6 +72,7 @@ static bg_status measure_error(const bg_tensor *t, bg_format f, const bg_search_
         *out = own > 0 ? error / own : 0;
         if (!isfinite(*out)) s = bg_fail_nomem(err, t->name, 2 * k * sizeof(float));
     }
+    bg_gguf_release(g, t->data, t->bytes);
     bg_free_large(blocks, bytes);
     bg_free(sums);
     return s;
@@ -127,7 +128,7 @@ static bg_status fill_item(bg_item *it, const bg_recipe *r, const bg_gguf *g, si
         double error = 0, seconds = 0;
         if (!listed(o, f->format) || !bg_recipe_fits(r, g, tensor, f->format)) continue;
         if (f->format != t->format && (!own || bg_format_bpw(f) >= bg_format_bpw(own))) continue;
-        if (f->format != t->format) BG_TRY(measure_error(t, f->format, o, &error, err));
+        if (f->format != t->format) BG_TRY(measure_error(g, t, f->format, o, &error, err));
         if (speeds)
             seconds = weights * (f->format == t->format ? speeds->own : speeds->per_weight[f->format]);
         insert(it, f->format, bytes, seconds, error);

@@ -107,6 +107,7 @@ static bg_status make(bg_variants *v, variant *made, bg_error *err)
     s = made->level ? make_level(v, made, weights, err)
                     : bg_quantize_rows(from, t->data, to, made->packed, weights, rows, k, v->team,
                                        err);
+    bg_gguf_release(v->g, t->data, t->bytes);
     if (s == BG_OK) s = bg_pack_matrix(to, made->packed, made->packed, rows, k, v->team, err);
     if (s != BG_OK) bg_free_large(made->packed, made->bytes);
     return s;
