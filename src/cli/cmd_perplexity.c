@@ -149,6 +149,7 @@ static bg_status measure(run *r, bg_quality *q, bg_error *err)
         .team = r->team, .cache_bytes = r->a->n_others ? 0 : 1, .progress = show_progress, .user = &r->progress,
     };
     if (r->a->activations) o.activations = bg_activations_find(r->a->activations);
+    begin_progress(r, "base");
     status = bg_reference_open(&r->reference, run_base(r), r->tokens, r->n_tokens, &o, err);
     if (status != BG_OK) {
         if (!err->where[0] && r->text_path)

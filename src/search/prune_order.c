@@ -1,8 +1,11 @@
-/* Pruning apart from the choice of formats, before or after it: what a joint search is compared with. */
+/* Pruning apart from the choice of formats: where a joint search begins; before it, and after it, which a
+ * joint search is compared with. */
 #include "search/hunt.h"
 
 #include <math.h>
 #include <string.h>
+
+enum { PATIENCE = 2 };
 
 typedef struct cut { uint32_t layer; uint8_t level; double per_byte; } cut;
 
@@ -53,20 +56,53 @@ static bg_status find_cheapest(bg_hunt *h, const uint8_t *picks, double share, c
     return BG_OK;
 }
 
-/* One unit after another, always the one that costs least a byte, while `share` of the weights stays
- * and the file is larger than this. */
+/* One unit less, the one that costs least a byte. *done: `share` of the weights would not stay. */
+static bg_status cut_one(bg_hunt *h, uint8_t *picks, double share, bool *done, bg_error *err)
+{
+    cut c;
+    BG_TRY(find_cheapest(h, picks, share, &c, err));
+    *done = !(c.per_byte < INFINITY);
+    if (*done) return BG_OK;
+    h->space.levels[c.layer] = c.level;
+    BG_TRY(bg_space_shape(&h->space, h->space.levels, err));
+    bg_space_mend(&h->space, picks, picks);
+    return BG_OK;
+}
+
+/* One after another, while `share` of the weights stays and the file is larger than this. */
 static bg_status cut_down(bg_hunt *h, uint8_t *picks, double share, uint64_t bytes,
                           bg_error *err)
 {
-    cut c;
-    while (bg_space_bytes(&h->space, picks) > bytes) {
-        BG_TRY(find_cheapest(h, picks, share, &c, err));
-        if (!(c.per_byte < INFINITY)) break;
-        h->space.levels[c.layer] = c.level;
-        BG_TRY(bg_space_shape(&h->space, h->space.levels, err));
-        bg_space_mend(&h->space, picks, picks);
-    }
+    bool done = false;
+    while (!done && bg_space_bytes(&h->space, picks) > bytes)
+        BG_TRY(cut_one(h, picks, share, &done, err));
     return BG_OK;
+}
+
+/* At each shape on the way down formats are solved anew by what is known of the whole model; a few that
+ * are no better end it. The space is at the best's levels then. */
+static bg_status try_shapes(bg_hunt *h, uint8_t *finest, uint8_t *picks, bg_error *err)
+{
+    bool done = false, better;
+    for (int idle = 0; idle < PATIENCE; idle = better ? 0 : idle + 1) {
+        BG_TRY(cut_one(h, finest, 1 - h->o->prune, &done, err));
+        if (done) break;
+        BG_TRY(bg_space_solve(&h->space, h->budget, picks, err));
+        BG_TRY(bg_hunt_offer(h, picks, &better, err));
+    }
+    return bg_space_shape(&h->space, h->best_levels, err);
+}
+
+bg_status bg_hunt_prune_begin(bg_hunt *h, bg_error *err)
+{
+    const bg_space *s = &h->space;
+    uint8_t *picks = bg_alloc(2 * s->n, 1);
+    bg_status status;
+    if (!picks) return bg_fail_nomem(err, "a search", 2 * s->n);
+    for (size_t i = 0; i < s->n; i++) picks[i] = bg_item_finest(&s->items[i]);
+    status = try_shapes(h, picks, picks + s->n, err);
+    bg_free(picks);
+    return status;
 }
 
 bg_status bg_hunt_prune_first(bg_hunt *h, bg_error *err)

@@ -147,6 +147,7 @@ static bg_status search(bg_hunt *h, bg_error *err)
     if (s == BG_OK) bg_hunt_settle(h, picks);
     if (s == BG_OK) s = bg_hunt_offer(h, picks, &better, err);
     if (s == BG_OK) s = offer_schemes(h, err);
+    if (s == BG_OK && h->pruner && order == BG_PRUNE_JOINT) s = bg_hunt_prune_begin(h, err);
     for (int cycle = 0; s == BG_OK && cycle < CYCLES; cycle++) {
         double before = h->best_kld;
         s = bg_hunt_refine(h, err);
