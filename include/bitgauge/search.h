@@ -90,6 +90,11 @@ bg_status bg_recipe_apply(bg_image **image, const bg_recipe *r, const bg_gguf *g
  * squared error, or NULL. */
 bg_status bg_image_encode(bg_image *image, size_t i, const float *rows, const float *importance,
                           struct bg_team *team, bg_error *err);
+/* A file that was quantized from `g` before, of any formats. BG_ERR_INPUT: a tensor is not there in g
+ * or has another shape, as of pruned ones. */
+bg_status bg_image_read(bg_image **image, const bg_gguf *g, const char *path, bg_error *err);
+/* The formats that an image has, of all that is not pruned. */
+bg_status bg_recipe_of_image(bg_recipe **r, const bg_image *image, const bg_gguf *g, bg_error *err);
 bg_status bg_image_write(const bg_image *image, const char *path, bg_error *err);
 void bg_image_free(bg_image **image);
 /* ---- the search ---------------------------------------------------------------------------

@@ -20,6 +20,8 @@ typedef struct bg_tuner bg_tuner;
 typedef struct bg_tuner_options {
     uint32_t n_ctx;          /* of a window; 0: 512 */
     uint32_t windows;        /* of a step; 0: 1 */
+    double own;              /* share of what teaches that the model writes as it is needed, at
+                              * temperature 1; 0: the given text alone */
     double held_out;         /* share of the windows that never teach, but judge; 0: an eighth, 16
                               * at most */
     bg_isa isa;

@@ -9,8 +9,8 @@
 
 typedef struct request {
     const char *in, *out;
-    const bg_scheme *scheme;         /* NULL: by the recipe */
-    const char *imatrix, *shape, *recipe;
+    const bg_scheme *scheme;         /* NULL: by the recipe, or as in `from` */
+    const char *imatrix, *shape, *recipe, *from;
     int threads, layers, chunks;
     bool feedback, json, no_importance;
     bg_cli_tune_request tune;
@@ -30,12 +30,13 @@ static int print_summary(const request *r, const bg_quantize_plan *p, int thread
         return bg_cli_print_json(json_pack(
             "{s:o, s:o, s:s, s:I, s:I, s:I, s:f, s:s, s:i, s:i, s:f}", "in",
             bg_cli_json_text(r->in, strlen(r->in)), "out", bg_cli_json_text(r->out, strlen(r->out)),
-            "scheme", r->scheme ? bg_scheme_name(r->scheme) : "recipe", "file_bytes",
+            "scheme", r->scheme ? bg_scheme_name(r->scheme) : r->from ? "from" : "recipe",
+            "file_bytes",
             (json_int_t)p->file_bytes, "weight_bytes", (json_int_t)p->weight_bytes, "n_params", (json_int_t)p->n_params, "bpw",
             bpw, "formats", p->formats, "fell_back", (int)p->n_fell_back, "threads", threads,
             "seconds", seconds));
     printf("%s: %s, %s, %.2f bits per weight (%s), %.1f s with %d thread%s\n", r->out,
-           r->scheme ? bg_scheme_name(r->scheme) : "by the recipe",
+           r->scheme ? bg_scheme_name(r->scheme) : r->from ? r->from : "by the recipe",
            bg_format_size(size, sizeof size, (double)p->file_bytes), bpw,
            p->formats, seconds, threads, threads == 1 ? "" : "s");
     if (p->n_fell_back)
@@ -104,20 +105,35 @@ static bg_status feed_back(const request *r, const bg_recipe *recipe, bg_image *
     return s;
 }
 
+/* What there is to begin with, and the recipe of it. */
+static bg_status make_image(const request *r, const bg_gguf *g, const bg_importance *importance,
+                            bg_recipe **recipe, bg_image **image, bg_quantize_plan *plan,
+                            bg_team *team, bg_cli_progress *progress, bg_error *err)
+{
+    if (r->from) {
+        BG_TRY(bg_image_read(image, g, r->from, err));
+        BG_TRY(bg_recipe_of_image(recipe, *image, g, err));
+    } else if (r->recipe) {
+        BG_TRY(bg_recipe_read(recipe, g, r->recipe, err));
+    } else {
+        BG_TRY(bg_recipe_of_scheme(recipe, g, r->scheme, err));
+    }
+    BG_TRY(bg_recipe_plan(*recipe, g, importance, plan, err));
+    if (!r->from) return bg_recipe_apply(image, *recipe, g, importance, team, show, progress, err);
+    plan->file_bytes = (*image)->bytes; /* its keys are its own */
+    return BG_OK;
+}
+
 /* The file is made in memory: what the recipe keeps of tensors goes in and comes out whole. */
 static bg_status write_image(const request *r, const bg_gguf *g, const bg_importance *importance,
                               bg_quantize_plan *plan, bg_team *team, bg_cli_progress *progress,
                               bg_error *err)
 {
     bg_image *image = NULL;
-    bg_recipe *recipe;
+    bg_recipe *recipe = NULL;
     bg_status s = importance ? bg_importance_check(importance, g, err) : BG_OK;
-    if (s == BG_OK) s = r->recipe ? bg_recipe_read(&recipe, g, r->recipe, err)
-                                  : bg_recipe_of_scheme(&recipe, g, r->scheme, err);
-    if (s != BG_OK) return s;
-    s = bg_recipe_plan(recipe, g, importance, plan, err);
     if (s == BG_OK)
-        s = bg_recipe_apply(&image, recipe, g, importance, team, show, progress, err);
+        s = make_image(r, g, importance, &recipe, &image, plan, team, progress, err);
     bg_cli_progress_end(progress);
     if (s == BG_OK && r->feedback) s = feed_back(r, recipe, image, team, err);
     if (s == BG_OK && bg_cli_tune_wanted(&r->tune))
@@ -143,7 +159,7 @@ static bg_status quantize(const request *r, bg_quantize_plan *plan, int *threads
     if (s == BG_OK) {
         *threads = bg_team_size(team);
         bg_cli_catch_interrupt();
-        s = r->recipe || r->feedback || bg_cli_tune_wanted(&r->tune)
+        s = !r->scheme || r->feedback || bg_cli_tune_wanted(&r->tune)
                 ? write_image(r, g, importance, plan, team, &progress, err)
                 : bg_quantize_file(r->in, r->out, r->scheme, importance, team, show,
                                    &progress, err);
@@ -169,23 +185,30 @@ static bg_status read_threads(request *r, const char *word, bg_error *err)
     return BG_OK;
 }
 
-/* IN OUT SCHEME [THREADS], with --recipe IN OUT [THREADS], or with --shape SCHEME OUT [THREADS];
- * there OUT may come first too. */
+/* IN OUT SCHEME [THREADS], with --recipe or --from IN OUT [THREADS], or with --shape SCHEME OUT
+ * [THREADS]; there OUT may come first too. */
 static bg_status read_words(request *r, const char *const *words, size_t n, bg_error *err)
 {
-    bool swapped;
+    bool swapped, given = r->recipe || r->from;
+    if (r->from && (r->recipe || r->imatrix || r->shape))
+        return bg_fail(err, BG_ERR_INPUT, NULL, "--from brings formats and blocks with it: leave "
+                       "--recipe, --imatrix and --shape out");
+    if (r->from && !r->feedback && !bg_cli_tune_wanted(&r->tune))
+        return bg_fail(err, BG_ERR_INPUT, NULL, "--from goes on with a file: say how, with "
+                       "--feedback or --tune");
     if (!r->shape) {
-        if (r->layers || n < (r->recipe ? 2 : 3))
+        if (r->layers || n < (given ? 2 : 3))
             return bg_fail(err, BG_ERR_INPUT, NULL, r->layers
                            ? "--layers goes with --shape" : "too few arguments: give IN.gguf "
                            "OUT.gguf SCHEME; see `bitgauge quantize --help`");
         r->in = words[0];
         r->out = words[1];
-        if (r->recipe && (words[3] || (words[2] && bg_scheme_find(words[2]))))
-            return bg_fail(err, BG_ERR_INPUT, NULL, "a recipe takes the place of the scheme: give "
-                           "IN.gguf OUT.gguf --recipe FILE");
-        BG_TRY(read_threads(r, words[r->recipe ? 2 : 3], err));
-        return r->recipe ? BG_OK : bg_scheme_parse(words[2], &r->scheme, err);
+        if (given && (words[3] || (words[2] && bg_scheme_find(words[2]))))
+            return bg_fail(err, BG_ERR_INPUT, NULL, "%s takes the place of the scheme: give "
+                           "IN.gguf OUT.gguf %s FILE", r->from ? "a file to go on from" : "a recipe",
+                           r->from ? "--from" : "--recipe");
+        BG_TRY(read_threads(r, words[given ? 2 : 3], err));
+        return given ? BG_OK : bg_scheme_parse(words[2], &r->scheme, err);
     }
     if (r->imatrix || r->recipe || n > 3)
         return bg_fail(err, BG_ERR_INPUT, NULL, r->imatrix || r->recipe
@@ -200,7 +223,7 @@ static bg_status read_words(request *r, const char *const *words, size_t n, bg_e
 
 int bg_cmd_quantize(int argc, char **argv)
 {
-    request r = {0};
+    request r = {.tune = BG_CLI_TUNE_DEFAULTS};
     const bg_opt options[] = {
         {.type = BG_OPT_TEXT, .names = "--imatrix", .metavar = "FILE", .target = &r.imatrix,
          .help = "importance matrix (llama-imatrix's GGUF or .dat file)"},
@@ -208,6 +231,8 @@ int bg_cmd_quantize(int argc, char **argv)
          .help = "do not estimate importance from the weights where no matrix is given"},
         {.type = BG_OPT_TEXT, .names = "--recipe", .metavar = "FILE", .target = &r.recipe,
          .help = "a format for each tensor, in place of SCHEME (see `bitgauge search`)"},
+        {.type = BG_OPT_TEXT, .names = "--from", .metavar = "FILE", .target = &r.from,
+         .help = "make a file of IN.gguf better that was quantized before, in place of SCHEME"},
         {.type = BG_OPT_FLAG, .names = "--feedback", .target = &r.feedback,
          .help = "round layer by layer so that outputs change least on a text (minutes)"},
         {.type = BG_OPT_INT, .names = "--chunks", .metavar = "N", .target = &r.chunks, .min = 1,
@@ -233,6 +258,7 @@ int bg_cmd_quantize(int argc, char **argv)
         .examples = "  bitgauge quantize model-f16.gguf model-q4_k_m.gguf Q4_K_M\n"
                     "  bitgauge quantize model-f16.gguf small.gguf Q2_K --imatrix imatrix.gguf\n"
                     "  bitgauge quantize model-f16.gguf best.gguf --recipe best.csv\n"
+                    "  bitgauge quantize model-f16.gguf better.gguf --from best.gguf --tune 10\n"
                     "  bitgauge quantize --shape tinyllama-1.1b Q4_K_M random.gguf\n",
         .options = options, .n_options = BG_COUNT(options), .min_words = 2, .max_words = 4,
     };

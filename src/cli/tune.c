@@ -55,7 +55,7 @@ bg_status bg_cli_tune_on(const bg_cli_tune_request *r, const bg_model *m, const 
                          size_t n_tokens, bg_image *image, bg_team *team, bg_error *err)
 {
     bg_tuner_options to = {.n_ctx = (uint32_t)r->ctx, .windows = (uint32_t)r->windows,
-                           .team = team};
+                           .own = r->own, .team = team};
     shown line = {.said_ns = 0};
     bg_tune_options o = {.steps = (uint64_t)r->steps, .seconds = 60 * r->minutes, .rate = r->rate,
                          .scale_rate = r->scale_rate, .seed = (uint64_t)r->seed,

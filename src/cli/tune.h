@@ -7,9 +7,12 @@
 
 typedef struct bg_cli_tune_request {
     double minutes, rate, scale_rate;   /* rates of 0: the tuner's own */
+    double own;                         /* share of text that the model writes meanwhile */
     int steps, windows, ctx, seed;      /* steps: instead of minutes */
     const char *calib;                  /* a file; NULL or "self": what the model writes */
 } bg_cli_tune_request;
+
+#define BG_CLI_TUNE_DEFAULTS {.own = 0.5}
 
 static inline bool bg_cli_tune_wanted(const bg_cli_tune_request *r)
 {
@@ -32,6 +35,8 @@ bg_status bg_cli_tune_on(const bg_cli_tune_request *r, const bg_model *m, const 
      .min = 0, .max = 1 << 28, .help = "so many steps instead of minutes: repeatable"},           \
     {.type = BG_OPT_INT, .names = "--tune-windows", .metavar = "N",                               \
      .target = &(request).windows, .min = 1, .max = 4096, .help = "windows of a step (1)"},       \
+    {.type = BG_OPT_REAL, .names = "--tune-own", .metavar = "X", .target = &(request).own,        \
+     .min = 0, .max = 1, .help = "share of text that the model writes itself, anew (0.5)"},       \
     {.type = BG_OPT_INT, .names = "--tune-ctx", .metavar = "N", .target = &(request).ctx,         \
      .min = 8, .max = 1 << 16, .help = "tokens of a window (512)"},                               \
     {.type = BG_OPT_REAL, .names = "--tune-rate", .metavar = "X", .target = &(request).rate,      \

@@ -298,6 +298,60 @@ bg_status bg_recipe_apply(bg_image **out, const bg_recipe *r, const bg_gguf *g,
     return s;
 }
 
+/* The tensor of the source that each of the image is of. */
+static bg_status find_sources(bg_image *image, const bg_gguf *g, const char *path, bg_error *err)
+{
+    size_t n = bg_gguf_tensor_count(image->g);
+    image->source = bg_alloc(BG_MAX(n, (size_t)1), sizeof *image->source);
+    if (!image->source) return bg_fail_nomem(err, "an image", n * sizeof *image->source);
+    for (size_t i = 0; i < n; i++) {
+        const bg_tensor *t = bg_gguf_tensor_at(image->g, i), *from = NULL;
+        for (size_t k = 0; k < bg_gguf_tensor_count(g) && !from; k++) {
+            from = bg_gguf_tensor_at(g, k);
+            if (strcmp(from->name, t->name) != 0) from = NULL;
+            else image->source[i] = k;
+        }
+        if (!from || memcmp(from->ne, t->ne, sizeof t->ne) != 0)
+            return bg_fail(err, BG_ERR_INPUT, path, "tensor '%.80s' is not in %.200s in this shape: "
+                           "give the model that the file was quantized from, and none that was "
+                           "pruned", t->name, bg_gguf_path(g));
+    }
+    return BG_OK;
+}
+
+bg_status bg_image_read(bg_image **out, const bg_gguf *g, const char *path, bg_error *err)
+{
+    bg_image *image = bg_alloc(1, sizeof *image);
+    bg_map map;
+    bg_status s;
+    *out = NULL;
+    if (!image) return bg_fail_nomem(err, "an image", sizeof *image);
+    s = bg_map_open(&map, path, err);
+    if (s == BG_OK) {
+        image->bytes = map.size;
+        image->data = bg_alloc_large(map.size);
+        if (image->data && map.size) memcpy(image->data, map.data, map.size);
+        else s = bg_fail_nomem(err, path, map.size);
+        bg_map_close(&map);
+    }
+    if (s == BG_OK) s = bg_gguf_open_memory(&image->g, image->data, image->bytes, path, err);
+    if (s == BG_OK) s = find_sources(image, g, path, err);
+    if (s == BG_OK) *out = image;
+    else bg_image_free(&image);
+    return s;
+}
+
+bg_status bg_recipe_of_image(bg_recipe **r, const bg_image *image, const bg_gguf *g, bg_error *err)
+{
+    BG_TRY(bg_recipe_new(r, g, err));
+    for (size_t i = 0; i < bg_gguf_tensor_count(image->g); i++) {
+        const bg_tensor *t = bg_gguf_tensor_at(image->g, i);
+        if (t->type_id != bg_gguf_tensor_at(g, image->source[i])->type_id)
+            (*r)->formats[image->source[i]] = t->format;
+    }
+    return BG_OK;
+}
+
 void bg_image_free(bg_image **image)
 {
     if (!*image) return;

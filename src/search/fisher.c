@@ -57,6 +57,7 @@ bg_status bg_tuner_fisher(bg_tuner *t, size_t windows, bg_fisher **out, bg_error
     bg_fisher *f = bg_alloc(1, sizeof *f);
     bg_grad_weights w = {f, get_rows, add_squares};
     bg_grad *grad = NULL;
+    int32_t *tokens = NULL;
     bg_status s;
     *out = NULL;
     if (!f) return bg_fail_nomem(err, "sensitivities", sizeof *f);
@@ -66,11 +67,15 @@ bg_status bg_tuner_fisher(bg_tuner *t, size_t windows, bg_fisher **out, bg_error
     if (s == BG_OK)
         s = bg_grad_open(&grad, f->g, bg_model_hparams(t->model), t->n_ctx, 1, true, t->isa,
                          t->team, err);
-    if (windows == 0 || windows > t->windows - t->held) windows = t->windows - t->held;
+    if (s == BG_OK && !(tokens = bg_alloc(t->n_ctx, sizeof *tokens)))
+        s = bg_fail_nomem(err, "a window", t->n_ctx * sizeof *tokens);
+    if (windows == 0 || windows > t->slots - t->held) windows = t->slots - t->held;
     for (size_t i = 0; s == BG_OK && i < windows; i++) {
-        bg_grad_batch b = {.tokens = t->tokens + i * t->n_ctx, .n_windows = 1, .seed = i};
+        bg_grad_batch b = {.tokens = tokens, .n_windows = 1, .seed = i};
+        bg_tuner_window(t, t->order[i], 0, tokens);
         bg_grad_run(grad, &w, &b);
     }
+    bg_free(tokens);
     bg_grad_close(&grad);
     if (s == BG_OK) finish(f, windows * t->n_ctx);
     else bg_fisher_free(&f);

@@ -39,6 +39,7 @@ const bg_grad_ops *bg_grad_ops_get(bg_isa isa)
 #ifdef __x86_64__
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     for (;; isa = bg_isa_parent(isa)) {
+        if (isa == BG_ISA_AMX) return &bg_grad_ops_amx;
         if (isa == BG_ISA_AVX512) {
             pthread_once(&once, try_pairs);
             return pairs_work ? &bg_grad_ops_avx512bf16 : &bg_grad_ops_avx512;

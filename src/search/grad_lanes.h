@@ -132,7 +132,11 @@ INLINE void multiply_any(const bg_product *p, bool pairs)
 static void multiply(const bg_product *p) { multiply_any(p, false); }
 
 #ifdef __AVX512BF16__
+#ifdef BG_GRAD_TILES
+#include "search/grad_tiles.h"
+#else
 static void multiply_pairs(const bg_product *p) { multiply_any(p, true); }
+#endif
 
 /* The nearest bfloat16 of finite numbers, in the low half. */
 INLINE vi v_bf16(vf v)

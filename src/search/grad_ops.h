@@ -75,7 +75,7 @@ typedef struct bg_grad_ops {
 } bg_grad_ops;
 
 extern const bg_grad_ops bg_grad_ops_any, bg_grad_ops_avx2, bg_grad_ops_avx512,
-    bg_grad_ops_avx512bf16;
+    bg_grad_ops_avx512bf16, bg_grad_ops_amx, bg_grad_ops_amx_emulated;
 
 /* The widest that `isa` has. */
 const bg_grad_ops *bg_grad_ops_get(bg_isa isa);

@@ -37,7 +37,7 @@ static void project(const bg_grad_worker *w, size_t tensor, const float *x, size
     size_t k = t->ne[0], rows = t->ne[1], n = w->p->n;
     size_t panels = (rows + BG_GRAD_PANEL - 1) / BG_GRAD_PANEL, members = (size_t)w->size;
     size_t parts = BG_MAX(BG_MIN(n / 128, (2 * members + panels - 1) / panels), (size_t)1);
-    size_t part = bg_round_up((n + parts - 1) / parts, 12), begin, end;
+    size_t part = bg_round_up((n + parts - 1) / parts, 48), begin, end;
     float *columns = w->own, *raw = w->own + k * BG_GRAD_PANEL;
     if (g->pairs) x = g->row_pairs, x_stride = g->pair_stride;
     bg_team_share(panels * parts, 1, w->member, w->size, &begin, &end);

@@ -39,19 +39,26 @@ void bg_tuned_gradient(void *user, size_t tensor, size_t first, size_t n, const 
 /* Writes all blocks into the image. */
 void bg_tuned_store(const bg_tuned_model *m, bg_image *image);
 
-/* What a tuner keeps of its text. */
+/* What a tuner keeps of its text: slots of n_ctx tokens, in the order of a fixed shuffle. */
 struct bg_tuner {
     const bg_model *model;
     bg_team *team;
     bg_isa isa;
     uint32_t n_ctx, per_step;
-    size_t width, windows, held;        /* the last `held` ones are never learned from */
-    int32_t *tokens;
-    uint16_t *hidden;                   /* what the full model says at each position, */
+    double own;
+    size_t width, slots, held;          /* the last `held` of the order are never learned from */
+    int32_t *text;
+    uint32_t *order;
+    uint8_t *is_held;                   /* by slot */
+    uint16_t *hidden;                   /* of the slots held: what the full model says of them */
     size_t hidden_bytes;
-    uint8_t *asked;                     /* of the windows that it has been asked about */
-    bg_grad *full;                      /* NULL: of all */
+    bool asked;                         /* it has been asked */
+    bg_grad *full;
 };
+
+/* The window that begins `offset` tokens into a slot, or at the slot's own begin where it would reach
+ * what is held out or the end of the text. */
+void bg_tuner_window(const bg_tuner *t, size_t slot, size_t offset, int32_t *out);
 
 /* `rows` of bg_grad_weights for a file's own weights; user is its bg_gguf. */
 void bg_full_rows(void *user, size_t tensor, size_t first, size_t n, float *out);

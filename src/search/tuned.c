@@ -69,13 +69,13 @@ static void set_units(const bg_tuned *t, const bg_scales *f, float *part, float 
     }
 }
 
-/* The weights of a row near what its blocks hold, as far towards the full ones as rounds to the
- * same. */
+/* The weights of a row near what its blocks hold, on the side of the full ones. What feedback chose
+ * is often far from those: at the edge of its level it would be lost in the first steps. */
 static void place_row(const bg_tuned *t, const float *full, const float *coded, const float *scale,
                       float *w)
 {
     size_t size = (size_t)t->codec->grid->size;
-    float reach = t->codec->grid->kind == BG_GRID_IQ4 ? 4 : 0.49f;
+    float reach = t->codec->grid->kind == BG_GRID_IQ4 ? 2 : 0.25f;
     for (size_t i = 0; i < t->k; i++) {
         float most = fabsf(scale[i / size]) * reach;
         w[i] = coded[i] + bg_clamp(full[i] - coded[i], -most, most);

@@ -275,6 +275,71 @@ static void test_rough(void **state)
     bg_text_fini(&file);
 }
 
+static float narrow(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    bits &= 0xffff0000;
+    memcpy(&x, &bits, sizeof bits);
+    return x;
+}
+
+/* One product: a in rows or in columns, on top of something or not, at strides of their own. Numbers
+ * are bfloat16, so that pairs of them lose nothing. */
+static void check_product(const bg_grad_ops *ops, size_t m, size_t n, size_t k, bool columns,
+                          bool add)
+{
+    size_t pairs = k / 2, a_rows = columns ? pairs : m, a_stride = (columns ? m : pairs) + 3;
+    size_t b_stride = n + 5, c_stride = n + 2;
+    float *x = bg_alloc(m * k, 4), *y = bg_alloc(k * n, 4);
+    float *a = bg_alloc(a_rows * a_stride, 4), *b = bg_alloc(pairs * b_stride, 4);
+    float *c = bg_alloc(m * c_stride, 4);
+    bg_rng rng;
+    bg_rng_seed(&rng, m + 100 * n + 10000 * k);
+    for (size_t i = 0; i < m * k; i++) x[i] = narrow((float)bg_rng_normal(&rng));
+    for (size_t i = 0; i < k * n; i++) y[i] = narrow((float)bg_rng_normal(&rng));
+    for (size_t i = 0; i < m * c_stride; i++) c[i] = 7;
+    for (size_t l = 0; l < k; l += 2) {
+        ops->pair_rows(y + l * n, y + (l + 1) * n, b + l / 2 * b_stride, n);
+        for (size_t i = 0; i < m; i++)
+            ops->pair_row(x + i * k + l, columns ? a + l / 2 * a_stride + i
+                                                 : a + i * a_stride + l / 2, 2);
+    }
+    ops->multiply_pairs(&(bg_product){
+        .m = m, .n = n, .k = pairs, .a = a, .a_m = columns ? 1 : a_stride,
+        .a_k = columns ? a_stride : 1, .b = b, .b_k = b_stride, .c = c, .c_m = c_stride, .add = add});
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < c_stride; j++) {
+            double truth = add || j >= n ? 7 : 0;
+            for (size_t l = 0; l < k && j < n; l++)
+                truth += (double)x[i * k + l] * (double)y[l * n + j];
+            if (!(fabs((double)c[i * c_stride + j] - truth) < 1e-4 * sqrt((double)k)))
+                fail_msg("%zu x %zu x %zu: row %zu, column %zu is %g, not %g", m, n, k, i, j,
+                         (double)c[i * c_stride + j], truth);
+        }
+    bg_free(x);
+    bg_free(y);
+    bg_free(a);
+    bg_free(b);
+    bg_free(c);
+}
+
+/* Whole tiles and what is left of them. */
+static void test_products(void **state)
+{
+    static const size_t sizes[][3] = {{32, 32, 32}, {1, 1, 2}, {33, 17, 34}, {17, 50, 70},
+                                      {96, 256, 64}, {5, 31, 600}, {64, 15, 1100}, {40, 48, 30}};
+    const bg_grad_ops *ops[] = {bg_grad_ops_get(native()), NULL};
+    (void)state;
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx512bf16")) ops[1] = &bg_grad_ops_amx_emulated;
+#endif
+    for (size_t o = 0; o < BG_COUNT(ops); o++)
+        for (size_t i = 0; ops[o] && ops[o]->multiply_pairs && i < BG_COUNT(sizes); i++)
+            for (int kind = 0; kind < 4; kind++)
+                check_product(ops[o], sizes[i][0], sizes[i][1], sizes[i][2], kind & 1, kind & 2);
+}
+
 /* The same bits whatever the team's size, drawn tokens too. */
 static void test_teams(void **state)
 {
@@ -312,7 +377,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_logits), cmocka_unit_test(test_gradients),
         cmocka_unit_test(test_itself), cmocka_unit_test(test_rough),
-        cmocka_unit_test(test_teams),
+        cmocka_unit_test(test_products), cmocka_unit_test(test_teams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

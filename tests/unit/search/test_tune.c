@@ -138,6 +138,41 @@ static void test_stored(void **state)
     bench_close(&b);
 }
 
+/* Whatever chose a level, be it what is nearest or the error that other weights make, it takes more
+ * than a few steps to undo: no weight begins at the edge between two. */
+static void test_margin(void **state)
+{
+    bench b;
+    (void)state;
+    bench_open(&b, &small);
+    for (size_t i = 0; i < BG_COUNT(formats); i++) {
+        bg_image *image = image_in(&b, formats[i]);
+        bg_tuned_model m;
+        bg_error err;
+        assert_ok(bg_tuned_open(&m, image, bg_model_gguf(b.m), bg_grad_ops_get(native()), NULL,
+                                &err), &err);
+        for (size_t k = 0; k < m.n; k++) {
+            const bg_tuned *t = &m.tensors[k];
+            size_t n = t->rows * t->k, size = t->codec ? (size_t)t->codec->grid->size : 1;
+            float *before = bg_alloc(n, 4), *after = bg_alloc(n, 4);
+            float nudge = t->codec && t->codec->grid->kind == BG_GRID_IQ4 ? 2 : 0.2f;
+            bg_tuned_rows(&m, k, 0, t->rows, before);
+            for (size_t c = 0; c < n && t->codec; c++)
+                t->w[c] += (c % 3 == 0 ? -nudge : nudge) * t->scale[c / size];
+            bg_tuned_rows(&m, k, 0, t->rows, after);
+            for (size_t c = 0; c < n; c++)
+                if (!(after[c] <= before[c] && after[c] >= before[c]))
+                    fail_msg("%s: a fifth of a level takes %g to %g", formats[i],
+                             (double)before[c], (double)after[c]);
+            bg_free(before);
+            bg_free(after);
+        }
+        bg_tuned_close(&m);
+        bg_image_free(&image);
+    }
+    bench_close(&b);
+}
+
 /* The Fisher information foretells the divergence of small changes. */
 static void test_fisher(void **state)
 {
@@ -210,7 +245,8 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stored), cmocka_unit_test(test_better),
+        cmocka_unit_test(test_stored), cmocka_unit_test(test_margin),
+        cmocka_unit_test(test_better),
         cmocka_unit_test(test_fisher), cmocka_unit_test(test_repeatable),
         cmocka_unit_test(test_refusals),
     };
