@@ -20,15 +20,16 @@ typedef struct bg_tuner bg_tuner;
 typedef struct bg_tuner_options {
     uint32_t n_ctx;          /* of a window; 0: 512 */
     uint32_t windows;        /* of a step; 0: 1 */
-    double own;              /* share of what teaches that the model writes as it is needed, at
-                              * temperature 1; 0: the given text alone */
+    double own;              /* once all of the given text has taught: share of what teaches that
+                              * the model writes as it is needed, at temperature 1 */
     double held_out;         /* share of the windows that never teach, but judge; 0: an eighth, 16
                               * at most */
     bg_isa isa;
     struct bg_team *team;    /* results do not depend on its size */
 } bg_tuner_options;
 
-/* Cuts the text into windows, on which the model is run as they are needed. The model outlives the
+/* Cuts windows from the text, in each pass over it at other places; what the model says of them it is
+ * asked as they are needed. The model outlives the
  * tuner; tokens are copied. BG_ERR_INPUT: a text of less than 8 windows. BG_ERR_UNSUPPORTED:
  * gradients are known for dense models of the llama family. */
 bg_status bg_tuner_open(bg_tuner **t, const bg_model *m, const int32_t *tokens, size_t n_tokens,
@@ -45,9 +46,10 @@ typedef struct bg_tune_progress {
 typedef struct bg_tune_options {
     uint64_t steps;          /* 0: as many as fit `seconds`, by what the ones so far took */
     double seconds;          /* from the start of the run */
-    double rate;             /* of weights: about so many levels a step at most; 0: 0.005 */
+    double rate;             /* of weights: about so many levels a step at most; 0: 0.005, in more than
+                              * 2000 steps less, by the root of their number */
     double scale_rate;       /* of scales and mins: so many levels at the ends of a grid; of norms
-                              * as much of their size, on average; 0: 0.003 */
+                              * as much of their size, on average; 0: 0.003, likewise */
     uint64_t seed;           /* order of the windows */
     /* Hears every step; returns false to stop. Stopping is no error: the best so far stays. */
     bool (*progress)(void *user, const bg_tune_progress *p);

@@ -56,9 +56,11 @@ int bg_cli_fail(const bg_error *err);
 /* The model to use: `path`, or the embedded one when NULL. Free with bg_free. */
 bg_status bg_cli_model_path(const char *path, char **out, bg_error *err);
 
-/* Team of `threads` (0: one a usable core) bound to cores. */
+/* Team of `threads` (0: one a usable core); `bound` to cores, in their order, where speed is what is
+ * asked: two such programs side by side would share the first ones. */
 struct bg_machine;
-bg_status bg_cli_team(int threads, struct bg_machine **machine, bg_team **team, bg_error *err);
+bg_status bg_cli_team(int threads, bool bound, struct bg_machine **machine, bg_team **team,
+                      bg_error *err);
 
 /* "5%" or "0.05" -> 0.05; false unless it is above 0 and below 1. */
 bool bg_cli_parse_share(const char *text, double *share);

@@ -262,7 +262,7 @@ static bg_status generate(job *j, bg_error *err)
     bool context = false;
     size_t prompt, written = 0;
     char speeds[2][40];
-    BG_TRY(bg_cli_team(j->o.threads, &j->machine, &j->team, err));
+    BG_TRY(bg_cli_team(j->o.threads, true, &j->machine, &j->team, err));
     BG_TRY(open_model(j, err));
     BG_TRY(open_session(j, err));
     bg_cli_catch_interrupt();

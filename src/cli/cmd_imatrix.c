@@ -77,7 +77,7 @@ static bg_status collect(run *r, bg_error *err)
     BG_TRY(bg_isa_parse(a->isa, &o.isa, err));
     BG_TRY(open_model(r, err));
     BG_TRY(read_text(r, err));
-    BG_TRY(bg_cli_team(a->threads, &r->machine, &r->team, err));
+    BG_TRY(bg_cli_team(a->threads, false, &r->machine, &r->team, err));
     o.team = r->team;
     s = bg_importance_collect(&r->importance, r->model, r->tokens, r->n_tokens,
                               file_name(r->text_path), &o, err);

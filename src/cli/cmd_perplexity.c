@@ -86,7 +86,7 @@ static bg_status open_models(run *r, bg_error *err)
         return bg_fail(err, BG_ERR_INPUT, "--imatrix", "needs --scheme to be of use");
     BG_TRY(bg_isa_parse(a->isa, &r->isa, err));
     BG_TRY(bg_cli_model_path(a->model, &r->model_path, err));
-    BG_TRY(bg_cli_team(a->threads, &r->machine, &r->team, err));
+    BG_TRY(bg_cli_team(a->threads, false, &r->machine, &r->team, err));
     BG_TRY(bg_model_open(&r->model, r->model_path, err));
     if (a->base) BG_TRY(bg_model_open(&r->base, a->base, err));
     return a->scheme ? quantize(r, err) : BG_OK;

@@ -55,7 +55,7 @@ static bg_status write_shape(const request *r, bg_quantize_plan *plan, int *thre
     bg_status s = bg_shape_open(&shape, r->shape, err);
     if (s == BG_OK && r->layers) s = bg_shape_cut(shape, (uint32_t)r->layers, err);
     if (s == BG_OK) s = bg_quantize_plan_file(plan, bg_shape_gguf(shape), r->scheme, err);
-    if (s == BG_OK) s = bg_cli_team(r->threads, &machine, &team, err);
+    if (s == BG_OK) s = bg_cli_team(r->threads, false, &machine, &team, err);
     if (s == BG_OK) {
         *threads = bg_team_size(team);
         bg_cli_catch_interrupt();
@@ -155,7 +155,7 @@ static bg_status quantize(const request *r, bg_quantize_plan *plan, int *threads
     if (s == BG_OK && r->scheme) s = bg_quantize_plan_file(plan, g, r->scheme, err);
     if (s == BG_OK && r->imatrix) s = bg_importance_open(&importance, r->imatrix, err);
     else if (s == BG_OK && r->no_importance) s = bg_importance_none(&importance, err);
-    if (s == BG_OK) s = bg_cli_team(r->threads, &machine, &team, err);
+    if (s == BG_OK) s = bg_cli_team(r->threads, false, &machine, &team, err);
     if (s == BG_OK) {
         *threads = bg_team_size(team);
         bg_cli_catch_interrupt();

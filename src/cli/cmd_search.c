@@ -218,7 +218,7 @@ static bg_status prepare(run *r, bg_error *err)
     s = bg_model_open(&r->model, path, err);
     bg_free(path);
     if (s != BG_OK) return s;
-    BG_TRY(bg_cli_team(a->threads, &r->machine, &r->team, err));
+    BG_TRY(bg_cli_team(a->threads, false, &r->machine, &r->team, err));
     installed = a->calibration ? NULL : bg_calibration_text(r->model);
     BG_TRY(get_tokens(r, a->calibration, installed, 2 * (uint64_t)a->seed + 1, &r->tokens,
                       &r->n_tokens, err));
@@ -417,7 +417,7 @@ static void run_close(run *r)
 int bg_cmd_search(int argc, char **argv)
 {
     request a = {.isa = "native", .prune = "off", .order = "joint", .recipe = "recipe.csv", .ctx = 4096, .chunks = 64,
-                 .seed = 1};
+                 .seed = 1, .tune = BG_CLI_TUNE_DEFAULTS};
     const bg_opt options[] = {
         {BG_OPT_TEXT, "-m --model", "FILE", "the model; default: the embedded one", &a.model, NULL, 0,
          0},

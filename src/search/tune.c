@@ -5,7 +5,8 @@
 #include <string.h>
 
 enum { TRIAL_STEPS = 6, PLANNED_STEPS = 32, JUDGEMENTS = 5, MOST_HELD = 16,
-       OWN_DOCUMENTS = 32 };
+       MOST_DOCUMENTS = 128, LONG_RUN = 2000 };
+static const size_t OWN_CACHE = (size_t)128 << 20;  /* bytes of keys and values of own text */
 
 /* ---- the full model ----------------------------------------------------------------------- */
 
@@ -120,7 +121,7 @@ typedef struct run {
     bg_tuned_model model;
     bg_image *image;
     uint32_t *order;                    /* of the slots that teach */
-    size_t taught, at;                  /* how many; the next one */
+    size_t taught, at, passes;          /* how many; the next one; the how manieth time */
     own_text own;
     int32_t *tokens;                    /* of a step, or of windows held out */
     uint16_t *hidden;
@@ -170,17 +171,21 @@ static bool writing(void *user, uint64_t done, uint64_t total)
     return go_on(user);
 }
 
-/* Documents of two windows, so that a window may begin within one. */
+/* Documents of two windows, so that a window may begin within one; as many side by side as memory
+ * allows, for a model writes many almost as fast as one. */
 static bg_status write_own(run *r, bg_error *err)
 {
     const bg_tuner *t = r->t;
     own_text *own = &r->own;
-    size_t windows = BG_MIN(BG_MAX(bg_model_hparams(t->model)->n_ctx_train / t->n_ctx, 1u), 2u), n;
     uint64_t seeds[2] = {r->o->seed, own->written++};
+    uint32_t longest = BG_MAX(bg_model_hparams(t->model)->n_ctx_train, t->n_ctx);
+    uint32_t tokens = BG_MIN(longest / t->n_ctx, 2u) * t->n_ctx;
+    size_t fit = OWN_CACHE / BG_MAX(bg_model_kv_bytes(t->model, tokens, MOST_DOCUMENTS), (size_t)1), n;
+    uint32_t documents = (uint32_t)BG_MIN(BG_MAX(fit, (size_t)8), (size_t)MOST_DOCUMENTS);
     bg_self_text_options o = {
-        .n_docs = OWN_DOCUMENTS, .parallel = OWN_DOCUMENTS, .doc_tokens = windows * t->n_ctx,
-        .temperature = 1, .seed = bg_hash(BG_HASH_INIT, seeds, sizeof seeds), .isa = t->isa,
-        .team = t->team, .progress = writing, .user = r,
+        .n_docs = documents, .parallel = documents, .doc_tokens = tokens, .temperature = 1,
+        .seed = bg_hash(BG_HASH_INIT, seeds, sizeof seeds), .isa = t->isa, .team = t->team,
+        .progress = writing, .user = r,
     };
     bg_tokens_free(own->tokens);
     own->tokens = NULL;
@@ -205,17 +210,18 @@ static void take_given(run *r, int32_t *out)
     if (r->at == r->taught) {
         bg_rng_shuffle(&r->rng, r->order, r->taught);
         r->at = 0;
+        r->passes++;
     }
     bg_tuner_window(r->t, r->order[r->at++], bg_rng_below(&r->rng, r->t->n_ctx), out);
 }
 
-/* The windows of a step. */
+/* The windows of a step. What was given goes before what the model makes of it. */
 static bg_status take_windows(run *r, bg_error *err)
 {
     bg_tuner *t = r->t;
     for (size_t i = 0; i < t->per_step; i++) {
         int32_t *out = r->tokens + i * t->n_ctx;
-        if (t->own > 0 && bg_rng_unit(&r->rng) < t->own) BG_TRY(take_own(r, out, err));
+        if (r->passes > 1 && bg_rng_unit(&r->rng) < t->own) BG_TRY(take_own(r, out, err));
         else take_given(r, out);
     }
     ask_full(t, r->tokens, t->per_step, r->hidden);
@@ -232,11 +238,18 @@ static double height(uint64_t step, uint64_t steps)
     return slope * 0.5 * (1 - cos(3.14159265358979 * BG_MAX(left, 0.0)));
 }
 
+/* Rates that suit long runs: they wander as the square root of the steps. */
+static double usual(double rate, uint64_t steps)
+{
+    return rate * sqrt(BG_MIN((double)LONG_RUN / (double)steps, 1.0));
+}
+
 static void set_rates(run *r, uint64_t steps)
 {
     const bg_tune_options *o = r->o;
     double n = (double)r->p->step + 1, h = height(r->p->step, steps);
-    double rate = o->rate > 0 ? o->rate : 0.005, scales = o->scale_rate > 0 ? o->scale_rate : 0.003;
+    double rate = o->rate > 0 ? o->rate : usual(0.005, steps);
+    double scales = o->scale_rate > 0 ? o->scale_rate : usual(0.003, steps);
     bg_adam a = {.beta1 = 0.9f, .beta2 = 0.99f, .epsilon = 1e-12f};
     a.correct = (float)(1 / (1 - pow((double)a.beta2, n)));
     h /= 1 - pow((double)a.beta1, n);

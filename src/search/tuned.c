@@ -69,16 +69,17 @@ static void set_units(const bg_tuned *t, const bg_scales *f, float *part, float 
     }
 }
 
-/* The weights of a row near what its blocks hold, on the side of the full ones. What feedback chose
- * is often far from those: at the edge of its level it would be lost in the first steps. */
+/* The weights of a row: the full ones where their level is what the blocks hold. Where it is not,
+ * something else chose the level, as error feedback does: there they begin halfway to its edge, for at
+ * the edge the choice would be lost in the first steps. */
 static void place_row(const bg_tuned *t, const float *full, const float *coded, const float *scale,
                       float *w)
 {
     size_t size = (size_t)t->codec->grid->size;
-    float reach = t->codec->grid->kind == BG_GRID_IQ4 ? 2 : 0.25f;
+    float reach = t->codec->grid->kind == BG_GRID_IQ4 ? 4 : 0.49f;
     for (size_t i = 0; i < t->k; i++) {
-        float most = fabsf(scale[i / size]) * reach;
-        w[i] = coded[i] + bg_clamp(full[i] - coded[i], -most, most);
+        float most = fabsf(scale[i / size]) * reach, apart = full[i] - coded[i];
+        w[i] = coded[i] + (fabsf(apart) > most ? copysignf(most / 2, apart) : apart);
     }
 }
 

@@ -22,6 +22,23 @@ grep -q '^tuned by 6 steps of 64 tokens: KL divergence' err.txt || fail "says: $
 before=$(kld plain.gguf) after=$(kld tuned.gguf)
 awk "BEGIN { exit !($after < 0.97 * $before) }" || fail "from $before to $after"
 
+# A file goes on from where it is: as large, and no worse.
+"$BITGAUGE" quantize "$model" again.gguf --from tuned.gguf --tune-steps 6 --tune-ctx 64 \
+    --calib calib.txt > out.txt 2> err.txt || fail "from: $(cat err.txt)"
+[ "$(stat -c %s again.gguf)" = "$(stat -c %s plain.gguf)" ] || fail "from: another size"
+awk "BEGIN { exit !($(kld again.gguf) < 1.02 * $after) }" || fail "from: $(kld again.gguf) after $after"
+refuse() {
+    local status=0 what=$1
+    shift
+    "$BITGAUGE" quantize "$model" x.gguf --from "$@" > out.txt 2> err.txt || status=$?
+    [ $status = 2 ] && grep -q -e "$what" err.txt || fail "--from $*: $status, $(cat err.txt)"
+    [ ! -e x.gguf ] || fail "--from $*: leaves a file"
+}
+refuse 'say how' tuned.gguf
+refuse 'leave' tuned.gguf --recipe r.csv --tune-steps 6
+refuse 'not GGUF\|GGUF' calib.txt --tune-steps 6
+refuse 'takes the place of the scheme' tuned.gguf --tune-steps 6 Q4_K_M
+
 # Too little text.
 head -c 200 calib.txt > short.txt
 status=0
