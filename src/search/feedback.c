@@ -219,6 +219,7 @@ static bg_status replace(feedback *f, const bg_second_order *second, const bg_te
     if (!from) return BG_ERR_INPUT;
     BG_TRY(bg_second_round(second, share_of(f, k), bg_format_get((int)from->format), from->data, format,
                            (void *)(uintptr_t)t->data, rows, err));
+    bg_gguf_release(f->source->gguf, from->data, from->bytes);
     f->packed_bytes[i] = BG_MAX(t->bytes, bg_packed_bytes(format, rows, k));
     f->packed[i] = bg_alloc_large(f->packed_bytes[i]);
     if (!f->packed[i]) return bg_fail_nomem(err, t->name, f->packed_bytes[i]);

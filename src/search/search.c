@@ -210,7 +210,7 @@ static uint64_t feedback_windows(const bg_model *m)
 {
     enum { WINDOW = 512, FEWEST = 32, MOST = 128 };
     size_t window = (size_t)2 * WINDOW * bg_model_hparams(m)->n_embd * sizeof(float);
-    size_t memory = BG_MAX(bg_model_weight_bytes(m) / 2, (size_t)160 << 20);
+    size_t memory = BG_MAX(bg_model_weight_bytes(m) / 2, (size_t)128 << 20);
     return BG_MIN(BG_MAX(memory / window, (size_t)FEWEST), (size_t)MOST);
 }
 

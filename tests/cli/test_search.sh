@@ -9,7 +9,7 @@ fail() { echo "$*" >&2; exit 1; }
 head -c 3600 "$models/codelet-calib.txt" > calib.txt
 head -c 2200 "$models/codelet-eval.txt" > eval.txt
 
-"$BITGAUGE" search --size 2900000 --formats TQ1_0,q2_k,Q4_K --calib calib.txt --text eval.txt --minutes 0.001 --chunks 1 \
+"$BITGAUGE" search --size 2900000 --formats TQ1_0,q2_k,Q4_K --calib calib.txt --text eval.txt --minutes 0.001 --no-feedback --chunks 1 \
     --recipe-out best.csv -o best.gguf > out.txt 2> err.txt || fail "search: $(cat err.txt)"
 grep -q 'stopped before the end' out.txt || fail "it does not say that it was stopped: $(cat out.txt)"
 grep -q '^searched ' out.txt || fail "no table"
@@ -26,7 +26,7 @@ grep -q 'by the recipe' out.txt || fail "quantize: $(cat out.txt)"
 "$BITGAUGE" perplexity again.gguf --text eval.txt --chunks 1 > out.txt || fail "it does not run"
 
 # The same for programs; it goes on from what was left.
-"$BITGAUGE" search --size 2900000 --formats TQ1_0,q2_k,Q4_K --calib calib.txt --text eval.txt --minutes 0.001 \
+"$BITGAUGE" search --size 2900000 --formats TQ1_0,q2_k,Q4_K --calib calib.txt --text eval.txt --minutes 0.001 --no-feedback \
     --chunks 1 --recipe-out best.csv --json > out.txt 2> err.txt || fail "search --json: $(cat err.txt)"
 grep -q '"stopped": true' out.txt || fail "JSON: $(cat out.txt)"
 grep -q '"name": "searched"' out.txt || fail "JSON has no rows: $(cat out.txt)"
