@@ -34,6 +34,6 @@ do for [panel=0:1] {
     plot "bars.dat" using (0):1:ytic(panel ? 3 : 2) with points pointtype -1, \
          for [s=0:1] "bars.dat" using (column(4 + 6*panel + 3*s)/2):($1 + 0.4*s - 0.2):(column(4 + 6*panel + 3*s)/2):(0.18) with boxxyerror linecolor rgb side_colour(s), \
          for [s=0:1] "bars.dat" using (column(6 + 6*panel + 3*s) > column(5 + 6*panel + 3*s) ? column(4 + 6*panel + 3*s) : NaN):($1 + 0.4*s - 0.2):(column(5 + 6*panel + 3*s)):(column(6 + 6*panel + 3*s)) with xerrorbars pointtype 0 linewidth 1.2 linecolor rgb "#000000", \
-         for [s=0:1] "bars.dat" using (column(6 + 6*panel + 3*s) + top*0.015):($1 + 0.4*s - 0.2):(sprintf(column(4 + 6*panel + 3*s) < 99.95 ? "%.1f" : "%.0f", column(4 + 6*panel + 3*s))) with labels left font ",10" textcolor rgb "#222222"
+         for [s=0:1] "bars.dat" using ((column(6 + 6*panel + 3*s) < top*1.15 ? column(6 + 6*panel + 3*s) : top*1.15) + top*0.015):($1 + 0.4*s - 0.2):(sprintf(column(4 + 6*panel + 3*s) < 99.95 ? "%.1f" : "%.0f", column(4 + 6*panel + 3*s))) with labels left font ",10" textcolor rgb "#222222"
 }
 unset multiplot

@@ -24,7 +24,7 @@ do for [panel=0:1] {
          "bars.dat" using (column(c)/2):1:(column(c)/2):(0.36):(colour($3)) with boxxyerror linecolor rgb variable, \
          "bars.dat" using (column(4) > 0 ? column(c)/2 : NaN):1:(column(c)/2):(0.36) with boxxyerror fillstyle empty border linecolor rgb "#d00000" linecolor rgb "#d00000" linewidth 2, \
          "bars.dat" using (column(c+2) > column(c+1) ? column(c) : NaN):1:(column(c+1)):(column(c+2)) with xerrorbars pointtype 0 linewidth 1.2 linecolor rgb "#000000", \
-         "bars.dat" using (column(c+2) + top*0.015):1:(sprintf(column(c) < 99.95 ? "%.1f" : "%.0f", column(c))) with labels left font ",10" textcolor rgb "#222222"
+         "bars.dat" using ((column(c+2) < top*1.15 ? column(c+2) : top*1.15) + top*0.015):1:(sprintf(column(c) < 99.95 ? "%.1f" : "%.0f", column(c))) with labels left font ",10" textcolor rgb "#222222"
     unset label 1
 }
 unset multiplot

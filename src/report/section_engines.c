@@ -175,8 +175,8 @@ static void put_ratio(doc *d, const bg_ratio *ratio)
 {
     int digits = ratio->ratio < 9.95 ? 2 : 1;
     if (isnan(ratio->low)) bg_doc_cell(d, "%.*f", digits, ratio->ratio);
-    else bg_doc_cell(d, "%.*f (%.*f to %.*f)", digits, ratio->ratio, digits, ratio->low, digits,
-                     ratio->high);
+    else bg_doc_cell(d, "%.*f (%.*f to %.*f)", digits, ratio->ratio, digits, ratio->low,
+                     ratio->high < 99.95 ? digits : 0, ratio->high);
 }
 
 static void put_share(doc *d, const bg_row *row)

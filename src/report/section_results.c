@@ -29,7 +29,7 @@ void bg_section_results(const report *r, doc *d)
                     bg_row_text(r->schemes[0]->any, BG_COL_SOURCE_FORMATS));
     if (r->plot_problem[0]) bg_doc_text(d, "Drawings are missing: %s", r->plot_problem);
     bg_doc_table(d, "◀ is the pick, • is on the front of quality against decode speed. ± is half "
-                    "the 95 % interval. Loss is relative to the source model's perplexity; KLD is "
+                    "the 95 % interval (?: more than the speed itself). Loss is relative to the source model's perplexity; KLD is "
                     "the mean KL divergence from its predictions.");
     for (size_t k = 0; k < bg_summary_count; k++)
         bg_doc_column(d, bg_summary_columns[k].title, bg_summary_columns[k].unit, bg_summary_columns[k].text);

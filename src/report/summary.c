@@ -30,14 +30,17 @@ const char *bg_report_size(char *buffer, size_t n, double bytes)
     return buffer;
 }
 
-/* "213 ± 3": half of the 95 % interval. */
+/* "213 ± 3": half of the 95 % interval; "213 ± ?" where that is more than the value. */
 const char *bg_report_interval(char *buffer, size_t n, double value, double low, double high)
 {
     double half = (high - low) / 2;
     char number[32];
     bg_report_number(buffer, n, value);
     if (isnan(value) || isnan(half)) return buffer;
-    snprintf(number, sizeof number, " ± %.*f", value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2, half);
+    if (half > value) snprintf(number, sizeof number, " ± ?");
+    else
+        snprintf(number, sizeof number, " ± %.*f", value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2,
+                 half);
     strncat(buffer, number, n - strlen(buffer) - 1);
     return buffer;
 }
