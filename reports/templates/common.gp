@@ -16,10 +16,11 @@ set border 3 linewidth 1 linecolor rgb "#444444"
 set tics nomirror out scale 0.6 textcolor rgb "#222222"
 set grid linetype 1 linewidth 0.6 linecolor rgb "#dddddd"
 
-# Level of precision -> colour and shape. 0 is "unknown".
+# Level of precision -> colour and shape. 0 is of mixed formats, searched for or unknown.
 array COLOURS[17]
 array SHAPES[17]
 do for [i=1:17] { COLOURS[i] = 0x777777; SHAPES[i] = 2 }
+COLOURS[1] = 0x882255; SHAPES[1] = 2
 COLOURS[2] = 0x999999; SHAPES[2] = 3
 COLOURS[3] = 0xd55e00; SHAPES[3] = 11
 COLOURS[4] = 0xe69f00; SHAPES[4] = 9
@@ -33,11 +34,11 @@ shape(level) = SHAPES[1 + (level < 0 || level > 16 ? 0 : int(level))]
 # The levels that a legend names: drawings that have one define LEVEL_BITS, bit n for level n.
 LEVELS = ""
 if (exists("LEVEL_BITS")) {
-    do for [l in "1 2 3 4 5 6 8 16"] {
+    do for [l in "0 1 2 3 4 5 6 8 16"] {
         if (int(LEVEL_BITS) & (1 << int(l))) { LEVELS = LEVELS . " " . l }
     }
 }
-level_name(l) = l eq "16" ? "16 bit" : "Q" . l
+level_name(l) = l eq "0" ? "mixed" : l eq "16" ? "16 bit" : "Q" . l
 
 # A round step, 1, 2 or 5 times a power of ten, not above x.
 decade(x) = 10**floor(log10(x))

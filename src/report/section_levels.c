@@ -91,7 +91,7 @@ void bg_section_levels(const report *r, doc *d)
         bg_doc_column(d, quantities[q].title, quantities[q].unit, false);
     for (size_t l = 0; l < BG_COUNT(levels); l++) {
         if (!gather(r, levels[l], all)) continue;
-        bg_doc_row(d, bg_report_level(pick) == levels[l] && !ternary(pick) &&
+        bg_doc_row(d, levels[l] && bg_report_level(pick) == levels[l] && !ternary(pick) &&
                           bg_advice_feasible(r->advice));
         if (levels[l] == 0) bg_doc_cell(d, "ternary");
         else bg_doc_cell(d, levels[l] < 16 ? "Q%d" : "F%d", levels[l]);

@@ -61,7 +61,7 @@ int bg_report_level(const bg_candidate *c)
 unsigned bg_report_level_bit(const bg_candidate *c)
 {
     int level = bg_report_level(c);
-    return level > 0 && level <= 16 ? 1u << level : 0;
+    return level >= 0 && level <= 16 ? 1u << level : 0;
 }
 
 static void print_scheme(const report *r, const bg_candidate *c, char *b, size_t n)
