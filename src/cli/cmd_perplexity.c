@@ -16,7 +16,7 @@ typedef struct arguments {
     const char *model, *text, *base, *isa, *scheme, *imatrix, *activations;
     int ctx, chunks, threads, seed;
     bool json, no_importance;
-    const char *others[MAX_MODELS];      /* measured after the model, on the same predictions of the base */
+    const char *others[MAX_MODELS];      /* measured after the model, from the same base */
     size_t n_others;
 } arguments;
 
@@ -80,8 +80,8 @@ static bg_status open_models(run *r, bg_error *err)
 {
     const arguments *a = r->a;
     if (a->n_others && (!a->base || a->scheme))
-        return bg_fail(err, BG_ERR_INPUT, NULL, "several models want a --base to measure them from, "
-                       "and no --scheme");
+        return bg_fail(err, BG_ERR_INPUT, NULL, "several models want a --base to measure them "
+                       "from, and no --scheme");
     if (a->imatrix && !a->scheme)
         return bg_fail(err, BG_ERR_INPUT, "--imatrix", "needs --scheme to be of use");
     BG_TRY(bg_isa_parse(a->isa, &r->isa, err));
@@ -146,7 +146,8 @@ static bg_status measure(run *r, bg_quality *q, bg_error *err)
     BG_TRY(get_tokens(r, err));
     o = (bg_quality_options){
         .n_ctx = (uint32_t)r->a->ctx, .max_windows = (uint64_t)r->a->chunks, .isa = r->isa,
-        .team = r->team, .cache_bytes = r->a->n_others ? 0 : 1, .progress = show_progress, .user = &r->progress,
+        .team = r->team, .cache_bytes = r->a->n_others ? 0 : 1,
+        .progress = show_progress, .user = &r->progress,
     };
     if (r->a->activations) o.activations = bg_activations_find(r->a->activations);
     begin_progress(r, "base");
@@ -245,8 +246,8 @@ static int print_models(const run *r, const bg_quality *q)
 {
     printf("base %s, perplexity %.4f; %s: %llu windows of %d tokens%s%s\n\n", file_name(r->a->base),
            q->base_ppl, r->text_path ? file_name(r->text_path) : "text that the base wrote",
-           (unsigned long long)q->windows, r->a->ctx, r->a->activations ? "; simulated activations " : "",
-           r->a->activations ? r->a->activations : "");
+           (unsigned long long)q->windows, r->a->ctx,
+           r->a->activations ? "; simulated activations " : "", r->a->activations ? r->a->activations : "");
     printf("%-32s %19s %23s %11s\n", "", "perplexity", "KL divergence", "same top");
     for (size_t i = 0; i <= r->a->n_others; i++)
         printf("%-32s %10.4f ± %.4f %12.6f ± %.6f %9.2f %%\n",

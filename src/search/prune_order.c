@@ -1,5 +1,5 @@
-/* Pruning apart from the choice of formats: where a joint search begins; before it, and after it, which a
- * joint search is compared with. */
+/* Pruning apart from the choice of formats: where a joint search begins; before it and after it, which
+ * a joint search is compared with. */
 #include "search/hunt.h"
 
 #include <math.h>
@@ -9,8 +9,8 @@ enum { PATIENCE = 2 };
 
 typedef struct cut { uint32_t layer; uint8_t level; double per_byte; } cut;
 
-/* What a byte less costs where a layer is at another level. Nothing is left of it where `share` of the
- * weights would not be. */
+/* What a byte less costs where a layer is at another level; infinitely much where `share` of the weights
+ * would not stay. */
 static bg_status weigh(bg_hunt *h, const uint8_t *picks, double share, double here, cut *c,
                        bg_error *err)
 {
@@ -79,8 +79,8 @@ static bg_status cut_down(bg_hunt *h, uint8_t *picks, double share, uint64_t byt
     return BG_OK;
 }
 
-/* At each shape on the way down formats are solved anew by what is known of the whole model; a few that
- * are no better end it. The space is at the best's levels then. */
+/* At each shape on the way down formats are solved anew by what is known of the whole model; a few
+ * that are no better end it. The space is at the best's levels then. */
 static bg_status try_shapes(bg_hunt *h, uint8_t *finest, uint8_t *picks, bg_error *err)
 {
     bool done = false, better;
@@ -123,8 +123,8 @@ bg_status bg_hunt_prune_last(bg_hunt *h, uint64_t file_bytes, bg_error *err)
     BG_TRY(bg_space_shape(s, h->best_levels, err));
     BG_TRY(cut_down(h, h->best, 0, file_bytes, err));
     if (bg_space_bytes(s, h->best) > file_bytes)
-        return bg_fail(err, BG_ERR_INFEASIBLE, NULL, "with these formats nothing is left to prune at "
-                       "%llu bytes", (unsigned long long)bg_space_bytes(s, h->best));
+        return bg_fail(err, BG_ERR_INFEASIBLE, NULL, "with these formats nothing is left to prune "
+                       "at %llu bytes", (unsigned long long)bg_space_bytes(s, h->best));
     BG_TRY(bg_hunt_measure(h, h->best, BG_LEVEL_ALL, &h->best_kld, err));
     h->best_bytes = bg_space_bytes(s, h->best);
     memcpy(h->best_levels, s->levels, s->n_layer);
