@@ -32,7 +32,8 @@ uint8_t bg_pruner_level(const bg_pruner *p, size_t tensor, uint8_t level);
 double bg_pruner_left(const bg_pruner *p, size_t tensor, uint8_t level);
 bool bg_pruner_bytes(const bg_pruner *p, size_t tensor, uint8_t level, bg_format f, uint64_t *bytes);
 /* The tensor at a level as floats: what is kept comes first, in its order, and the rest of the source's
- * rows and columns is zero. ffn_down and attn_output are compensated. Free with bg_free_large(*rows, *bytes).
+ * rows and columns is zero. ffn_down and attn_output are compensated. Free with
+ * bg_free_large(*rows, *bytes).
  * importance: of the source's columns, becomes that of the kept ones; NULL: none. */
 bg_status bg_pruner_rows(bg_pruner *p, size_t tensor, uint8_t level, float **rows, size_t *bytes,
                          float *importance, bg_error *err);

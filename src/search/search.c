@@ -46,8 +46,15 @@ static bool show(bg_hunt *h, const char *stage, double fraction)
     return !h->o->progress || h->o->progress(h->o->user, &h->state);
 }
 
-static bool show_speeds(void *user, double fraction) { return show(user, "speeds of formats", fraction); }
-static bool show_feedback(void *user, double fraction) { return show(user, "error feedback", fraction); }
+static bool show_speeds(void *user, double fraction)
+{
+    return show(user, "speeds of formats", fraction);
+}
+
+static bool show_feedback(void *user, double fraction)
+{
+    return show(user, "error feedback", fraction);
+}
 
 static bg_status open_hunt(bg_hunt *h, const bg_model *m, const int32_t *tokens, size_t n_tokens,
                            const bg_search_options *o, bg_error *err)

@@ -50,7 +50,8 @@ static void distort_rows(void *user, int member, int size)
     bg_free(a);
 }
 
-static bg_status measure_error(const bg_gguf *g, const bg_tensor *t, bg_format f, const bg_search_options *o,
+static bg_status measure_error(const bg_gguf *g, const bg_tensor *t, bg_format f,
+                               const bg_search_options *o,
                                double *out, bg_error *err)
 {
     const bg_format_info *from = bg_format_get((int)t->format), *to = bg_format_get((int)f);
