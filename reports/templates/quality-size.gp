@@ -17,7 +17,7 @@ set format y "%g"
 set logscale x
 unset xtics
 set xtics () nomirror
-set key at screen 0.5, 1 - 64.0/HEIGHT center horizontal maxrows 1 reverse Left samplen 0.5 width 1
+set key at screen 0.5, 1 - 64.0/HEIGHT center horizontal maxrows 1 reverse Left samplen 0.5 width -1
 plot "ticks.dat" using 1:(YMIN):xticlabel(2) with points pointtype -1 notitle, \
      "front.dat" using 1:2 with lines linewidth 1.6 linecolor rgb "#888888" dashtype 2 notitle, \
      "points.dat" using ($7 > 0 ? $1 : NaN):2:($5 - $1):($6 - $2) with vectors nohead linewidth 0.7 linecolor rgb "#aaaaaa" notitle, \

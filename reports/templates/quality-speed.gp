@@ -15,7 +15,7 @@ set yrange [YMIN:YMAX]
 set logscale y
 set format y "%g"
 set format x "%.0f"
-set key at screen 0.5, 1 - 64.0/HEIGHT center horizontal maxrows 1 reverse Left samplen 0.5 width 1
+set key at screen 0.5, 1 - 64.0/HEIGHT center horizontal maxrows 1 reverse Left samplen 0.5 width -1
 plot "points.dat" using 9:2:($10 - $9):(0) with vectors nohead linewidth 3 linecolor rgb "#dddddd" notitle, \
      "front.dat" using 1:2 with lines linewidth 1.6 linecolor rgb "#888888" dashtype 2 notitle, \
      "points.dat" using ($7 > 0 ? $1 : NaN):2:($5 - $1):($6 - $2) with vectors nohead linewidth 0.7 linecolor rgb "#aaaaaa" notitle, \
