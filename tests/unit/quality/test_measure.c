@@ -117,7 +117,8 @@ static void test_pieces_change_little(void **state)
     static const uint32_t lengths[] = {4, 48, 514}; /* 514: a step of one token */
     (void)state;
     for (size_t i = 0; i < BG_COUNT(lengths); i++) {
-        bg_quality_options o = {.n_ctx = lengths[i], .max_windows = 2, .isa = isa};
+        bg_quality_options o = {.n_ctx = lengths[i], .max_windows = lengths[i] < 512 ? 2 : 1,
+                                .isa = isa};
         bg_quality whole = measure(model, &o), pieces;
         o.logits_bytes = 1;
         pieces = measure(model, &o);
@@ -252,7 +253,7 @@ static void write_text(size_t docs, uint32_t parallel, uint64_t seed, bg_team *t
  * some of them otherwise, and those others: it costs as much, in other places. Fewer bits cost more. */
 static void test_activations(void **state)
 {
-    bg_quality_options o = {.n_ctx = 64, .max_windows = 12, .isa = bg_activations_isa(isa)};
+    bg_quality_options o = {.n_ctx = 64, .max_windows = 5, .isa = bg_activations_isa(isa)};
     bg_reference *r;
     bg_model *m;
     bg_quality own, q;
