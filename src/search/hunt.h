@@ -50,6 +50,7 @@ bg_status bg_hunt_refine(bg_hunt *h, bg_error *err);
 bg_status bg_hunt_evolve(bg_hunt *h, bg_error *err);
 /* Takes channels and layers away where what their bytes buy elsewhere is worth more. */
 bg_status bg_hunt_prune(bg_hunt *h, bg_error *err);
+uint32_t bg_hunt_layers_left(const bg_hunt *h);
 /* Tries shapes that lose least by themselves, before formats are refined at the best of them. */
 bg_status bg_hunt_prune_begin(bg_hunt *h, bg_error *err);
 /* Takes away o->prune of the weights before formats are chosen; and afterwards, with the best's formats,

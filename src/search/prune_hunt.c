@@ -32,7 +32,7 @@ static double worth(const bg_hunt *h)
     return most;
 }
 
-static uint32_t layers_left(const bg_hunt *h)
+uint32_t bg_hunt_layers_left(const bg_hunt *h)
 {
     uint32_t n = 0;
     for (uint32_t l = 0; l < h->space.n_layer; l++) n += h->space.levels[l] != BG_LAYER_DROPPED;
@@ -72,7 +72,7 @@ static bg_status weigh_all(bg_hunt *h, move *moves, size_t *n, bg_error *err)
         bg_hunt_stage(h, "pruning", (double)l / (double)n_layer);
         if (levels[l] == BG_LAYER_DROPPED) continue;
         n_steps = bg_pruner_steps(h->pruner, levels[l], steps);
-        if (layers_left(h) > 1) steps[n_steps++] = BG_LAYER_DROPPED;
+        if (bg_hunt_layers_left(h) > 1) steps[n_steps++] = BG_LAYER_DROPPED;
         for (size_t i = 0; i < n_steps; i++) {
             moves[*n] = (move){l, steps[i], 0};
             BG_TRY(weigh(h, &moves[(*n)++], per_byte, here, err));

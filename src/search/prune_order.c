@@ -35,18 +35,16 @@ static bg_status find_cheapest(bg_hunt *h, const uint8_t *picks, double share, c
                                bg_error *err)
 {
     const bg_space *s = &h->space;
-    uint32_t left = 0;
     double here;
     bg_hunt_settle(h, picks);
     BG_TRY(bg_hunt_measure(h, picks, BG_LEVEL_FEW, &here, err));
-    for (uint32_t l = 0; l < s->n_layer; l++) left += s->levels[l] != BG_LAYER_DROPPED;
     *best = (cut){.per_byte = INFINITY};
     for (uint32_t l = 0; l < s->n_layer; l++) {
         uint8_t steps[BG_PRUNER_STEPS + 1];
         size_t n = bg_pruner_steps(h->pruner, s->levels[l], steps);
         bg_hunt_stage(h, "pruning", (double)l / (double)s->n_layer);
         if (s->levels[l] == BG_LAYER_DROPPED) continue;
-        if (left > 1) steps[n++] = BG_LAYER_DROPPED;
+        if (bg_hunt_layers_left(h) > 1) steps[n++] = BG_LAYER_DROPPED;
         for (size_t i = 0; i < n; i++) {
             cut c = {.layer = l, .level = steps[i]};
             BG_TRY(weigh(h, picks, share, here, &c, err));
@@ -93,26 +91,27 @@ static bg_status try_shapes(bg_hunt *h, uint8_t *finest, uint8_t *picks, bg_erro
     return bg_space_shape(&h->space, h->best_levels, err);
 }
 
+/* The finest format of every tensor, and memory for as many picks behind. NULL: no memory. */
+static uint8_t *finest_picks(const bg_space *s, bg_error *err)
+{
+    uint8_t *picks = bg_alloc(2 * s->n, 1);
+    if (!picks) (void)bg_fail_nomem(err, "a search", 2 * s->n);
+    for (size_t i = 0; picks && i < s->n; i++) picks[i] = bg_item_finest(&s->items[i]);
+    return picks;
+}
+
 bg_status bg_hunt_prune_begin(bg_hunt *h, bg_error *err)
 {
-    const bg_space *s = &h->space;
-    uint8_t *picks = bg_alloc(2 * s->n, 1);
-    bg_status status;
-    if (!picks) return bg_fail_nomem(err, "a search", 2 * s->n);
-    for (size_t i = 0; i < s->n; i++) picks[i] = bg_item_finest(&s->items[i]);
-    status = try_shapes(h, picks, picks + s->n, err);
+    uint8_t *picks = finest_picks(&h->space, err);
+    bg_status status = picks ? try_shapes(h, picks, picks + h->space.n, err) : BG_ERR_NOMEM;
     bg_free(picks);
     return status;
 }
 
 bg_status bg_hunt_prune_first(bg_hunt *h, bg_error *err)
 {
-    const bg_space *s = &h->space;
-    uint8_t *picks = bg_alloc(s->n, 1);
-    bg_status status;
-    if (!picks) return bg_fail_nomem(err, "a search", s->n);
-    for (size_t i = 0; i < s->n; i++) picks[i] = bg_item_finest(&s->items[i]);
-    status = cut_down(h, picks, 1 - h->o->prune, 0, err);
+    uint8_t *picks = finest_picks(&h->space, err);
+    bg_status status = picks ? cut_down(h, picks, 1 - h->o->prune, 0, err) : BG_ERR_NOMEM;
     bg_free(picks);
     return status;
 }
