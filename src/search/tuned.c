@@ -5,6 +5,7 @@
 #include <string.h>
 
 enum { D, DMIN, SC }; /* places of parts; those of m follow those of sc */
+enum { FEW = 32 };    /* one weight in so many may be off its nearest level by chance */
 
 static size_t subs_of(const bg_tuned *t) { return (size_t)t->codec->grid->subs; }
 static size_t block_of(const bg_tuned *t) { return subs_of(t) * (size_t)t->codec->grid->size; }
@@ -69,17 +70,21 @@ static void set_units(const bg_tuned *t, const bg_scales *f, float *part, float 
     }
 }
 
-/* The weights of a row: the full ones where their level is what the blocks hold. Where it is not,
- * something else chose the level, as error feedback does: there they begin halfway to its edge, for at
- * the edge the choice would be lost in the first steps. */
-static void place_row(const bg_tuned *t, const float *full, const float *coded, const float *scale,
-                      float *w)
+/* Where the weights of a row begin. Rounding alone puts each on the level nearest to it (`near`): such
+ * rows begin as the full ones. Where many are elsewhere, error feedback or tuning chose the levels,
+ * and weights near an edge would fall back in a few steps: there all begin at most halfway to it. */
+static void place_row(const bg_tuned *t, const float *full, const float *near, const float *coded,
+                      const float *scale, float *w)
 {
-    size_t size = (size_t)t->codec->grid->size;
+    size_t size = (size_t)t->codec->grid->size, chosen = 0;
     float reach = t->codec->grid->kind == BG_GRID_IQ4 ? 4 : 0.49f;
+    for (size_t i = 0; i < t->k; i++)
+        chosen += fabsf(near[i] - coded[i]) > 0.5f * fabsf(scale[i / size]);
     for (size_t i = 0; i < t->k; i++) {
         float most = fabsf(scale[i / size]) * reach, apart = full[i] - coded[i];
-        w[i] = coded[i] + (fabsf(apart) > most ? copysignf(most / 2, apart) : apart);
+        if (chosen * FEW > t->k || fabsf(apart) > most)
+            apart = bg_clamp(apart, -most / 2, most / 2);
+        w[i] = coded[i] + apart;
     }
 }
 
@@ -90,12 +95,13 @@ typedef struct opening {
     bool failed;                        /* no memory for a row */
 } opening;
 
-static void open_row(const bg_tuned *t, const bg_tensor *coded, const bg_tensor *full, size_t r,
-                     float *row)
+static void open_row(const bg_tuned *t, const bg_grad_ops *ops, const bg_tensor *coded,
+                     const bg_tensor *full, size_t r, float *row)
 {
     const bg_format_info *f = t->format;
     bool whole = full->ne[0] == t->k && full->ne[1] == t->rows;
-    float *w = t->w + r * t->k, *values = row, *source = row + t->k;
+    float *w = t->w + r * t->k, *values = row, *source = row + t->k, *near = row + 2 * t->k;
+    float *scale, *min;
     bg_format_decode(f, (const uint8_t *)coded->data + r * bg_format_row_bytes(f, t->k), values,
                      t->k);
     if (!t->codec) {
@@ -109,17 +115,19 @@ static void open_row(const bg_tuned *t, const bg_tensor *coded, const bg_tensor 
     } else {
         memcpy(source, values, t->k * sizeof *source);
     }
+    scale = row_of(t, t->scale, r, subs_of(t));
+    min = row_of(t, t->min, r, subs_of(t));
     for (size_t b = 0; b < t->blocks; b++) {
         float *part = row_of(t, t->part, r, t->parts) + b * t->parts;
         float *unit = row_of(t, t->unit, r, t->parts) + b * t->parts;
-        size_t at = (r * t->blocks + b) * subs_of(t);
         bg_scales now = {0};
         t->codec->load((const uint8_t *)coded->data + (r * t->blocks + b) * f->block_bytes, &now);
         set_units(t, &now, part, unit);
         now = block_from(t, part, unit);
-        decode_block(t, &now, t->scale + at, t->min + at);
+        decode_block(t, &now, scale + b * subs_of(t), min + b * subs_of(t));
     }
-    place_row(t, source, values, row_of(t, t->scale, r, subs_of(t)), w);
+    ops->round(t->codec->grid, source, scale, min, t->blocks * subs_of(t), near, NULL);
+    place_row(t, source, near, values, scale, w);
 }
 
 static void open_some(void *user, int member, int size)
@@ -129,11 +137,11 @@ static void open_some(void *user, int member, int size)
         bg_tuned *t = &o->m->tensors[i];
         const bg_tensor *coded = bg_gguf_tensor_at(o->image->g, i);
         const bg_tensor *full = bg_gguf_tensor_at(o->full, o->image->source[i]);
-        float *row = bg_alloc(2 * t->k, sizeof *row);
+        float *row = bg_alloc(3 * t->k, sizeof *row);
         size_t begin, end;
         bg_team_share(t->rows, 1, member, size, &begin, &end);
         if (!row) __atomic_store_n(&o->failed, true, __ATOMIC_RELAXED);
-        else for (size_t r = begin; r < end; r++) open_row(t, coded, full, r, row);
+        else for (size_t r = begin; r < end; r++) open_row(t, o->m->ops, coded, full, r, row);
         bg_free(row);
     }
 }

@@ -157,6 +157,11 @@ static void check_margin(const bg_tuned_model *m, const bg_gguf *full, size_t k,
     bool uneven = t->codec->grid->kind == BG_GRID_IQ4;
     float *before = bg_alloc(n, 4), *after = bg_alloc(n, 4), nudge = uneven ? 1.9f : 0.2f;
     bg_tuned_rows((void *)(uintptr_t)m, k, 0, t->rows, before);
+    for (size_t c = 0; c < n; c++) {
+        float half_way = (uneven ? 2.01f : 0.251f) * fabsf(t->scale[c / size]);
+        if (!(fabsf(t->w[c] - before[c]) <= half_way))
+            fail_msg("%s: on %g, begins at %g", format, (double)before[c], (double)t->w[c]);
+    }
     for (size_t c = 0; c < n; c++) t->w[c] += (c % 3 ? nudge : -nudge) * t->scale[c / size];
     bg_tuned_rows((void *)(uintptr_t)m, k, 0, t->rows, after);
     for (size_t c = 0; c < n; c++) {
@@ -192,6 +197,33 @@ static void test_margin(void **state)
         bg_image_free(&image);
     }
     bench_close(&other);
+    bench_close(&b);
+}
+
+/* After rounding alone, weights begin as the model has them, unless beyond a grid's ends. */
+static void test_plain(void **state)
+{
+    bench b;
+    (void)state;
+    bench_open(&b, &small);
+    for (size_t i = 0; i < BG_COUNT(formats); i++) {
+        bg_image *image = image_in(&b, formats[i]);
+        bg_tuned_model m;
+        bg_error err;
+        assert_ok(bg_tuned_open(&m, image, bg_model_gguf(b.m), bg_grad_ops_get(native()), NULL,
+                                &err), &err);
+        for (size_t k = 0; k < m.n; k++) {
+            const bg_tuned *t = &m.tensors[k];
+            const float *full = (const void *)bg_gguf_tensor_at(bg_model_gguf(b.m), k)->data;
+            size_t n = t->rows * t->k, same = 0;
+            if (!t->codec) continue;
+            for (size_t c = 0; c < n; c++)
+                same += fabsf(t->w[c] - full[c]) <= 1e-5f * fabsf(full[c]);
+            if (same < n / 2) fail_msg("%s: %zu of %zu begin as they are", formats[i], same, n);
+        }
+        bg_tuned_close(&m);
+        bg_image_free(&image);
+    }
     bench_close(&b);
 }
 
@@ -267,7 +299,7 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stored), cmocka_unit_test(test_margin),
+        cmocka_unit_test(test_stored), cmocka_unit_test(test_margin), cmocka_unit_test(test_plain),
         cmocka_unit_test(test_better),
         cmocka_unit_test(test_fisher), cmocka_unit_test(test_repeatable),
         cmocka_unit_test(test_refusals),
