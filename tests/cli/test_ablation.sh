@@ -89,6 +89,15 @@ run --size 2900 --recipe 2900=recipe.csv --rows "+ allocation" >out 2>err || fai
 grep -q '^2900,+ allocation,recipe [0-9a-f]* + imatrix + feedback,text,99,2900,0.002793,' $csv || fail "$(cat $csv)"
 [ "$(wc -l <$csv)" = 2 ] || fail "$(cat $csv)"
 
+# Only of the formats that are asked for; results of all formats do not pass for theirs.
+refused "list of formats" model.gguf --bitgauge ./own --calib calib -f text --size 4000 -o folder \
+    --formats Q4_K
+: >own.log
+"$script" model.gguf --bitgauge ./own --calib calib -f text --size 4000 -o of --formats Q4_K >out 2>err ||
+    fail "exit $?: $(cat err)"
+grep -q '^search .* --formats Q4_K' own.log || fail "searched in others: $(cat own.log)"
+grep -qE 'Q[23]_K' of/ablation.csv && fail "others: $(cat of/ablation.csv)"
+
 refused "no such file" nowhere.gguf --calib calib -f text --size 1 -o folder
 refused "calibrated on" model.gguf --calib calib -f calib --size 1 -o folder
 refused "want a --share" model.gguf --calib calib -f text --size 1 -o folder --prune last
