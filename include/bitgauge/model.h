@@ -67,6 +67,9 @@ bg_status bg_quantize_file(const char *in, const char *out, const bg_scheme *sch
                            const bg_importance *importance, struct bg_team *team,
                            bool (*progress)(void *user, double fraction), void *user,
                            bg_error *err);
+/* Whether a file made of g could be written to `out`: it can be made there, and is no file of g's.
+ * Asked before long work. */
+bg_status bg_quantize_try_output(const bg_gguf *g, const char *out, bg_error *err);
 /* A copy whose matrices are floats: those of quantized formats decoded to F32. The source, which
  * outlives it, was not packed yet (BG_ERR_UNSUPPORTED where it was, and left nothing to decode). */
 bg_status bg_model_floats(bg_model **m, const bg_model *source, struct bg_team *team, bg_error *err);

@@ -38,6 +38,7 @@ typedef struct bg_recipe {
     uint32_t n_layer;
     bg_recipe_layer *layers; /* NULL: nothing is pruned, or the file is none that can be */
     uint32_t n_ff, n_head, n_head_kv, head_dim; /* of the source; 0 where layers is NULL */
+    size_t n_unnamed;        /* matrices that the text it was read from had no line for */
 } bg_recipe;
 
 /* Everything as in the source. The sizes that pruning needs are read from the file's keys; a file
@@ -53,7 +54,7 @@ bg_status bg_kept_set(bg_kept *k, const uint8_t *flags, uint32_t n, bg_error *er
 /* A recipe as text, for people: CSV with the columns tensor, format, kept. A line a tensor; "kept"
  * lists the rows (or, of ffn_down and attn_output, the columns) that stay as ranges,
  * "0-511;544-767", and is empty for all. A dropped layer is one line: "blk.3,drop,". Lines that
- * begin with # are remarks. Reading checks every line against the file: BG_ERR_INPUT names the
+ * begin with # are remarks; blanks and quotes around fields are left out. Reading checks every line against the file: BG_ERR_INPUT names the
  * line, what is wrong and what to do. A tensor without a line stays as it is. */
 bg_status bg_recipe_read(bg_recipe **r, const bg_gguf *g, const char *path, bg_error *err);
 /* `remark` (may be NULL) comes first. */

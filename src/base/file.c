@@ -206,6 +206,14 @@ void bg_outfile_discard(bg_outfile **out)
     *out = NULL;
 }
 
+bg_status bg_outfile_try(const char *path, bg_error *err)
+{
+    bg_outfile *f;
+    BG_TRY(bg_outfile_open(&f, path, err));
+    bg_outfile_discard(&f);
+    return BG_OK;
+}
+
 bg_status bg_file_write(const char *path, const void *data, size_t n, bg_error *err)
 {
     bg_outfile *f;
@@ -258,6 +266,12 @@ void bg_dir_clean(const char *path)
 }
 
 bool bg_file_exists(const char *path) { return access(path, F_OK) == 0; }
+
+bool bg_file_same(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
 
 char *bg_path_join(const char *dir, const char *name)
 {

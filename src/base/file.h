@@ -24,6 +24,8 @@ bool bg_outfile_resize(bg_outfile *f, size_t size);
 bool bg_outfile_write_at(bg_outfile *f, const void *data, size_t n, size_t at);
 bg_status bg_outfile_commit(bg_outfile **f, bg_error *err);
 void bg_outfile_discard(bg_outfile **f);             /* NULL is fine: use it in cleanup */
+/* Whether one could be written there: asked before long work. Leaves nothing. */
+bg_status bg_outfile_try(const char *path, bg_error *err);
 /* The whole of it for small files. */
 bg_status bg_file_write(const char *path, const void *data, size_t n, bg_error *err);
 
@@ -32,6 +34,8 @@ bg_status bg_dir_create(const char *path, bg_error *err);
 /* Removes the temporary files that outputs of a killed program left in a folder. */
 void bg_dir_clean(const char *path);
 bool bg_file_exists(const char *path);
+/* Whether two paths lead to one file. */
+bool bg_file_same(const char *a, const char *b);
 /* "a" + "b" -> "a/b"; free with bg_free; NULL when out of memory. */
 char *bg_path_join(const char *dir, const char *name);
 

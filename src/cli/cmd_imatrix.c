@@ -3,10 +3,9 @@
 #include "bitgauge/machine.h"
 #include "bitgauge/quality.h"
 #include "cli/json.h"
+#include "cli/text.h"
 
 #include <string.h>
-
-#define TEXT_LIMIT ((size_t)500 << 20)
 
 typedef struct request {
     const char *model, *text, *out, *form, *isa;
@@ -27,12 +26,6 @@ typedef struct run {
     bg_cli_progress progress;
 } run;
 
-static bool show(void *user, uint64_t done, uint64_t total)
-{
-    bg_cli_progress_show(user, (double)done / (double)total);
-    return !bg_cli_interrupted();
-}
-
 static const char *file_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -52,18 +45,11 @@ static bg_status open_model(run *r, bg_error *err)
 /* The text that comes with the embedded model, or the user's. */
 static bg_status read_text(run *r, bg_error *err)
 {
-    char *text;
-    size_t n;
-    bg_status s;
     r->text_path = r->a->text ? bg_strdup(r->a->text) : bg_calibration_text(r->model);
     if (!r->text_path)
         return bg_fail(err, BG_ERR_INPUT, NULL, "which weights matter shows on a text: give one "
                        "like what the model will read, with --text FILE");
-    BG_TRY(bg_file_read(&text, &n, r->text_path, TEXT_LIMIT, err));
-    s = bg_tokenize(bg_model_tokenizer(r->model), text, n, true, false, &r->tokens, &r->n_tokens,
-                    err);
-    bg_free(text);
-    return s;
+    return bg_cli_read_text(r->text_path, r->model, &r->tokens, &r->n_tokens, err);
 }
 
 static bg_status collect(run *r, bg_error *err)
@@ -71,7 +57,7 @@ static bg_status collect(run *r, bg_error *err)
     const request *a = r->a;
     bg_importance_options o = {
         .n_ctx = (uint32_t)a->ctx, .max_windows = (uint64_t)a->chunks, .output = a->output,
-        .progress = show, .user = &r->progress,
+        .progress = bg_cli_show_steps, .user = &r->progress,
     };
     bg_status s;
     BG_TRY(bg_isa_parse(a->isa, &o.isa, err));

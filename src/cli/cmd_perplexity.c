@@ -1,4 +1,5 @@
 #include "cli/json.h"
+#include "cli/text.h"
 
 #include "bitgauge/machine.h"
 #include "bitgauge/quality.h"
@@ -10,7 +11,6 @@ enum {
     SELF_DOCUMENTS = 16,                 /* of one window each, when --chunks does not say */
     MAX_MODELS = 64,
 };
-#define TEXT_LIMIT ((size_t)500 << 20)
 
 typedef struct arguments {
     const char *model, *text, *base, *isa, *scheme, *imatrix, *activations;
@@ -34,12 +34,6 @@ typedef struct run {
     bg_reference *reference;
     bg_cli_progress progress;
 } run;
-
-static bool show_progress(void *user, uint64_t done, uint64_t total)
-{
-    bg_cli_progress_show(user, (double)done / (double)total);
-    return !bg_cli_interrupted();
-}
 
 static void show_quantizing(void *user, double fraction) { bg_cli_progress_show(user, fraction); }
 
@@ -92,37 +86,18 @@ static bg_status open_models(run *r, bg_error *err)
     return a->scheme ? quantize(r, err) : BG_OK;
 }
 
-static bg_status read_text(run *r, bg_error *err)
-{
-    char *text;
-    size_t n;
-    bg_status status;
-    BG_TRY(bg_file_read(&text, &n, r->text_path, TEXT_LIMIT, err));
-    status = bg_tokenize(bg_model_tokenizer(r->model), text, n, true, false, &r->tokens,
-                         &r->n_tokens, err);
-    bg_free(text);
-    return status;
-}
-
-static bg_status write_text(run *r, bg_error *err)
-{
-    bg_self_text_options o = {
-        .n_docs = r->a->chunks ? (size_t)r->a->chunks : SELF_DOCUMENTS,
-        .doc_tokens = (size_t)r->a->ctx, .temperature = 1, .seed = (uint64_t)r->a->seed,
-        .isa = r->isa, .team = r->team, .progress = show_progress, .user = &r->progress,
-    };
-    begin_progress(r, "writing text");
-    return bg_self_text(run_base(r) ? run_base(r) : r->model, &o, &r->tokens, &r->n_tokens, err);
-}
-
 /* A file, the model's own text, or the text that comes with the embedded model, whose
  * quantizations carry its name. */
 static bg_status get_tokens(run *r, bg_error *err)
 {
-    const char *text = r->a->text;
-    if (text && strcmp(text, "self") == 0) return write_text(r, err);
-    r->text_path = text ? bg_strdup(text) : bg_quality_text(r->model);
-    return r->text_path ? read_text(r, err) : write_text(r, err);
+    const arguments *a = r->a;
+    bg_cli_text t = {.n_docs = a->chunks ? (size_t)a->chunks : SELF_DOCUMENTS,
+                     .doc_tokens = (size_t)a->ctx, .seed = (uint64_t)a->seed, .isa = r->isa,
+                     .team = r->team, .progress = &r->progress};
+    if (!a->text) r->text_path = bg_quality_text(r->model);
+    else if (strcmp(a->text, "self") != 0) r->text_path = bg_strdup(a->text);
+    t.path = r->text_path ? r->text_path : "self";
+    return bg_cli_get_text(&t, run_base(r) ? run_base(r) : r->model, &r->tokens, &r->n_tokens, err);
 }
 
 static bg_status measure_others(run *r, const bg_quality_options *o, bg_quality *q, bg_error *err)
@@ -147,7 +122,7 @@ static bg_status measure(run *r, bg_quality *q, bg_error *err)
     o = (bg_quality_options){
         .n_ctx = (uint32_t)r->a->ctx, .max_windows = (uint64_t)r->a->chunks, .isa = r->isa,
         .team = r->team, .cache_bytes = r->a->n_others ? 0 : 1,
-        .progress = show_progress, .user = &r->progress,
+        .progress = bg_cli_show_steps, .user = &r->progress,
     };
     if (r->a->activations) o.activations = bg_activations_find(r->a->activations);
     begin_progress(r, "base");

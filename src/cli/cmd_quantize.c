@@ -2,10 +2,17 @@
 #include "bitgauge/search.h"
 #include "bitgauge/shape.h"
 #include "cli/json.h"
+#include "cli/text.h"
 #include "cli/tune.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+enum {
+    WINDOW = 512,                    /* tokens */
+    SELF_WINDOWS = 48,               /* of the text that a model writes */
+    SELF_TUNE_WINDOWS = 256,         /* to tune on */
+};
 
 typedef struct request {
     const char *in, *out;
@@ -13,8 +20,12 @@ typedef struct request {
     const char *imatrix, *shape, *recipe, *from;
     int threads, layers, chunks;
     bool feedback, json, no_importance;
+    const char *calib;
     bg_cli_tune_request tune;
 } request;
+
+/* Whether a text is run through the model. */
+static bool has_text(const request *r) { return r->feedback || bg_cli_tune_wanted(&r->tune); }
 
 static bool show(void *user, double fraction)
 {
@@ -36,7 +47,7 @@ static int print_summary(const request *r, const bg_quantize_plan *p, int thread
             bpw, "formats", p->formats, "fell_back", (int)p->n_fell_back, "threads", threads,
             "seconds", seconds));
     printf("%s: %s, %s, %.2f bits per weight (%s), %.1f s with %d thread%s\n", r->out,
-           r->scheme ? bg_scheme_name(r->scheme) : r->from ? r->from : "by the recipe",
+           r->scheme ? bg_scheme_name(r->scheme) : r->from ? "made better" : "by the recipe",
            bg_format_size(size, sizeof size, (double)p->file_bytes), bpw,
            p->formats, seconds, threads, threads == 1 ? "" : "s");
     if (p->n_fell_back)
@@ -68,38 +79,33 @@ static bg_status write_shape(const request *r, bg_quantize_plan *plan, int *thre
     return s;
 }
 
-static bg_status read_calibration(const request *r, const bg_model *m, int32_t **tokens, size_t *n,
-                                  bg_error *err)
-{
-    const char *given = r->tune.calib && strcmp(r->tune.calib, "self") != 0 ? r->tune.calib : NULL;
-    char *path = given ? bg_strdup(given) : bg_calibration_text(m), *text;
-    size_t bytes;
-    bg_status s;
-    if (!path)
-        return bg_fail(err, BG_ERR_INPUT, NULL, "--feedback needs a text like what the model will "
-                       "read: give one with --calib FILE");
-    s = bg_file_read(&text, &bytes, path, (size_t)500 << 20, err);
-    bg_free(path);
-    if (s != BG_OK) return s;
-    s = bg_tokenize(bg_model_tokenizer(m), text, bytes, true, false, tokens, n, err);
-    bg_free(text);
-    return s;
-}
-
-static bg_status feed_back(const request *r, const bg_recipe *recipe, bg_image *image,
-                           bg_team *team, bg_error *err)
+/* Feedback, then tuning, on one text. */
+static bg_status make_better(const request *r, const bg_recipe *recipe, bg_image *image,
+                             bg_team *team, bg_error *err)
 {
     bg_cli_progress progress = {.what = "error feedback"};
     bg_feedback_options o = {.max_windows = (uint64_t)r->chunks, .team = team, .progress = show,
                              .user = &progress};
+    bool tuned = bg_cli_tune_wanted(&r->tune);
+    bg_cli_text t = {.path = r->calib, .n_docs = tuned ? SELF_TUNE_WINDOWS : SELF_WINDOWS,
+                     .doc_tokens = r->tune.ctx ? (size_t)r->tune.ctx : WINDOW,
+                     .seed = (uint64_t)r->tune.seed + 1000, .team = team, .progress = &progress};
     bg_model *source = NULL;
     int32_t *tokens = NULL;
     size_t n;
     bg_status s = bg_isa_parse("native", &o.isa, err);
+    t.isa = o.isa;
     if (s == BG_OK) s = bg_model_open(&source, r->in, err);
-    if (s == BG_OK) s = read_calibration(r, source, &tokens, &n, err);
-    if (s == BG_OK) s = bg_feedback_recipe(image, recipe, source, tokens, n, &o, err);
+    if (s == BG_OK) {
+        t.installed = bg_calibration_text(source);
+        s = bg_cli_get_text(&t, source, &tokens, &n, err);
+        bg_free_text(t.installed);
+    }
+    progress = (bg_cli_progress){.what = "error feedback"};
+    if (s == BG_OK && r->feedback)
+        s = bg_feedback_recipe(image, recipe, source, tokens, n, &o, err);
     bg_cli_progress_end(&progress);
+    if (s == BG_OK && tuned) s = bg_cli_tune(&r->tune, source, tokens, n, image, team, err);
     bg_tokens_free(tokens);
     bg_model_close(&source);
     return s;
@@ -115,6 +121,9 @@ static bg_status make_image(const request *r, const bg_gguf *g, const bg_importa
         BG_TRY(bg_recipe_of_image(recipe, *image, g, err));
     } else if (r->recipe) {
         BG_TRY(bg_recipe_read(recipe, g, r->recipe, err));
+        if ((*recipe)->n_unnamed)
+            fprintf(stderr, "warning: %s has no line for %zu matrices: they stay as they are\n",
+                    r->recipe, (*recipe)->n_unnamed);
     } else {
         BG_TRY(bg_recipe_of_scheme(recipe, g, r->scheme, err));
     }
@@ -135,9 +144,7 @@ static bg_status write_image(const request *r, const bg_gguf *g, const bg_import
     if (s == BG_OK)
         s = make_image(r, g, importance, &recipe, &image, plan, team, progress, err);
     bg_cli_progress_end(progress);
-    if (s == BG_OK && r->feedback) s = feed_back(r, recipe, image, team, err);
-    if (s == BG_OK && bg_cli_tune_wanted(&r->tune))
-        s = bg_cli_tune(&r->tune, r->in, image, team, err);
+    if (s == BG_OK && has_text(r)) s = make_better(r, recipe, image, team, err);
     if (s == BG_OK) s = bg_image_write(image, r->out, err);
     bg_image_free(&image);
     bg_recipe_free(&recipe);
@@ -152,6 +159,7 @@ static bg_status quantize(const request *r, bg_quantize_plan *plan, int *threads
     bg_team *team = NULL;
     bg_gguf *g = NULL;
     bg_status s = bg_gguf_open(&g, r->in, err);
+    if (s == BG_OK) s = bg_quantize_try_output(g, r->out, err);
     if (s == BG_OK && r->scheme) s = bg_quantize_plan_file(plan, g, r->scheme, err);
     if (s == BG_OK && r->imatrix) s = bg_importance_open(&importance, r->imatrix, err);
     else if (s == BG_OK && r->no_importance) s = bg_importance_none(&importance, err);
@@ -159,7 +167,7 @@ static bg_status quantize(const request *r, bg_quantize_plan *plan, int *threads
     if (s == BG_OK) {
         *threads = bg_team_size(team);
         bg_cli_catch_interrupt();
-        s = !r->scheme || r->feedback || bg_cli_tune_wanted(&r->tune)
+        s = !r->scheme || has_text(r)
                 ? write_image(r, g, importance, plan, team, &progress, err)
                 : bg_quantize_file(r->in, r->out, r->scheme, importance, team, show,
                                    &progress, err);
@@ -185,11 +193,27 @@ static bg_status read_threads(request *r, const char *word, bg_error *err)
     return BG_OK;
 }
 
+/* What would be of no effect. */
+static bg_status check_texts(const request *r, bg_error *err)
+{
+    BG_TRY(bg_cli_tune_check(&r->tune, err));
+    if (has_text(r) && r->shape)
+        return bg_fail(err, BG_ERR_INPUT, "--shape", "has random weights, which nothing makes better: "
+                       "leave --feedback and --tune out");
+    if (r->calib && !has_text(r))
+        return bg_fail(err, BG_ERR_INPUT, "--calib", "is a text for --feedback or --tune: give one of "
+                       "them, too");
+    if (r->chunks && !r->feedback)
+        return bg_fail(err, BG_ERR_INPUT, "--chunks", "goes with --feedback");
+    return BG_OK;
+}
+
 /* IN OUT SCHEME [THREADS], with --recipe or --from IN OUT [THREADS], or with --shape SCHEME OUT
  * [THREADS]; there OUT may come first too. */
 static bg_status read_words(request *r, const char *const *words, size_t n, bg_error *err)
 {
     bool swapped, given = r->recipe || r->from;
+    BG_TRY(check_texts(r, err));
     if (r->from && (r->recipe || r->imatrix || r->shape))
         return bg_fail(err, BG_ERR_INPUT, NULL, "--from brings formats and blocks with it: leave "
                        "--recipe, --imatrix and --shape out");
@@ -244,8 +268,9 @@ int bg_cmd_quantize(int argc, char **argv)
         {.type = BG_OPT_INT, .names = "-t --threads", .metavar = "N", .target = &r.threads,
          .min = 1, .max = 4096, .help = "threads (default: one a usable core)"},
         BG_CLI_TUNE_OPTIONS(r.tune),
-        {.type = BG_OPT_TEXT, .names = "--calib", .metavar = "FILE|self", .target = &r.tune.calib,
-         .help = "text to round and tune on; self (default): the model writes it, to tune"},
+        {.type = BG_OPT_TEXT, .names = "--calib", .metavar = "FILE|self", .target = &r.calib,
+         .help = "text to round and tune on; self: the model writes it. Default: what came with\n"
+                 "                              the model, or self"},
         {.type = BG_OPT_INT, .names = "--seed", .metavar = "N", .target = &r.tune.seed,
          .help = "of the order of the text"},
         {.type = BG_OPT_FLAG, .names = "--json", .target = &r.json, .help = "print JSON"},

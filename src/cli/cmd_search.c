@@ -1,4 +1,5 @@
 #include "cli/json.h"
+#include "cli/text.h"
 #include "cli/tune.h"
 
 #include "bitgauge/machine.h"
@@ -10,7 +11,6 @@ enum {
     CALIBRATION_WINDOWS = 64, SELF_DOCUMENTS = 48, SELF_TOKENS = 512, RIVALS = 3, MAX_FORMATS = 64,
     LOGITS = 8 << 20, /* the search leaves little memory free */
 };
-#define TEXT_LIMIT ((size_t)500 << 20)
 
 typedef struct request {
     const char *model, *calibration, *text, *imatrix, *formats, *prune, *order, *recipe, *out, *isa,
@@ -52,12 +52,6 @@ typedef struct run {
 } run;
 
 /* ---- progress ----------------------------------------------------------------------------- */
-
-static bool show(void *user, uint64_t done, uint64_t total)
-{
-    bg_cli_progress_show(user, (double)done / (double)total);
-    return !bg_cli_interrupted();
-}
 
 static void begin_progress(run *r, const char *what)
 {
@@ -105,9 +99,8 @@ static bg_status read_formats(run *r, bg_error *err)
 static bg_status read_prune(run *r, bg_error *err)
 {
     const char *order = r->a->order;
-    r->order = strcmp(order, "first") == 0  ? BG_PRUNE_FIRST
-               : strcmp(order, "last") == 0 ? BG_PRUNE_LAST
-                                            : BG_PRUNE_JOINT;
+    if (order && strcmp(order, "joint") != 0)
+        r->order = strcmp(order, "first") == 0 ? BG_PRUNE_FIRST : BG_PRUNE_LAST;
     if (strcmp(r->a->prune, "off") == 0) return BG_OK;
     r->prune = 1;
     if (strcmp(r->a->prune, "on") == 0 && r->order != BG_PRUNE_JOINT)
@@ -118,11 +111,15 @@ static bg_status read_prune(run *r, bg_error *err)
                    "not '%.40s'", r->a->prune);
 }
 
-/* Of a session that answers with this context, all but the weights, whatever their formats. */
+enum { USUAL_CONTEXT = 4096 };
+static uint32_t context(const request *a) { return a->ctx ? (uint32_t)a->ctx : USUAL_CONTEXT; }
+
+/* What decoding with this context takes besides the weights, whatever their formats: the memory that
+ * `recommend` speaks of. */
 static bg_status running_bytes(const run *r, uint64_t *bytes, bg_error *err)
 {
     bg_session *s;
-    BG_TRY(bg_session_open(&s, r->model, &(bg_session_options){.n_ctx = (uint32_t)r->a->ctx,
+    BG_TRY(bg_session_open(&s, r->model, &(bg_session_options){.n_ctx = context(r->a), .n_batch = 1,
                                .isa = r->isa, .team = r->team, .any_format = true}, err));
     *bytes = bg_session_kv_bytes(s) + bg_session_scratch_bytes(s);
     bg_session_close(&s);
@@ -138,8 +135,8 @@ static bg_status weight_budget(const run *r, uint64_t n_params, uint64_t *bytes,
     if (!a->memory) return BG_OK;
     BG_TRY(running_bytes(r, &running, err));
     if (running >= a->memory)
-        return bg_fail(err, BG_ERR_INFEASIBLE, NULL, "a context of %d tokens alone takes %llu bytes: "
-                       "give more --memory or a smaller --ctx", a->ctx,
+        return bg_fail(err, BG_ERR_INFEASIBLE, NULL, "a context of %u tokens alone takes %llu bytes: "
+                       "give more --memory or a smaller --ctx", context(a),
                        (unsigned long long)running);
     *bytes = a->memory - running;
     return BG_OK;
@@ -161,32 +158,14 @@ static bg_status find_budget(run *r, bg_error *err)
     return s;
 }
 
-static bg_status read_tokens(const run *r, const char *path, int32_t **tokens, size_t *n,
-                             bg_error *err)
-{
-    char *text;
-    size_t size;
-    bg_status s;
-    BG_TRY(bg_file_read(&text, &size, path, TEXT_LIMIT, err));
-    s = bg_tokenize(bg_model_tokenizer(r->model), text, size, true, false, tokens, n, err);
-    bg_free(text);
-    return s;
-}
-
-/* A file, the text that comes with the model, or what the model writes itself. */
+/* `installed` is taken. */
 static bg_status get_tokens(run *r, const char *given, char *installed, uint64_t seed,
                             int32_t **tokens, size_t *n, bg_error *err)
 {
-    bg_self_text_options o = {.n_docs = SELF_DOCUMENTS, .doc_tokens = SELF_TOKENS, .temperature = 1,
-                              .seed = seed, .isa = r->isa, .team = r->team, .progress = show,
-                              .user = &r->progress};
-    bg_status s;
-    if (given || installed) {
-        s = read_tokens(r, given ? given : installed, tokens, n, err);
-    } else {
-        begin_progress(r, "writing text");
-        s = bg_self_text(r->model, &o, tokens, n, err);
-    }
+    bg_cli_text t = {.path = given, .installed = installed, .n_docs = SELF_DOCUMENTS,
+                     .doc_tokens = SELF_TOKENS, .seed = seed, .isa = r->isa, .team = r->team,
+                     .progress = &r->progress};
+    bg_status s = bg_cli_get_text(&t, r->model, tokens, n, err);
     bg_free_text(installed);
     return s;
 }
@@ -194,7 +173,8 @@ static bg_status get_tokens(run *r, const char *given, char *installed, uint64_t
 static bg_status get_importance(run *r, bg_error *err)
 {
     bg_importance_options o = {.max_windows = CALIBRATION_WINDOWS, .output = true, .isa = r->isa,
-                               .team = r->team, .progress = show, .user = &r->progress};
+                               .team = r->team, .progress = bg_cli_show_steps,
+                               .user = &r->progress};
     if (r->a->imatrix) {
         BG_TRY(bg_importance_open(&r->importance, r->a->imatrix, err));
         return bg_importance_check(r->importance, bg_model_gguf(r->model), err);
@@ -204,13 +184,37 @@ static bg_status get_importance(run *r, bg_error *err)
                                  err);
 }
 
+/* What contradicts itself, or would be of no effect. */
+static bg_status check_request(const request *a, bg_error *err)
+{
+    if ((a->size > 0) + (a->bpw > 0) + (a->memory > 0) != 1)
+        return bg_fail(err, BG_ERR_INPUT, NULL, "how small? Give one of --size, --bpw and --memory");
+    if (a->ctx && !a->memory)
+        return bg_fail(err, BG_ERR_INPUT, "--ctx", "is of use with --memory alone: leave it out");
+    if (a->order && strcmp(a->prune, "off") == 0)
+        return bg_fail(err, BG_ERR_INPUT, "--prune-order", "needs --prune, such as --prune 10%%");
+    if (bg_cli_tune_wanted(&a->tune) && !a->out)
+        return bg_fail(err, BG_ERR_INPUT, "--tune", "changes the file, which a recipe cannot say: name "
+                       "one with -o");
+    if (a->out && strcmp(a->out, a->recipe) == 0)
+        return bg_fail(err, BG_ERR_INPUT, "--recipe-out", "is the file of -o: choose another name");
+    return bg_cli_tune_check(&a->tune, err);
+}
+
+/* What is written at the end can be: that must not come out after hours. */
+static bg_status try_outputs(const run *r, bg_error *err)
+{
+    const bg_gguf *g = bg_model_gguf(r->model);
+    BG_TRY(bg_quantize_try_output(g, r->a->recipe, err));
+    return r->a->out ? bg_quantize_try_output(g, r->a->out, err) : BG_OK;
+}
+
 static bg_status prepare(run *r, bg_error *err)
 {
     const request *a = r->a;
     char *path, *installed;
     bg_status s;
-    if ((a->size > 0) + (a->bpw > 0) + (a->memory > 0) != 1)
-        return bg_fail(err, BG_ERR_INPUT, NULL, "how small? Give one of --size, --bpw and --memory");
+    BG_TRY(check_request(a, err));
     BG_TRY(read_formats(r, err));
     BG_TRY(read_prune(r, err));
     BG_TRY(bg_isa_parse(a->isa, &r->isa, err));
@@ -218,6 +222,7 @@ static bg_status prepare(run *r, bg_error *err)
     s = bg_model_open(&r->model, path, err);
     bg_free(path);
     if (s != BG_OK) return s;
+    BG_TRY(try_outputs(r, err));
     BG_TRY(bg_cli_team(a->threads, false, &r->machine, &r->team, err));
     installed = a->calibration ? NULL : bg_calibration_text(r->model);
     BG_TRY(get_tokens(r, a->calibration, installed, 2 * (uint64_t)a->seed + 1, &r->tokens,
@@ -259,11 +264,11 @@ static bg_status search(run *r, bg_error *err)
     begin_progress(r, "search");
     BG_TRY(bg_search_run(&r->best, &r->image, r->model, r->tokens, r->n_tokens, &o, &r->result, err));
     BG_TRY(write_recipe(r, err));
-    if (bg_cli_tune_wanted(&a->tune) && !bg_cli_interrupted()) {
-        bg_cli_progress_end(&r->progress);
-        BG_TRY(bg_cli_tune_on(&a->tune, r->model, r->tokens, r->n_tokens, r->image, r->team, err));
-    }
-    return a->out ? bg_image_write(r->image, a->out, err) : BG_OK;
+    bg_cli_progress_end(&r->progress);
+    if (a->out) BG_TRY(bg_image_write(r->image, a->out, err));
+    if (!bg_cli_tune_wanted(&a->tune) || bg_cli_interrupted()) return BG_OK;
+    BG_TRY(bg_cli_tune(&a->tune, r->model, r->tokens, r->n_tokens, r->image, r->team, err));
+    return bg_image_write(r->image, a->out, err);
 }
 
 /* ---- the table ---------------------------------------------------------------------------- */
@@ -331,19 +336,36 @@ static bg_status measure_rows(run *r, const bg_reference *reference, const bg_qu
 static bg_status evaluate(run *r, bg_error *err)
 {
     const request *a = r->a;
-    bg_quality_options o = {.logits_bytes = LOGITS, .max_windows = (uint64_t)a->chunks, .spread = true, .isa = r->isa,
-                            .team = r->team, .progress = show, .user = &r->progress};
+    bg_quality_options o = {.logits_bytes = LOGITS, .max_windows = (uint64_t)a->chunks,
+                            .spread = true, .isa = r->isa, .team = r->team,
+                            .progress = bg_cli_show_steps, .user = &r->progress};
     bg_reference *reference = NULL;
     int32_t *tokens = NULL;
     size_t n;
     bg_status s = get_tokens(r, a->text, a->text ? NULL : bg_quality_text(r->model),
                              2 * (uint64_t)a->seed + 2, &tokens, &n, err);
+    if (s == BG_OK) bg_cli_warn_overlap(r->tokens, r->n_tokens, tokens, n);
     begin_progress(r, "evaluating");
     if (s == BG_OK) s = bg_reference_open(&reference, r->model, tokens, n, &o, err);
     if (s == BG_OK) s = measure_rows(r, reference, &o, err);
     bg_reference_close(&reference);
     bg_tokens_free(tokens);
     return s;
+}
+
+/* How to have the file; what makes up for pruned channels is in no recipe. */
+static void print_making(const run *r)
+{
+    const char *model = bg_gguf_path(bg_model_gguf(r->model));
+    const char *text = r->a->plain ? NULL : r->a->calibration;
+    if (bg_recipe_pruned(r->best)) {
+        printf("No model file was asked for (-o), and the recipe alone does not make up for what was pruned\n");
+        return;
+    }
+    printf("No model file was asked for (-o). One much like it:\n"
+           "  bitgauge quantize %s OUT.gguf --recipe %s%s%s%s%s%s\n", model, r->a->recipe,
+           r->a->imatrix ? " --imatrix " : "", r->a->imatrix ? r->a->imatrix : "",
+           r->a->plain ? "" : " --feedback", text ? " --calib " : "", text ? text : "");
 }
 
 static void print_table(const run *r)
@@ -353,13 +375,15 @@ static void print_table(const run *r)
            r->a->recipe, (unsigned long long)r->result.file_bytes, (unsigned long long)r->budget,
            (unsigned long long)r->result.evaluations,
            bg_format_duration(took, sizeof took, r->result.seconds), 100 * r->result.reused);
+    if (r->a->out) printf("%s: the model\n", r->a->out);
+    else print_making(r);
     if (r->result.stopped)
         printf("stopped before the end: this is the best so far; the same command goes on from "
                "here\n");
     if (r->a->min_tps > 0)
-        printf("decoding: %.4g tokens/s asked for, %.4g expected by the speeds of the formats",
+        printf("decoding: %.0f tokens/s asked for, %.0f expected by the speeds of the formats",
                r->a->min_tps, r->result.predicted_tps);
-    if (r->tps > 0) printf(", %.4g measured", r->tps);
+    if (r->tps > 0) printf(", %.0f measured", r->tps);
     if (r->a->min_tps > 0) printf("\n");
     if (r->n_rows)
         printf("%-16s %12s %6s %10s %23s %11s\n", "", "bytes", "bpw", "perplexity", "KL divergence",
@@ -394,7 +418,8 @@ static int print_json(const run *r)
 /* Interrupted, what it has is shown without more work. */
 static bg_status report(run *r, int *status, bg_error *err)
 {
-    if (!bg_cli_interrupted()) BG_TRY(evaluate(r, err));
+    bg_status s = bg_cli_interrupted() ? BG_OK : evaluate(r, err);
+    if (s != BG_OK && s != BG_ERR_INTERRUPTED) return s;
     bg_cli_progress_end(&r->progress);
     if (r->a->json) *status = print_json(r);
     else print_table(r);
@@ -416,8 +441,7 @@ static void run_close(run *r)
 
 int bg_cmd_search(int argc, char **argv)
 {
-    request a = {.isa = "native", .prune = "off", .order = "joint", .recipe = "recipe.csv", .ctx = 4096, .chunks = 64,
-                 .seed = 1, .tune = BG_CLI_TUNE_DEFAULTS};
+    request a = {.isa = "native", .prune = "off", .recipe = "recipe.csv", .chunks = 64, .seed = 1, .tune = BG_CLI_TUNE_DEFAULTS};
     const bg_opt options[] = {
         {BG_OPT_TEXT, "-m --model", "FILE", "the model; default: the embedded one", &a.model, NULL, 0,
          0},

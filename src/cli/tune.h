@@ -7,24 +7,24 @@
 
 typedef struct bg_cli_tune_request {
     double minutes, rate, scale_rate;   /* rates of 0: the tuner's own */
-    double own;                         /* share of text that the model writes meanwhile */
+    double own;                         /* share of text that the model writes meanwhile; below 0:
+                                         * as usual */
     int steps, windows, ctx, seed;      /* steps: instead of minutes */
-    const char *calib;                  /* a file; NULL or "self": what the model writes */
 } bg_cli_tune_request;
 
-#define BG_CLI_TUNE_DEFAULTS {.own = 0.5}
+#define BG_CLI_TUNE_DEFAULTS {.own = -1}
 
 static inline bool bg_cli_tune_wanted(const bg_cli_tune_request *r)
 {
     return r->minutes > 0 || r->steps > 0;
 }
 
-/* Tunes the image, made of the model at `model`. What came of it is told on standard error. */
-bg_status bg_cli_tune(const bg_cli_tune_request *r, const char *model, bg_image *image,
-                      bg_team *team, bg_error *err);
-/* The same on a text that is at hand. */
-bg_status bg_cli_tune_on(const bg_cli_tune_request *r, const bg_model *m, const int32_t *tokens,
-                         size_t n_tokens, bg_image *image, bg_team *team, bg_error *err);
+/* BG_ERR_INPUT: it says how to tune, but not for how long. */
+bg_status bg_cli_tune_check(const bg_cli_tune_request *r, bg_error *err);
+
+/* Tunes the image, made of the model, on a text. What came of it is told on standard error. */
+bg_status bg_cli_tune(const bg_cli_tune_request *r, const bg_model *m, const int32_t *tokens,
+                      size_t n_tokens, bg_image *image, bg_team *team, bg_error *err);
 
 /* The lines of an option table. */
 #define BG_CLI_TUNE_OPTIONS(request)                                                              \

@@ -7,7 +7,6 @@
 
 #include <pthread.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum {
     PIECE_BYTES = 1 << 20,      /* of output in a member's memory, but at least one row */
@@ -318,10 +317,14 @@ static bg_status prepare(job *j, bg_error *err)
     return BG_OK;
 }
 
-static bool same_file(const char *a, const char *b)
+bg_status bg_quantize_try_output(const bg_gguf *g, const char *out, bg_error *err)
 {
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+    for (size_t i = 0; i < bg_gguf_file_count(g); i++)
+        if (bg_file_same(bg_gguf_file_path(g, i), out))
+            return bg_fail(err, BG_ERR_INPUT, out, bg_gguf_file_count(g) > 1
+                           ? "is a part of the input: choose another name"
+                           : "is the input itself: choose another name");
+    return bg_outfile_try(out, err);
 }
 
 /* All that follows the choice of a source; `matrix` is the importance that the file speaks of. Frees
@@ -363,15 +366,11 @@ bg_status bg_quantize_file(const char *in, const char *out, const bg_scheme *sch
     bg_importance *estimate = NULL;
     bg_gguf *g = NULL;
     bg_status s;
-    if (same_file(in, out))
-        return bg_fail(err, BG_ERR_INPUT, out, "is the input itself: choose another name");
     BG_TRY(bg_scheme_check_importance(scheme, importance != NULL, err));
     BG_TRY(bg_gguf_open(&g, in, err));
     j.g = g;
-    s = importance ? bg_importance_check(importance, g, err) : BG_OK;
-    for (size_t i = 1; s == BG_OK && i < bg_gguf_file_count(g); i++)
-        if (same_file(bg_gguf_file_path(g, i), out))
-            s = bg_fail(err, BG_ERR_INPUT, out, "is a part of the input: choose another name");
+    s = bg_quantize_try_output(g, out, err);
+    if (s == BG_OK && importance) s = bg_importance_check(importance, g, err);
     if (s == BG_OK && bg_gguf_tensor_count(g) == 0)
         s = bg_fail(err, BG_ERR_INPUT, in, "has no tensors: give a model, not a vocabulary");
     if (s == BG_OK && !importance && bg_scheme_with_importance(scheme)) {

@@ -327,10 +327,12 @@ bg_status bg_image_read(bg_image **out, const bg_gguf *g, const char *path, bg_e
     *out = NULL;
     if (!image) return bg_fail_nomem(err, "an image", sizeof *image);
     s = bg_map_open(&map, path, err);
+    if (s == BG_OK && !map.size)
+        s = bg_fail(err, BG_ERR_INPUT, path, "is empty: give a quantized model");
     if (s == BG_OK) {
         image->bytes = map.size;
         image->data = bg_alloc_large(map.size);
-        if (image->data && map.size) memcpy(image->data, map.data, map.size);
+        if (image->data) memcpy(image->data, map.data, map.size);
         else s = bg_fail_nomem(err, path, map.size);
         bg_map_close(&map);
     }

@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 enum { TEXT_LIMIT = 256 << 20 };
-static const char header[] = "bitgauge search 2, request %016" PRIx64 "\n";
+#define PROGRAM "bitgauge search "
+static const char header[] = PROGRAM "2, request %016" PRIx64 "\n";
 
 typedef struct entry { uint64_t key; double value; bool taken; } entry;
 
@@ -46,14 +47,24 @@ static bg_status put(bg_memo *m, uint64_t key, double value, bg_error *err)
     return BG_OK;
 }
 
+/* Nobody's file is written over, nor what another search has measured for hours. */
+static bg_status check_first(const bg_memo *m, const char *text, const char *first, bg_error *err)
+{
+    if (strncmp(text, first, strlen(first)) == 0) return BG_OK;
+    if (strncmp(text, header, strlen(PROGRAM)) != 0)
+        return bg_fail(err, BG_ERR_INPUT, m->path, "is there, and holds no evaluations of a search: "
+                       "choose another name");
+    return bg_fail(err, BG_ERR_INPUT, m->path, "holds evaluations of another search (model, text, matrix, "
+                   "seed, instruction set or version of bitgauge): delete it, or choose another name");
+}
+
 /* Values are in hexadecimal: they come back as they were. */
-static bg_status read_lines(bg_memo *m, const char *text, uint64_t request, bool *fits, bg_error *err)
+static bg_status read_lines(bg_memo *m, const char *text, uint64_t request, bg_error *err)
 {
     char first[80];
     const char *p = text;
     snprintf(first, sizeof first, header, request);
-    *fits = strncmp(text, first, strlen(first)) == 0;
-    if (!*fits) return BG_OK;
+    BG_TRY(check_first(m, text, first, err));
     for (p += strlen(first); *p;) {
         const char *end = strchr(p, '\n');
         char *rest, *last;
@@ -70,20 +81,22 @@ static bg_status open_file(bg_memo *m, uint64_t request, bg_error *err)
 {
     char *text = NULL;
     size_t size;
-    bool fits = false;
+    bool any = false;
     bg_status s = BG_OK;
     if (bg_file_exists(m->path)) {
         BG_TRY(bg_file_read(&text, &size, m->path, TEXT_LIMIT, err));
-        s = read_lines(m, text, request, &fits, err);
+        any = *text;
+        if (any) s = read_lines(m, text, request, err);
         bg_free(text);
     }
     if (s != BG_OK) return s;
-    m->file = fopen(m->path, fits ? "a" : "w");
+    m->file = fopen(m->path, "a");
     if (!m->file)
         return bg_fail(err, BG_ERR_IO, m->path, "cannot write (%s): choose another folder",
                        strerror(errno));
-    fprintf(m->file, fits ? "\n" : header, request); /* the last line may have been cut off */
-    return BG_OK;
+    fprintf(m->file, any ? "\n" : header, request); /* the last line may have been cut off */
+    if (fflush(m->file) == 0) return BG_OK;
+    return bg_fail(err, BG_ERR_IO, m->path, "cannot write (%s): free some space", strerror(errno));
 }
 
 bg_status bg_memo_open(bg_memo **out, const char *path, uint64_t request, bg_error *err)

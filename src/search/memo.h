@@ -10,8 +10,9 @@
 
 typedef struct bg_memo bg_memo;
 
-/* path NULL: in memory alone. `request` identifies what is searched for: a file of another request is
- * begun anew. A line that was cut off in the middle is ignored. */
+/* path NULL: in memory alone. `request` identifies what is searched for. A line that was cut off in the
+ * middle is ignored. BG_ERR_INPUT: a file of another request, or none of this program's; it stays as
+ * it is. */
 bg_status bg_memo_open(bg_memo **m, const char *path, uint64_t request, bg_error *err);
 /* finished: the file is no longer needed and removed. */
 void bg_memo_close(bg_memo **m, bool finished);

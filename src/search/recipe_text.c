@@ -187,23 +187,62 @@ static bg_status read_drop(reader *d, const char *name)
     return BG_OK;
 }
 
+static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
+
+/* Cuts the next field off: without the blanks around it, and the quotes that spreadsheets put there.
+ * NULL: there is none. */
+static char *next_field(char **rest)
+{
+    char *p = *rest, *end, *comma;
+    if (!p) return NULL;
+    while (is_blank(*p)) p++;
+    end = *p == '"' ? strchr(p + 1, '"') : NULL;
+    comma = strchr(end ? end : p, ',');
+    *rest = comma ? comma + 1 : NULL;
+    if (comma) *comma = 0;
+    if (end) {
+        *end = 0;
+        return p + 1;
+    }
+    for (end = p + strlen(p); end > p && is_blank(end[-1]);) *--end = 0;
+    return p;
+}
+
+/* Tensor, format, kept; empty ones may be left out, and follow as spreadsheets fill up. */
+static bool read_fields(char *line, char *fields[3])
+{
+    static char none[] = "";
+    char *field;
+    for (int i = 0; i < 3; i++) fields[i] = line && (field = next_field(&line)) ? field : none;
+    while ((field = next_field(&line)))
+        if (*field) return false;
+    return true;
+}
+
 static bg_status read_line(reader *d, char *line)
 {
-    char *format = strchr(line, ','), *kept = format ? strchr(format + 1, ',') : NULL;
+    char *f[3];
     size_t i;
-    if (!format) return wrong(d, "has no comma: write \"%s\"", header);
-    *format++ = 0;
-    if (kept) *kept++ = 0;
-    if (kept && strchr(kept, ',')) return wrong(d, "has over three columns: write \"%s\"", header);
-    if (strcasecmp(format, "drop") == 0) return read_drop(d, line);
-    if (!find_tensor(d->g, line, &i))
+    if (!read_fields(line, f)) return wrong(d, "has over three columns: write \"%s\"", header);
+    if (!*f[1]) return wrong(d, "has no format: write \"%s\"", header);
+    if (strcasecmp(f[1], "drop") == 0) return read_drop(d, f[0]);
+    if (!find_tensor(d->g, f[0], &i))
         return wrong(d, "%.100s has no tensor '%.80s': the recipe is of another model",
-                     bg_gguf_path(d->g), line);
-    if (d->lines[i]) return wrong(d, "'%.80s' is on line %zu already", line, d->lines[i]);
-    BG_TRY(read_format(d, i, format));
-    BG_TRY(read_kept(d, i, kept ? kept : ""));
+                     bg_gguf_path(d->g), f[0]);
+    if (d->lines[i]) return wrong(d, "'%.80s' is on line %zu already", f[0], d->lines[i]);
+    BG_TRY(read_format(d, i, f[1]));
+    BG_TRY(read_kept(d, i, f[2]));
     d->lines[i] = d->line;
     return BG_OK;
+}
+
+static bg_status read_header(const reader *d, char *line)
+{
+    static const char *const names[] = {"tensor", "format", "kept"};
+    char *f[3];
+    bool fits = read_fields(line, f);
+    for (size_t i = 0; i < BG_COUNT(names); i++) fits &= strcasecmp(f[i], names[i]) == 0;
+    return fits ? BG_OK : wrong(d, "is no recipe: the first line is \"%s\"", header);
 }
 
 /* What only the whole recipe tells: nothing is forgotten, rows fit, something is left. */
@@ -219,6 +258,7 @@ static bg_status check_whole(reader *d)
         char name[96];
         if (!bg_recipe_tensor(r, d->g, i, name, &to)) continue;
         d->line = d->lines[i];
+        d->r->n_unnamed += from->n_dims > 1 && !d->line;
         if (c.axis != BG_CUT_NONE && c.kept->at && !d->lines[i])
             return bg_fail(d->err, BG_ERR_INPUT, d->path, "has no line for '%.80s', whose layer is "
                            "pruned: add it with the %s that it keeps", from->name,
@@ -235,17 +275,17 @@ static bg_status check_whole(reader *d)
 
 static bg_status read_lines(reader *d, char *text)
 {
+    static const char mark[] = "\xef\xbb\xbf"; /* of UTF-8, that some editors write */
     bool headed = false;
+    if (strncmp(text, mark, strlen(mark)) == 0) text += strlen(mark);
     for (char *p = text; *p;) {
         size_t n = strcspn(p, "\n");
         char *next = p + n + (p[n] == '\n');
         p[n] = 0;
-        if (n && p[n - 1] == '\r') p[--n] = 0;
         d->line++;
-        if (n && *p != '#') {
-            if (headed) BG_TRY(read_line(d, p));
-            else if (strcmp(p, header) != 0)
-                return wrong(d, "is no recipe: the first line is \"%s\"", header);
+        /* Nothing, also between commas, or a remark. */
+        if (p[strspn(p, ", \t\r")] && p[strspn(p, " \t\"")] != '#') {
+            BG_TRY(headed ? read_line(d, p) : read_header(d, p));
             headed = true;
         }
         p = next;
@@ -254,14 +294,12 @@ static bg_status read_lines(reader *d, char *text)
     return check_whole(d);
 }
 
-bg_status bg_recipe_read(bg_recipe **out, const bg_gguf *g, const char *path, bg_error *err)
+bg_status bg_recipe_parse(bg_recipe **out, const bg_gguf *g, char *text, size_t size, const char *path,
+                          bg_error *err)
 {
     reader d = {.g = g, .path = path, .err = err};
-    char *text;
-    size_t size;
     bg_status s;
     *out = NULL;
-    BG_TRY(bg_file_read(&text, &size, path, TEXT_LIMIT, err));
     s = bg_recipe_new(&d.r, g, err);
     if (s == BG_OK) {
         d.lines = bg_alloc(BG_MAX(d.r->n_tensors, (size_t)1), sizeof *d.lines);
@@ -271,8 +309,19 @@ bg_status bg_recipe_read(bg_recipe **out, const bg_gguf *g, const char *path, bg
         s = bg_fail(err, BG_ERR_INPUT, path, "is no text: give a recipe");
     if (s == BG_OK) s = read_lines(&d, text);
     bg_free(d.lines);
-    bg_free(text);
     if (s == BG_OK) *out = d.r;
     else bg_recipe_free(&d.r);
+    return s;
+}
+
+bg_status bg_recipe_read(bg_recipe **r, const bg_gguf *g, const char *path, bg_error *err)
+{
+    char *text;
+    size_t size;
+    bg_status s;
+    *r = NULL;
+    BG_TRY(bg_file_read(&text, &size, path, TEXT_LIMIT, err));
+    s = bg_recipe_parse(r, g, text, size, path, err);
+    bg_free(text);
     return s;
 }

@@ -324,7 +324,7 @@ static bg_status pack_fast(const knapsack *k, uint8_t *picks, bg_error *err)
     BG_TRY(pack(k, 1e12, 0, picks, &feasible, err));
     if (is_fast(s, picks)) return BG_OK;
     return bg_fail(err, BG_ERR_INFEASIBLE, NULL, "no choice of formats within these bytes is expected to "
-                   "decode %.4g tokens/s: the fastest %.4g", 1 / s->most_seconds,
+                   "decode %.0f tokens/s: the fastest %.0f", 1 / s->most_seconds,
                    1 / bg_space_seconds(s, picks));
 }
 

@@ -102,7 +102,7 @@ done
 printf 'package main\n' >"$dir/short.txt"
 : >"$dir/empty.txt"
 refused "but a window needs 512" -f "$dir/short.txt"
-refused "but a window needs 512" -f "$dir/empty.txt"
+refused "empty.txt: is empty" -f "$dir/empty.txt"
 refused "short.txt" -f "$dir/short.txt"
 refused "cannot open" -f "$dir/missing.txt"
 refused "cannot open" "$dir/missing.gguf"

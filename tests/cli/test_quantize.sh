@@ -81,11 +81,33 @@ grep -q 'Q2_K, 3.53 MB' "$dir/summary" || fail "feedback: $(cat "$dir/summary")"
 cmp "$dir/fed.gguf" "$dir/again.gguf" || fail "feedback: not repeatable"
 ! cmp -s "$dir/fed.gguf" "$dir/plain.gguf" || fail "feedback: nothing has changed"
 rm "$dir/plain.gguf" "$dir/fed.gguf" "$dir/again.gguf"
-status=0
+# A model that no text comes with writes its own.
 "$BITGAUGE" quantize "$SOURCE/tests/fuzz/corpus/gguf/ok-model-runs" "$dir/x.gguf" Q8_0 --feedback \
-    >/dev/null 2>"$dir/stderr" || status=$?
-[ "$status" = 2 ] && grep -q 'with --calib FILE' "$dir/stderr" && [ ! -e "$dir/x.gguf" ] ||
+    --chunks 2 >/dev/null 2>"$dir/stderr" && [ -s "$dir/x.gguf" ] ||
     fail "feedback without a text: $(cat "$dir/stderr")"
+
+rm "$dir"/*
+work=$(mktemp -d)
+trap 'rm -rf "$dir" "$work"' EXIT
+# By a recipe: the input stays, what cannot be written is said before the work, what is forgotten, too.
+cp "$SOURCE/tests/fuzz/corpus/gguf/ok-model-runs" "$work/in.gguf"
+ln "$work/in.gguf" "$work/same.gguf"
+printf 'tensor,format,kept\noutput.weight,Q8_0,\n' >"$work/recipe.csv"
+by="--recipe $work/recipe.csv"
+refused 2 'is the input itself' quantize "$work/in.gguf" "$work/in.gguf" $by
+refused 2 'is the input itself' quantize "$work/in.gguf" "$work/same.gguf" $by --feedback
+refused 2 'nowhere/x.gguf: cannot create' quantize "$work/in.gguf" "$dir/nowhere/x.gguf" $by --feedback
+refused 2 'no regular file' quantize "$work/in.gguf" /dev/full $by
+cmp -s "$work/in.gguf" "$SOURCE/tests/fuzz/corpus/gguf/ok-model-runs" || fail "the input has changed"
+"$BITGAUGE" quantize "$work/in.gguf" "$work/out.gguf" $by >/dev/null 2>"$work/stderr"
+grep -q 'has no line for 8 matrices' "$work/stderr" || fail "forgotten lines: $(cat "$work/stderr")"
+: >"$work/empty"
+refused 2 'empty: is empty' quantize "$work/in.gguf" "$dir/x.gguf" --from "$work/empty" --tune-steps 1
+# Options without effect are refused.
+refused 2 'for --feedback or --tune' quantize "$work/in.gguf" "$dir/x.gguf" Q8_0 --calib "$work/recipe.csv"
+refused 2 'goes with --feedback' quantize "$work/in.gguf" "$dir/x.gguf" Q8_0 --chunks 2
+refused 2 'for how long' quantize "$work/in.gguf" "$dir/x.gguf" Q8_0 --tune-ctx 64
+refused 2 'random weights' quantize --shape tinyllama-1.1b Q8_0 "$dir/x.gguf" --layers 2 --feedback
 
 "$BITGAUGE" schemes >"$dir/schemes"
 grep -q 'Q4_K_M *Q4_K *4.997 *5.17 MB *Q4_K+Q6_K' "$dir/schemes" || fail "schemes: $(cat "$dir/schemes")"

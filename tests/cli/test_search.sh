@@ -65,3 +65,30 @@ expect 'is no format' search --calib calib.txt --size 3MB --formats Q4_K,Q4_X
 expect 'takes a share' search --calib calib.txt --size 3MB --prune on --prune-order first
 expect 'the smallest takes' search --calib calib.txt --size 1MB --formats Q8_0
 [ ! -e x.gguf ] || fail "a file in spite of the error"
+
+# Before any work: what cannot be written, would be written over, or says nothing.
+cp "$models/codelet-8m-f16.gguf" in.gguf
+expect 'in.gguf: is the input itself' search in.gguf --size 3MB -o ./in.gguf
+expect 'in.gguf: is the input itself' search in.gguf --size 3MB --recipe-out in.gguf
+expect 'nowhere/x.gguf: cannot create' search --size 3MB -o nowhere/x.gguf
+expect 'nowhere/r.csv: cannot create' search --size 3MB --recipe-out nowhere/r.csv
+expect 'no regular file' search --size 3MB -o /dev/full
+expect 'is the file of -o' search --size 3MB -o r.csv --recipe-out r.csv
+expect 'needs --prune' search --size 3MB --prune-order last
+expect 'with --memory alone' search --size 3MB --ctx 512
+expect 'with -o' search --size 3MB --tune 1
+expect 'for how long' search --size 3MB --tune-rate 0.1 -o x.gguf
+for mine in eval.txt best.csv.evaluations; do # of no search, and of another one
+    cp $mine before
+    expect "$mine: " search --size 2900000 --formats TQ1_0 --calib eval.txt --evaluations $mine
+    cmp -s $mine before || fail "$mine was written over"
+done
+
+# Memory is what recommend means by it; a text that was searched on is no good to measure on.
+"$BITGAUGE" search --memory 4.4MB --ctx 512 --calib calib.txt --text calib.txt --minutes 0.001 --no-feedback --chunks 1 \
+    --recipe-out memory.csv > out.txt 2> err.txt || fail "--memory: $(cat err.txt)"
+size=$(sed -n 's/^# bitgauge search: \([0-9]*\) bytes.*/\1/p' memory.csv)
+[ "$size" -gt 2950000 ] && [ "$size" -lt 3050000 ] || fail "--memory: $size bytes of weights"
+grep -q '100 % of the text' err.txt || fail "no warning: $(cat err.txt)"
+grep -q 'bitgauge quantize .*codelet-8m-f16.gguf OUT.gguf --recipe memory.csv$' out.txt ||
+    fail "no command: $(cat out.txt)"

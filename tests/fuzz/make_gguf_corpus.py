@@ -84,32 +84,35 @@ BYTES = [value("tokenizer.ggml.model", STRING, text("gpt2")),
          array("tokenizer.ggml.merges", STRING, 1, text("a b"))]
 
 
-def runnable_model(arch="llama", keys=(), vectors=(), fused=False, vocabulary=SPM, layers=1):
+def runnable_model(arch="llama", keys=(), vectors=(), fused=False, vocabulary=SPM, layers=1, ff=32,
+                   kv_heads=1):
     """The smallest file that opens as a model: 32 wide, four tokens. `vectors`: those of a layer
     besides the norms that all have, with their lengths. `keys` replace those that all have."""
     usual = [
             value("general.architecture", STRING, text(arch)), u32(arch + ".block_count", layers),
-            u32(arch + ".embedding_length", 32), u32(arch + ".feed_forward_length", 32),
+            u32(arch + ".embedding_length", 32), u32(arch + ".feed_forward_length", ff),
             u32(arch + ".context_length", 64), u32(arch + ".attention.head_count", 2),
-            u32(arch + ".attention.head_count_kv", 1),
+            u32(arch + ".attention.head_count_kv", kv_heads),
             f32(arch + ".attention.layer_norm_rms_epsilon", 1e-5)]
     keys = [k for k in usual if not any(x.startswith(k[:8 + k[0]]) for x in keys)] + [
         *keys, *vocabulary]
-    matrices = {"attn_q": 32, "attn_k": 16, "attn_v": 16, "attn_output": 32, "ffn_gate": 32,
-                "ffn_up": 32, "ffn_down": 32}
+    kv = 16 * kv_heads
+    matrices = {"attn_q": (32, 32), "attn_k": (32, kv), "attn_v": (32, kv), "attn_output": (32, 32),
+                "ffn_gate": (32, ff), "ffn_up": (32, ff), "ffn_down": (ff, 32)}
     if fused:
-        matrices = {"attn_qkv": 64, "attn_output": 32, "ffn_up": 64, "ffn_down": 32}
+        matrices = {"attn_qkv": (32, 64), "attn_output": (32, 32), "ffn_up": (32, 64),
+                    "ffn_down": (32, 32)}
     parts = [("token_embd.weight", (32, 4), 2), ("output_norm.weight", (32,), 0),
              ("output.weight", (32, 4), 2)]
     for i in range(layers):
         norms = [("attn_norm.weight", 32), ("ffn_norm.weight", 32), *vectors]
         parts += [("blk.%d.%s" % (i, name), (n,), 0) for name, n in norms]
-        parts += [("blk.%d.%s.weight" % (i, name), (32, n), 2) for name, n in matrices.items()]
+        parts += [("blk.%d.%s.weight" % (i, name), shape, 2) for name, shape in matrices.items()]
     table, data = b"", b""
     for name, ne, kind in parts:
         table += tensor(name, ne, kind, len(data))
         data = pad(data + (struct.pack("<%df" % ne[0], *[1.0] * ne[0]) if kind == 0 else
-                           (struct.pack("<e", 0.1) + bytes(range(16))) * ne[1]))
+                           (struct.pack("<e", 0.1) + bytes(range(16))) * (ne[0] // 32 * ne[1])))
     return pad(header(len(parts), len(keys)) + b"".join(keys) + table) + data
 
 
@@ -133,6 +136,7 @@ FILES = {
     "ok-values": all_values(),
     "ok-model": tiny_model(),
     "ok-model-runs": runnable_model(),
+    "ok-model-prunable": runnable_model(layers=3, ff=64, kv_heads=2),
     "ok-model-yarn": runnable_model(keys=[
         value("llama.rope.scaling.type", STRING, text("yarn")), f32("llama.rope.scaling.factor", 4),
         u32("llama.rope.scaling.original_context_length", 16)]),

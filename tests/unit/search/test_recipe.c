@@ -111,8 +111,11 @@ static void test_errors(void **state)
         {HEAD "blk.0.attn_q.weight,Q8_K,\n", "no format of weights"},
         {HEAD "blk.0.attn_norm.weight,Q8_0,\n", "vector"},
         {HEAD "blk.0.attn_q.weight,Q8_0,\nblk.0.attn_q.weight,Q8_0,\n", "line 2 already"},
-        {HEAD "blk.0.attn_q.weight\n", "no comma"},
-        {HEAD "blk.0.attn_q.weight,Q8_0,,\n", "three columns"},
+        {HEAD "blk.0.attn_q.weight\n", "no format"},
+        {HEAD "blk.0.attn_q.weight,Q8_0,,x\n", "three columns"},
+        {HEAD ",Q8_0,\n", "another model"},
+        {HEAD "blk.0.attn_q.weight,Q8_0,\"0-1\n", "no list of ranges"},
+        {"tensor;format;kept\n", "line 1"},
         {HEAD "output.weight,Q8_0,0-15\n", "nothing of this tensor"},
         {HEAD "blk.0.ffn_up.weight,Q8_0,0-800\n", "before 768"},
         {HEAD "blk.0.ffn_up.weight,Q8_0,9-8\n", "go up"},
@@ -131,6 +134,33 @@ static void test_errors(void **state)
         write_text(cases[i].text);
         assert_fails(bg_recipe_read(&r, g, path, &err), BG_ERR_INPUT, cases[i].word, &err);
         assert_null(r);
+    }
+}
+
+/* As spreadsheets and editors of several systems write it. */
+static void test_spelling(void **state)
+{
+    static const char *const texts[] = {
+        HEAD "blk.0.attn_q.weight,Q8_0,\nblk.2,drop,\n",
+        HEAD "blk.0.attn_q.weight,q8_0\nblk.2,DROP",
+        "\xef\xbb\xbf" "# made\r\ntensor,format,kept\r\nblk.0.attn_q.weight,Q8_0,\r\nblk.2,drop,\r\n",
+        "\"# made, by\",,\n\"tensor\",\"format\",\"kept\"\n\n \"blk.0.attn_q.weight\", \"Q8_0\" ,\n,,\n"
+        "blk.2 ,\tdrop , ,,\n",
+    };
+    size_t matrices = 0;
+    (void)state;
+    for (size_t i = 0; i < bg_gguf_tensor_count(g); i++) {
+        const bg_tensor *t = bg_gguf_tensor_at(g, i);
+        matrices += t->n_dims > 1 && strncmp(t->name, "blk.2.", 6) != 0;
+    }
+    for (size_t i = 0; i < BG_COUNT(texts); i++) {
+        bg_recipe *r;
+        write_text(texts[i]);
+        assert_ok(bg_recipe_read(&r, g, path, &err), &err);
+        assert_int_equal(r->formats[tensor(g, "blk.0.attn_q.weight")], BG_FORMAT_Q8_0);
+        assert_true(r->layers[2].dropped);
+        assert_int_equal(r->n_unnamed, matrices - 1);
+        bg_recipe_free(&r);
     }
 }
 
@@ -236,7 +266,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_spelling), cmocka_unit_test(test_errors),
         cmocka_unit_test(test_same_as_scheme), cmocka_unit_test(test_file_type),
         cmocka_unit_test(test_pruned),
     };

@@ -1,0 +1,50 @@
+#include "cli/text.h"
+
+#include <string.h>
+
+#define TEXT_LIMIT ((size_t)500 << 20)
+
+bg_status bg_cli_read_text(const char *path, const bg_model *m, int32_t **tokens, size_t *n,
+                           bg_error *err)
+{
+    char *text;
+    size_t bytes;
+    bg_status s;
+    BG_TRY(bg_file_read(&text, &bytes, path, TEXT_LIMIT, err));
+    s = bytes ? bg_tokenize(bg_model_tokenizer(m), text, bytes, true, false, tokens, n, err)
+              : bg_fail(err, BG_ERR_INPUT, path, "is empty: give a text of some thousand words");
+    bg_free(text);
+    return s;
+}
+
+bg_status bg_cli_get_text(const bg_cli_text *t, const bg_model *m, int32_t **tokens, size_t *n,
+                          bg_error *err)
+{
+    bool self = t->path && strcmp(t->path, "self") == 0;
+    const char *path = t->path ? t->path : t->installed;
+    bg_self_text_options o = {.n_docs = t->n_docs, .doc_tokens = t->doc_tokens, .temperature = 1,
+                              .seed = t->seed, .isa = t->isa, .team = t->team,
+                              .progress = bg_cli_show_steps, .user = t->progress};
+    bg_status s;
+    if (path && !self) return bg_cli_read_text(path, m, tokens, n, err);
+    bg_cli_progress_end(t->progress);
+    *t->progress = (bg_cli_progress){.what = "writing text"};
+    s = bg_self_text(m, &o, tokens, n, err);
+    bg_cli_progress_end(t->progress);
+    return s;
+}
+
+void bg_cli_warn_overlap(const int32_t *calibration, size_t n_calibration, const int32_t *text,
+                         size_t n_text)
+{
+    double share = bg_tokens_overlap(calibration, n_calibration, text, n_text);
+    if (share < 0.05) return;
+    fprintf(stderr, "warning: %.0f %% of the text that is measured on stands in the calibration text, "
+            "too: the result looks better than it is. Give another text\n", 100 * share);
+}
+
+bool bg_cli_show_steps(void *user, uint64_t done, uint64_t total)
+{
+    bg_cli_progress_show(user, (double)done / (double)total);
+    return !bg_cli_interrupted();
+}
