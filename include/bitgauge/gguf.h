@@ -109,6 +109,8 @@ bg_status bg_gguf_writer_string(bg_gguf_writer *w, const char *key, const char *
 /* A value in GGUF's own encoding (for arrays): `raw` as after the type id in a file. */
 bg_status bg_gguf_writer_raw(bg_gguf_writer *w, const char *key, bg_gguf_type type,
                              const void *raw, size_t bytes, bg_error *err);
+/* All keys that begin with `from` begin with `to` from now on. */
+bg_status bg_gguf_writer_rename(bg_gguf_writer *w, const char *from, const char *to, bg_error *err);
 /* Declares a tensor by name, type_id and dimensions; all are declared before the first data. */
 bg_status bg_gguf_writer_tensor(bg_gguf_writer *w, const bg_tensor *t, bg_error *err);
 /* What the file takes with what has been declared so far. */

@@ -194,6 +194,25 @@ bg_status bg_gguf_writer_copy_metadata(bg_gguf_writer *w, const bg_gguf *g,
     return BG_OK;
 }
 
+bg_status bg_gguf_writer_rename(bg_gguf_writer *w, const char *from, const char *to, bg_error *err)
+{
+    size_t length = strlen(from), added = strlen(to);
+    if (w->started) return too_late(w, from, err);
+    for (entry *e = w->entries; e < w->entries + w->n_entries; e++) {
+        size_t rest = strlen(e->key) + 1;
+        char *key;
+        if (strncmp(e->key, from, length) != 0) continue;
+        rest -= length;
+        key = bg_grow(NULL, added + rest, 1);
+        if (!key) return bg_fail_nomem(err, "metadata", added + rest);
+        memcpy(key, to, added);
+        memcpy(key + added, e->key + length, rest);
+        bg_free(e->key);
+        e->key = key;
+    }
+    return BG_OK;
+}
+
 /* ---- tensors ---------------------------------------------------------------------------- */
 
 bg_status bg_gguf_writer_tensor(bg_gguf_writer *w, const bg_tensor *t, bg_error *err)

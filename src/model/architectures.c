@@ -6,6 +6,8 @@
 /* Sources: the models' published configurations, and what llama.cpp v0.5.0 computes for them. */
 static const bg_architecture architectures[] = {
     {.name = "llama", .parts = BG_PARTS_BIASES | BG_PARTS_ROPE_FREQS | BG_PARTS_ROPE_LENGTHS},
+    /* Of the same layers, each of sizes of its own: what a pruned llama is called. */
+    {.name = "deci", .parts = BG_PARTS_BIASES | BG_PARTS_ROPE_FREQS | BG_PARTS_ROPE_LENGTHS},
     {.name = "qwen2", .parts = BG_PARTS_QKV_BIASES, .usual = BG_PARTS_QKV_BIASES, .neox = true},
     {.name = "qwen3", .parts = BG_PARTS_QKV_BIASES | BG_PARTS_HEAD_NORMS, .neox = true},
     {.name = "gemma2", .parts = BG_PARTS_QKV_BIASES | BG_PARTS_POST_NORMS, .neox = true,

@@ -40,7 +40,7 @@ static void put_u32(bg_text *t, uint32_t value)
 
 /* A number where all layers have the same, else an array. */
 static bg_status write_sizes(bg_gguf_writer *w, const bg_recipe *r, const char *key,
-                             const size_key *k, bg_error *err)
+                             const size_key *k, bool *uneven, bg_error *err)
 {
     uint32_t first = 0, n = bg_recipe_moved(r, r->n_layer);
     bool same = true, any = false;
@@ -60,7 +60,19 @@ static bg_status write_sizes(bg_gguf_writer *w, const bg_recipe *r, const char *
     else if (raw.failed) s = bg_fail_nomem(err, key, raw.length);
     else s = bg_gguf_writer_raw(w, key, BG_GGUF_ARRAY, raw.data, raw.length, err);
     bg_text_fini(&raw);
+    *uneven |= !same;
     return s;
+}
+
+/* llama.cpp knows layers of different sizes by this name, and in llama refuses them. */
+static bg_status rename_uneven(bg_gguf_writer *w, const bg_gguf *g, bg_error *err)
+{
+    bg_gguf_string architecture;
+    if (!bg_gguf_get_string(g, "general.architecture", &architecture) ||
+        architecture.length != 5 || memcmp(architecture.data, "llama", 5) != 0)
+        return BG_OK;
+    BG_TRY(bg_gguf_writer_rename(w, "llama.", "deci.", err));
+    return bg_gguf_writer_string(w, "general.architecture", "deci", err);
 }
 
 static bg_status write_pruned_keys(bg_gguf_writer *w, const bg_recipe *r, const bg_gguf *g,
@@ -74,16 +86,17 @@ static bg_status write_pruned_keys(bg_gguf_writer *w, const bg_recipe *r, const 
         {BG_KEY_SOURCE_LAYERS, r->n_layer}, {BG_KEY_SOURCE_FF, r->n_ff},
         {BG_KEY_SOURCE_KV_HEADS, r->n_head_kv}};
     char key[128];
+    bool uneven = false;
     for (size_t i = 0; i < BG_COUNT(source); i++)
         BG_TRY(bg_gguf_writer_u32(w, source[i].key, source[i].value, err));
     BG_TRY(bg_gguf_writer_u32(w, full_key(g, "block_count", key),
                               bg_recipe_moved(r, r->n_layer), err));
     for (size_t i = 0; i < BG_COUNT(keys); i++)
-        BG_TRY(write_sizes(w, r, full_key(g, keys[i].name, key), &keys[i], err));
+        BG_TRY(write_sizes(w, r, full_key(g, keys[i].name, key), &keys[i], &uneven, err));
     /* By default a head's width follows from the number of heads, which has changed. */
     for (size_t i = 0; i < BG_COUNT(widths); i++)
         BG_TRY(bg_gguf_writer_u32(w, full_key(g, widths[i], key), r->head_dim, err));
-    return BG_OK;
+    return uneven ? rename_uneven(w, g, err) : BG_OK;
 }
 
 /* ---- declaring ---------------------------------------------------------------------------- */

@@ -162,7 +162,7 @@ static const char *unknown(const bg_grad *grad)
 static bg_status describe(bg_grad *grad, const bg_hparams *h, bg_error *err)
 {
     size_t rows, used = 2;
-    if (strcmp(h->architecture, "llama") != 0)
+    if (strcmp(h->architecture, "llama") != 0 && strcmp(h->architecture, "deci") != 0)
         return bg_fail(err, BG_ERR_UNSUPPORTED, bg_gguf_path(grad->g),
                        "gradients of architecture '%s' are not known: give a dense model of the "
                        "llama architecture", h->architecture);

@@ -78,6 +78,8 @@ static const variant variants[] = {
 /* Layers of different sizes, and of one, whose surplus heads and channels count for nothing. */
 static const variant pruned = {"llama-pruned", "llama", 3, 64, 6, 3, 16, 96, HAS_OUTPUT, {{NULL}},
                                pruned_heads, pruned_kv_heads, pruned_ffs};
+static const variant uneven = {"deci", "deci", 3, 64, 6, 3, 16, 96, HAS_OUTPUT, {{NULL}},
+                               pruned_heads, pruned_kv_heads, pruned_ffs};
 static const variant unpruned = {"llama-unpruned", "llama", 3, 64, 6, 3, 16, 96, HAS_OUTPUT,
                                  {{NULL}}, NULL, NULL, NULL};
 

@@ -234,7 +234,8 @@ static void test_pruned(void **state)
     bg_quantize_plan plan;
     bg_image *image;
     float a[768], b[768];
-    uint64_t layers;
+    bg_gguf_string architecture;
+    uint64_t layers, width;
     int64_t n_ff;
     (void)state;
     r->formats[tensor(g, "blk.0.ffn_up.weight")] = BG_FORMAT_NONE;
@@ -243,9 +244,15 @@ static void test_pruned(void **state)
     assert_ok(bg_recipe_plan(r, g, NULL, &plan, &err), &err);
     assert_ok(bg_recipe_apply(&image, r, g, NULL, NULL, NULL, NULL, &err), &err);
     assert_int_equal(plan.file_bytes, image->bytes);
-    assert_true(bg_gguf_get_u64(image->g, "llama.block_count", &layers));
+    /* Layers of different sizes go by this name, with all of their keys. */
+    assert_true(bg_gguf_get_string(image->g, "general.architecture", &architecture));
+    assert_true(architecture.length == 4 && memcmp(architecture.data, "deci", 4) == 0);
+    assert_null(bg_gguf_find(image->g, "llama.block_count"));
+    assert_true(bg_gguf_get_u64(image->g, "deci.block_count", &layers));
     assert_int_equal(layers, 2);
-    assert_true(bg_gguf_element_i64(bg_gguf_find(image->g, "llama.feed_forward_length"), 0, &n_ff));
+    assert_true(bg_gguf_get_u64(image->g, "deci.embedding_length", &width));
+    assert_int_equal(width, 256);
+    assert_true(bg_gguf_element_i64(bg_gguf_find(image->g, "deci.feed_forward_length"), 0, &n_ff));
     assert_int_equal(n_ff, 512);
     assert_null(bg_gguf_tensor_find(image->g, "blk.2.attn_q.weight"));
     decode(g, "blk.2.attn_q.weight", 7, a);
@@ -258,6 +265,14 @@ static void test_pruned(void **state)
     decode(image->g, "blk.0.ffn_down.weight", 5, b);
     assert_memory_equal(a, b, 100 * sizeof *a);
     assert_memory_equal(a + 356, b + 100, (768 - 356) * sizeof *a);
+    bg_image_free(&image);
+    bg_recipe_free(&r);
+    /* Without one of its layers it is what it was. */
+    assert_ok(bg_recipe_new(&r, g, &err), &err);
+    r->layers[1].dropped = true;
+    assert_ok(bg_recipe_apply(&image, r, g, NULL, NULL, NULL, NULL, &err), &err);
+    assert_true(bg_gguf_get_u64(image->g, "llama.block_count", &layers));
+    assert_int_equal(layers, 2);
     bg_image_free(&image);
     bg_recipe_free(&r);
 }
