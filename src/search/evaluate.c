@@ -26,7 +26,7 @@ struct bg_evaluator {
     uint32_t n_layer, n_embd, n_vocab;
 
     uint32_t n_ctx, first_scored, scored, abreast;
-    size_t windows;
+    size_t windows, kept;    /* kept: of so many, an anchor's streams */
     int32_t *tokens;         /* [windows][n_ctx] */
     float *teacher;          /* [windows][scored][n_embd] the teacher's streams before the output */
     size_t teacher_bytes;
@@ -88,10 +88,29 @@ static size_t memory_of(const bg_evaluator *e, const bg_evaluator_options *o)
     return BG_MAX((size_t)(MEMORY_SHARE * (double)bg_model_weight_bytes(e->model)), LEAST_MEMORY);
 }
 
-/* Bytes of a window's streams, the teacher's too. */
-static size_t window_bytes(const bg_evaluator *e)
+static size_t teacher_bytes(const bg_evaluator *e)
 {
-    return ((size_t)e->scored * e->n_embd + stream_floats(e) / e->abreast) * sizeof(float);
+    return (size_t)e->scored * e->n_embd * sizeof(float);
+}
+
+/* How many windows there are, and of how many of them streams are kept. */
+static void fit_windows(bg_evaluator *e, size_t all, const bg_evaluator_options *o)
+{
+    size_t limit = memory_of(e, o), one = teacher_bytes(e);
+    e->windows = o->max_windows ? BG_MIN(o->max_windows, all) : all;
+    e->kept = o->kept_windows ? BG_MIN(o->kept_windows, e->windows) : e->windows;
+    if (e->kept < e->windows) { /* most of the memory is for what saves time */
+        e->kept = bg_round_up(e->kept, e->abreast);
+        e->windows = BG_MAX(BG_MIN(e->windows, limit / 4 / one), e->kept);
+    }
+    limit -= BG_MIN(limit, (e->windows - e->kept) * one);
+    for (e->stride = 1;; e->stride++) {
+        size_t bytes = one + stream_floats(e) / e->abreast * sizeof(float);
+        size_t fit = BG_MAX(limit / bytes, (size_t)1);
+        if (e->kept > fit && e->stride < MOST_STRIDE) continue;
+        if (e->kept > fit) e->windows = e->kept = fit;
+        return;
+    }
 }
 
 static bg_status cut_windows(bg_evaluator *e, const int32_t *tokens, size_t n_tokens,
@@ -99,17 +118,13 @@ static bg_status cut_windows(bg_evaluator *e, const int32_t *tokens, size_t n_to
 {
     const bg_tokenizer *t = bg_model_tokenizer(e->model);
     int32_t bos = bg_tokenizer_adds_bos(t) ? bg_tokenizer_bos(t) : -1;
-    size_t all = n_tokens / e->n_ctx, limit = memory_of(e, o), fit;
+    size_t all = n_tokens / e->n_ctx;
     uint32_t *order;
     bg_rng rng;
     if (all == 0)
         return bg_fail(err, BG_ERR_INPUT, NULL, "the text has %zu tokens, but a window needs %u: "
                        "give a longer text", n_tokens, e->n_ctx);
-    e->windows = o->max_windows ? BG_MIN(o->max_windows, all) : all;
-    for (e->stride = 1; e->stride < MOST_STRIDE && window_bytes(e) * e->windows > limit;)
-        e->stride++;
-    fit = limit / window_bytes(e);
-    e->windows = BG_MIN(e->windows, BG_MAX(fit, (size_t)1));
+    fit_windows(e, all, o);
     order = bg_alloc(all, sizeof *order);
     e->tokens = bg_alloc(e->windows * e->n_ctx, sizeof *e->tokens);
     if (!order || !e->tokens) {
@@ -242,20 +257,21 @@ static uint32_t first_changed(const bg_evaluator *e, const bg_student *st)
     return first;
 }
 
-static bg_status run(bg_evaluator *e, const bg_student *st, size_t windows, bool keep,
+/* Of windows [begin, end). */
+static bg_status run(bg_evaluator *e, const bg_student *st, size_t begin, size_t end, bool keep,
                      double *kld, bg_error *err)
 {
     uint32_t changed = first_changed(e, st);
     double sum = 0;
     size_t n = 0;
     BG_TRY(wear(e, st, err));
-    windows = BG_MIN(windows, e->windows);
-    for (size_t step = 0; step < steps_of(e, windows); step++) {
-        size_t last = BG_MIN((step + 1) * e->abreast, windows), rows;
+    end = BG_MIN(end, e->windows);
+    for (size_t step = begin / e->abreast; step < steps_of(e, end); step++) {
+        size_t last = BG_MIN((step + 1) * e->abreast, end), rows;
         bool known = last <= e->anchor_windows && !keep &&
                      /* a last step that is not full lies otherwise in memory */
                      (last % e->abreast == 0 || last == e->anchor_windows);
-        BG_TRY(run_step(e, step, windows, known ? first_layer(e, changed) : 0, keep, e->stream, &rows,
+        BG_TRY(run_step(e, step, end, known ? first_layer(e, changed) : 0, keep, e->stream, &rows,
                         err));
         BG_TRY(score_step(e, step, e->stream, rows, err));
         for (size_t i = 0; i < rows; i++) sum += e->kld[i];
@@ -265,18 +281,18 @@ static bg_status run(bg_evaluator *e, const bg_student *st, size_t windows, bool
     return BG_OK;
 }
 
-bg_status bg_evaluator_run(bg_evaluator *e, bg_student st, size_t windows, double *kld,
-                           bg_error *err)
+bg_status bg_evaluator_run(bg_evaluator *e, bg_student st, size_t first, size_t windows,
+                           double *kld, bg_error *err)
 {
-    return run(e, &st, windows, false, kld, err);
+    return run(e, &st, first - first % e->abreast, first + windows, false, kld, err);
 }
 
 bg_status bg_evaluator_anchor(bg_evaluator *e, bg_student st, size_t windows, double *kld,
                               bg_error *err)
 {
     e->anchor_windows = 0;
-    windows = BG_MIN(windows, e->windows);
-    BG_TRY(run(e, &st, windows, true, kld, err));
+    windows = BG_MIN(windows, e->kept);
+    BG_TRY(run(e, &st, 0, windows, true, kld, err));
     for (size_t i = 0; i < e->n_tensors; i++)
         e->anchor[i] = format_of(e, &st, i, &e->anchor_level[i]);
     e->anchor_windows = windows;
@@ -308,7 +324,7 @@ static bg_status find_layers(bg_evaluator *e, bg_error *err)
 static bg_status reserve(bg_evaluator *e, bg_error *err)
 {
     e->teacher_bytes = steps_of(e, e->windows) * step_rows(e) * e->n_embd * sizeof(float);
-    e->streams_bytes = steps_of(e, e->windows) * stream_floats(e) * sizeof(float);
+    e->streams_bytes = steps_of(e, e->kept) * stream_floats(e) * sizeof(float);
     e->stream_bytes = step_rows(e) * e->n_embd * sizeof(float);
     e->piece = BG_MIN(BG_MAX(LOGITS_MEMORY / (e->n_vocab * sizeof(float)), (size_t)1), step_rows(e));
     e->logits_bytes = e->piece * e->n_vocab * sizeof(float);
@@ -332,11 +348,12 @@ static bg_status reserve(bg_evaluator *e, bg_error *err)
 static bg_status teach(bg_evaluator *e, bg_error *err)
 {
     for (size_t step = 0; step < steps_of(e, e->windows); step++) {
-        size_t rows;
-        BG_TRY(run_step(e, step, e->windows, 0, true,
-                        e->teacher + step * step_rows(e) * e->n_embd, &rows, err));
+        bool keep = step < steps_of(e, e->kept);
+        size_t rows, end = keep ? e->kept : e->windows;
+        BG_TRY(run_step(e, step, end, 0, keep, e->teacher + step * step_rows(e) * e->n_embd, &rows,
+                        err));
     }
-    e->anchor_windows = e->windows;
+    e->anchor_windows = e->kept;
     return BG_OK;
 }
 
@@ -406,6 +423,7 @@ void bg_evaluator_close(bg_evaluator **evaluator)
 }
 
 size_t bg_evaluator_windows(const bg_evaluator *e) { return e->windows; }
+size_t bg_evaluator_kept(const bg_evaluator *e) { return e->kept; }
 
 void bg_evaluator_work(const bg_evaluator *e, uint64_t *run_layers, uint64_t *reused)
 {

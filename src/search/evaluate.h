@@ -17,6 +17,7 @@ typedef struct bg_evaluator_options {
     uint32_t n_ctx;          /* of a window, 4 to 512; 0: 256 */
     uint32_t first_scored;   /* position whose prediction is the first that counts; 0: n_ctx / 2 */
     size_t max_windows;      /* 0: all; spread over the text, in an order of the seed's */
+    size_t kept_windows;     /* of which an anchor's streams are kept, the first; 0: all */
     uint64_t seed;           /* 0: in the order of the text */
     size_t memory;           /* for what layers gave, and as much again for matrices; 0: a third of the
                               * model's, but at least 64 MiB */
@@ -35,10 +36,14 @@ bg_status bg_evaluator_open(bg_evaluator **e, const bg_model *m, const int32_t *
 void bg_evaluator_close(bg_evaluator **e);
 size_t bg_evaluator_windows(const bg_evaluator *e);
 
-/* Mean KL divergence from the teacher over the first `windows` windows. */
-bg_status bg_evaluator_run(bg_evaluator *e, bg_student st, size_t windows, double *kld,
-                           bg_error *err);
-/* The same, and what each layer leaves is kept for the students that follow. */
+/* Of how many windows streams are kept. */
+size_t bg_evaluator_kept(const bg_evaluator *e);
+
+/* Mean KL divergence from the teacher over `windows` windows from `first` on, an even one. */
+bg_status bg_evaluator_run(bg_evaluator *e, bg_student st, size_t first, size_t windows,
+                           double *kld, bg_error *err);
+/* The same over the first ones, at most the kept ones: what each layer leaves there is kept for the
+ * students that follow. */
 bg_status bg_evaluator_anchor(bg_evaluator *e, bg_student st, size_t windows, double *kld,
                               bg_error *err);
 /* Layers run, and those that were not. */

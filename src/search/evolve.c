@@ -6,13 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GENERATIONS = 100, PATIENCE = 5, PROPOSED = 96, TRIED = 12, SURVIVORS = 4, RAISES = 3 };
-
-typedef struct mutant { uint8_t *picks; double score; size_t index; } mutant;
+enum { GENERATIONS = 100, PATIENCE = 5, PROPOSED = 96, TRIED = 12, SURVIVORS = 4, OFFERED = 2, RAISES = 3 };
 
 static int by_score(const void *a, const void *b)
 {
-    const mutant *x = a, *y = b;
+    const bg_mutant *x = a, *y = b;
     if (x->score != y->score) return x->score < y->score ? -1 : 1;
     return x->index < y->index ? -1 : x->index > y->index;
 }
@@ -34,7 +32,7 @@ static void mutate(bg_hunt *h, uint8_t *picks, uint8_t *held)
     const bg_space *s = &h->space;
     uint64_t budget = h->budget;
     size_t raises = 1 + bg_rng_below(&h->rng, RAISES), i;
-    memcpy(picks, h->best, s->n);
+    memcpy(picks, h->at.picks, s->n);
     memset(held, 0, s->n);
     while (raises-- > 0 && (i = pick_item(h, picks, held, true)) < s->n) {
         picks[i]++;
@@ -57,46 +55,75 @@ static double predict(const bg_space *s, const uint8_t *picks)
     return isnan(sum) ? INFINITY : sum;
 }
 
-static bg_status measure_all(bg_hunt *h, mutant *m, size_t n, bg_level level, bg_error *err)
+/* The space is at their levels then. */
+static bg_status measure(bg_hunt *h, bg_mutant *m, bg_level level, bg_error *err)
 {
-    for (size_t i = 0; i < n; i++) BG_TRY(bg_hunt_measure(h, m[i].picks, level, &m[i].score, err));
+    if (memcmp(h->space.levels, m->levels, h->space.n_layer) != 0)
+        BG_TRY(bg_space_shape(&h->space, m->levels, err));
+    return bg_hunt_measure(h, m->picks, level, &m->score, err);
+}
+
+static bg_status measure_all(bg_hunt *h, bg_mutant *m, size_t n, bg_level level, bg_error *err)
+{
+    for (size_t i = 0; i < n; i++) BG_TRY(measure(h, &m[i], level, err));
     qsort(m, n, sizeof *m, by_score);
     return BG_OK;
 }
 
-static bg_status generation(bg_hunt *h, mutant *m, uint8_t *held, bool *better, bg_error *err)
+bg_status bg_hunt_try(bg_hunt *h, bg_mutant *m, size_t n, size_t most, bool *better, bg_error *err)
 {
-    size_t n = 0;            /* tried */
+    size_t tried = 0;
+    qsort(m, n, sizeof *m, by_score);
+    while (tried < BG_MIN(n, most) && isfinite(m[tried].score)) tried++;
+    BG_TRY(measure_all(h, m, tried, BG_LEVEL_FEW, err));
+    tried = BG_MIN(tried, (size_t)SURVIVORS);
+    BG_TRY(measure_all(h, m, tried, BG_LEVEL_SOME, err));
+    *better = false;
+    for (size_t i = 0; i < BG_MIN(tried, (size_t)OFFERED) && !*better; i++) {
+        BG_TRY(bg_space_shape(&h->space, m[i].levels, err));
+        BG_TRY(bg_hunt_offer(h, m[i].picks, better, err));
+    }
+    return bg_space_shape(&h->space, h->at.levels, err);
+}
+
+bg_mutant *bg_hunt_mutants(const bg_hunt *h, size_t n, bg_error *err)
+{
+    size_t each = h->space.n + h->space.n_layer;
+    bg_mutant *m = bg_alloc(n * (sizeof *m + each), 1);
+    uint8_t *memory = (uint8_t *)(m + n);
+    if (!m) (void)bg_fail_nomem(err, "a search", n * each);
+    for (size_t i = 0; m && i < n; i++)
+        m[i] = (bg_mutant){memory + i * each, memory + i * each + h->space.n, INFINITY, i};
+    return m;
+}
+
+static bg_status generation(bg_hunt *h, bg_mutant *m, uint8_t *held, bool *better, bg_error *err)
+{
     for (size_t i = 0; i < PROPOSED; i++) {
         mutate(h, m[i].picks, held);
+        memcpy(m[i].levels, h->at.levels, h->space.n_layer);
         m[i].index = i;
         m[i].score = bg_space_allows(&h->space, m[i].picks, h->budget)
                          ? predict(&h->space, m[i].picks) : INFINITY;
     }
-    qsort(m, PROPOSED, sizeof *m, by_score);
-    while (n < TRIED && isfinite(m[n].score)) n++;
-    BG_TRY(measure_all(h, m, n, BG_LEVEL_FEW, err));
-    BG_TRY(measure_all(h, m, BG_MIN(n, (size_t)SURVIVORS), BG_LEVEL_SOME, err));
-    *better = false;
-    for (size_t i = 0; i < BG_MIN(n, (size_t)2) && !*better; i++) BG_TRY(bg_hunt_offer(h, m[i].picks, better, err));
-    return BG_OK;
+    return bg_hunt_try(h, m, PROPOSED, TRIED, better, err);
 }
 
 bg_status bg_hunt_evolve(bg_hunt *h, bg_error *err)
 {
-    size_t n = h->space.n;
-    mutant *m = bg_alloc(PROPOSED, sizeof *m);
-    uint8_t *memory = bg_alloc((PROPOSED + 1) * n, 1);
-    bg_status s = m && memory ? BG_OK : bg_fail_nomem(err, "a search", (PROPOSED + 1) * n);
+    bg_mutant *m = bg_hunt_mutants(h, PROPOSED, err);
+    uint8_t *held = bg_alloc(h->space.n, 1);
+    bg_status s = m ? BG_OK : BG_ERR_NOMEM;
     bool better = true;
-    for (size_t i = 0; s == BG_OK && i < PROPOSED; i++) m[i].picks = memory + (i + 1) * n;
+    if (!held) s = bg_fail_nomem(err, "a search", h->space.n);
     for (int g = 0, idle = 0; s == BG_OK && g < GENERATIONS && idle < PATIENCE; g++) {
         bg_hunt_stage(h, "population", (double)idle / PATIENCE);
-        if (better) bg_hunt_settle(h, h->best);
-        s = generation(h, m, memory, &better, err);
+        if (better) bg_hunt_settle(h, h->at.picks);
+        bg_hunt_turn(h);
+        s = generation(h, m, held, &better, err);
         idle = better ? 0 : idle + 1;
     }
     bg_free(m);
-    bg_free(memory);
+    bg_free(held);
     return s;
 }

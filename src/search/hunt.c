@@ -7,8 +7,8 @@
 
 static bool go_on(bg_hunt *h)
 {
-    h->state.best_kld = h->best_kld;
-    h->state.best_bytes = h->best_bytes;
+    h->state.best_kld = h->best.kld;
+    h->state.best_bytes = h->best.bytes;
     h->state.evaluations = h->evaluations;
     h->state.seconds = (double)(bg_clock_ns() - h->start_ns) * 1e-9;
     h->told = h->o->progress && !h->o->progress(h->o->user, &h->state);
@@ -33,12 +33,13 @@ bg_status bg_hunt_measure(bg_hunt *h, const uint8_t *picks, bg_level level, doub
 {
     const bg_student student = {h->formats, h->space.levels};
     const bg_student near = {h->anchor, h->anchor_levels};
-    uint64_t windows = h->windows[level], key;
+    uint64_t windows = h->windows[level], first = level == BG_LEVEL_FEW ? h->few_at : 0, key;
     double all;
     bg_space_formats(&h->space, picks, h->formats);
     key = bg_hash(BG_HASH_INIT, h->formats, h->space.n_tensors * sizeof *h->formats);
     if (h->pruner) key = bg_hash(key, h->space.levels, h->space.n_layer);
     key = bg_hash(key, &windows, sizeof windows);
+    if (first) key = bg_hash(key, &first, sizeof first);
     if (h->o->most_asked && (double)h->asked >= h->effort * (double)h->o->most_asked)
         return bg_fail(err, BG_ERR_INTERRUPTED, NULL, "the search was stopped");
     h->asked++;
@@ -48,24 +49,61 @@ bg_status bg_hunt_measure(bg_hunt *h, const uint8_t *picks, bg_level level, doub
         BG_TRY(bg_evaluator_anchor(h->evaluator, near, h->windows[BG_LEVEL_ALL], &all, err));
         h->anchored = true;
     }
-    BG_TRY(bg_evaluator_run(h->evaluator, student, windows, kld, err));
+    BG_TRY(bg_evaluator_run(h->evaluator, student, first, windows, kld, err));
     h->evaluations++;
     return bg_memo_add(h->memo, key, *kld, err);
 }
 
+void bg_hunt_turn(bg_hunt *h)
+{
+    h->few_at += h->windows[BG_LEVEL_FEW];
+    if (h->few_at + h->windows[BG_LEVEL_FEW] > h->windows[BG_LEVEL_MOST]) h->few_at = 0;
+}
+
+static void take(bg_place *p, const bg_space *s, const uint8_t *picks, double most, double kld)
+{
+    memcpy(p->picks, picks, s->n);
+    memcpy(p->levels, s->levels, s->n_layer);
+    p->bytes = bg_space_bytes(s, picks);
+    p->most = most;
+    p->kld = kld;
+}
+
 bg_status bg_hunt_offer(bg_hunt *h, const uint8_t *picks, bool *better, bg_error *err)
 {
-    double kld;
+    double most, kld;
     *better = false;
     if (!bg_space_allows(&h->space, picks, h->budget)) return BG_OK;
+    BG_TRY(bg_hunt_measure(h, picks, BG_LEVEL_MOST, &most, err));
+    if (most >= h->at.most) return BG_OK;
     BG_TRY(bg_hunt_measure(h, picks, BG_LEVEL_ALL, &kld, err));
-    *better = isnan(h->best_kld) || kld < h->best_kld;
-    if (!*better) return BG_OK;
-    h->best_bytes = bg_space_bytes(&h->space, picks);
-    memcpy(h->best, picks, h->space.n);
-    memcpy(h->best_levels, h->space.levels, h->space.n_layer);
-    h->best_kld = kld;
+    *better = !(kld >= h->at.kld);
+    if (*better) take(&h->at, &h->space, picks, most, kld);
+    if (!(kld >= h->best.kld)) take(&h->best, &h->space, picks, most, kld);
     return BG_OK;
+}
+
+bg_status bg_place_open(bg_place *p, const bg_space *s, bg_error *err)
+{
+    *p = (bg_place){.picks = bg_alloc(s->n + s->n_layer, 1), .most = NAN, .kld = NAN};
+    if (!p->picks) return bg_fail_nomem(err, "a search", s->n + s->n_layer);
+    p->levels = p->picks + s->n;
+    return BG_OK;
+}
+
+void bg_place_close(bg_place *p)
+{
+    bg_free(p->picks);
+    *p = (bg_place){0};
+}
+
+void bg_place_copy(bg_place *to, const bg_place *from, const bg_space *s)
+{
+    memcpy(to->picks, from->picks, s->n);
+    memcpy(to->levels, from->levels, s->n_layer);
+    to->bytes = from->bytes;
+    to->most = from->most;
+    to->kld = from->kld;
 }
 
 /* ---- sensitivity -------------------------------------------------------------------------- */
@@ -123,123 +161,149 @@ bg_status bg_hunt_sensitivity(bg_hunt *h, bg_error *err)
 
 /* ---- refining ----------------------------------------------------------------------------- */
 
-enum { ROUNDS = 12 };
+enum { ROUNDS = 24, PATIENCE = 2 };
+static const double FORGET = 0.3; /* of what was seen, when it is seen again elsewhere */
 
-/* What a step of each item down or up was measured to change. */
-typedef struct steps { double *down, *up; } steps;
-
-static bg_status measure_steps(bg_hunt *h, uint8_t *picks, const steps *m, bg_error *err)
+/* From choice c to the next. */
+static void see(bg_item *it, size_t c, double change)
 {
-    const bg_space *s = &h->space;
+    double old = (1 - FORGET) * it->seen[c];
+    it->moved[c] = (old * it->moved[c] + change) / (old + 1);
+    it->seen[c] = old + 1;
+}
+
+static bg_status measure_steps(bg_hunt *h, uint8_t *picks, bg_error *err)
+{
+    bg_space *s = &h->space;
     double here;
     BG_TRY(bg_hunt_measure(h, picks, BG_LEVEL_FEW, &here, err));
     for (size_t i = 0; i < s->n; i++) {
+        bg_item *it = &s->items[i];
         uint8_t from = picks[i];
         double kld;
         bg_hunt_stage(h, "refining", (double)i / (double)s->n);
+        if (it->left <= 0) continue;
         if (from > 0) {
             picks[i] = (uint8_t)(from - 1);
             BG_TRY(bg_hunt_measure(h, picks, BG_LEVEL_FEW, &kld, err));
-            m->down[i] = kld - here;
+            see(it, from - 1u, here - kld);
         }
-        if (from + 1u < s->items[i].n) {
+        if (from + 1u < it->n) {
             picks[i] = (uint8_t)(from + 1);
             BG_TRY(bg_hunt_measure(h, picks, BG_LEVEL_FEW, &kld, err));
-            m->up[i] = kld - here;
+            see(it, from, kld - here);
         }
         picks[i] = from;
     }
     return BG_OK;
 }
 
-/* How many times what items change alone they change here, on the whole. */
-static double scale_of(const bg_space *s, const uint8_t *picks, const double *measured, int to)
+/* How many times what items change alone they change here, on the whole: the step below the choices
+ * (to -1), or above (0). */
+static double scale_of(const bg_space *s, const uint8_t *picks, int to)
 {
     double product = 0, square = 0;
     for (size_t i = 0; i < s->n; i++) {
         const bg_item *it = &s->items[i];
-        int near = picks[i] + to;
+        int c = picks[i] + to;
         double alone;
-        if (near < 0 || (size_t)near >= it->n) continue;
-        alone = it->alone[near] - it->alone[picks[i]];
-        product += alone * measured[i];
+        if (c < 0 || (size_t)c + 1 >= it->n || it->seen[c] <= 0) continue;
+        alone = it->alone[c + 1] - it->alone[c];
+        product += alone * it->moved[c];
         square += alone * alone;
     }
     return square > 0 ? fmax(product / square, 0) : 0;
 }
 
 /* A single measurement on little text is noise for a good part, and the knapsack would fall for what
- * looks good by chance: half of each cost is what the item's own sensitivity says. Longer steps go on
- * by that alone. */
-static void set_costs(const bg_space *s, const uint8_t *picks, const steps *m)
+ * looks good by chance: as much as one sighting counts what the item's own sensitivity says. */
+static double change_of(const bg_item *it, size_t c, double scale)
 {
-    double down = scale_of(s, picks, m->down, -1), up = scale_of(s, picks, m->up, 1);
+    double alone = scale * (it->alone[c + 1] - it->alone[c]);
+    return (it->seen[c] * it->moved[c] + alone) / (it->seen[c] + 1);
+}
+
+static void set_costs(bg_space *s, const uint8_t *picks)
+{
+    double down = scale_of(s, picks, -1), up = scale_of(s, picks, 0);
     for (size_t i = 0; i < s->n; i++) {
         bg_item *it = &s->items[i];
         size_t from = picks[i];
-        for (size_t c = 0; c < it->n; c++) {
-            double scale = c < from ? down : up, measured = c < from ? m->down[i] : m->up[i];
-            size_t near = c < from ? from - 1 : c > from ? from + 1 : from;
-            double step = near == from ? 0 : it->alone[near] - it->alone[from];
-            it->cost[c] = near == from ? 0 : (measured + scale * step) / 2 +
-                                             scale * (it->alone[c] - it->alone[near]);
-        }
+        it->cost[from] = 0;
+        for (size_t c = from; c-- > 0;) it->cost[c] = it->cost[c + 1] - change_of(it, c, down);
+        for (size_t c = from + 1; c < it->n; c++)
+            it->cost[c] = it->cost[c - 1] + change_of(it, c - 1, up);
     }
 }
 
 bg_status bg_hunt_learn(bg_hunt *h, bg_error *err)
 {
     size_t n = h->space.n;
-    steps m = {bg_alloc(n, sizeof(double)), bg_alloc(n, sizeof(double))};
     uint8_t *picks = bg_alloc(n, 1);
-    bg_status s = m.down && m.up && picks ? BG_OK : bg_fail_nomem(err, "a search", 17 * n);
+    bg_status s = picks ? BG_OK : bg_fail_nomem(err, "a search", n);
     if (s == BG_OK) {
-        memcpy(picks, h->best, n);
+        memcpy(picks, h->at.picks, n);
+        bg_hunt_turn(h);
         bg_hunt_settle(h, picks);
-        s = measure_steps(h, picks, &m, err);
+        s = measure_steps(h, picks, err);
     }
-    if (s == BG_OK) set_costs(&h->space, picks, &m);
-    bg_free(m.down);
-    bg_free(m.up);
+    if (s == BG_OK) set_costs(&h->space, picks);
     bg_free(picks);
     return s;
 }
 
-/* Many changes at once do not add up: each costs something extra, more and more until what the
- * knapsack proposes is better indeed. */
-static bg_status step(bg_hunt *h, bool *better, bg_error *err)
+bg_status bg_hunt_solve(bg_hunt *h, const uint8_t *near, double damping, uint8_t *picks,
+                        bg_error *err)
 {
-    static const double dampings[] = {0, 0.05, 0.1, 0.2, 0.4};
     bg_space *s = &h->space;
-    uint8_t *picks = bg_alloc(2 * s->n, 1), *from = picks ? picks + s->n : NULL;
-    bg_status status = BG_OK;
-    double largest = 0, base = h->best_kld;
-    if (!picks) return bg_fail_nomem(err, "a search", 2 * s->n);
-    memcpy(from, h->best, s->n);
+    double largest = 0;
+    bg_status status;
     for (size_t i = 0; i < s->n; i++)
         for (size_t c = 0; c < s->items[i].n; c++)
             if (isfinite(s->items[i].cost[c])) largest = fmax(largest, -s->items[i].cost[c]);
-    *better = false;
-    for (size_t d = 0; status == BG_OK && d < BG_COUNT(dampings); d++) {
-        double extra = (dampings[d] - (d ? dampings[d - 1] : 0)) * largest;
-        bool now;
-        for (size_t i = 0; i < s->n; i++)
-            for (size_t c = 0; c < s->items[i].n; c++)
-                if (c != from[i]) s->items[i].cost[c] += extra;
-        status = bg_space_solve(s, h->budget, picks, err);
-        if (status == BG_OK) status = bg_hunt_offer(h, picks, &now, err);
-        if (status == BG_OK) *better |= now && h->best_kld < 0.999 * base;
-    }
-    bg_free(picks);
+    s->near = near;
+    s->change = damping * largest;
+    status = bg_space_solve(s, h->budget, picks, err);
+    s->near = NULL;
     return status;
+}
+
+/* Many changes at once do not add up: each costs something extra, more and more. */
+static bg_status propose(bg_hunt *h, bg_mutant *m, size_t *n, bg_error *err)
+{
+    static const double dampings[] = {0, 0.05, 0.1, 0.2, 0.4};
+    for (*n = 0; *n < BG_COUNT(dampings); ++*n) {
+        bg_mutant *to = &m[*n];
+        BG_TRY(bg_hunt_solve(h, h->at.picks, dampings[*n], to->picks, err));
+        memcpy(to->levels, h->at.levels, h->space.n_layer);
+        to->index = *n;
+        to->score = 0;
+    }
+    return BG_OK;
+}
+
+bg_status bg_hunt_step(bg_hunt *h, bool *better, bg_error *err)
+{
+    enum { MOST = 64 };
+    bool joint = h->pruner && h->o->order == BG_PRUNE_JOINT;
+    bg_mutant *m = bg_hunt_mutants(h, MOST, err);
+    size_t n = 0;
+    bg_status s = m ? bg_hunt_learn(h, err) : BG_ERR_NOMEM;
+    if (s == BG_OK) s = propose(h, m, &n, err);
+    if (s == BG_OK && joint) s = bg_hunt_reshape(h, m, &n, MOST, err);
+    if (s == BG_OK) bg_hunt_turn(h); /* not what the costs were seen on */
+    if (s == BG_OK) s = bg_hunt_try(h, m, n, n, better, err);
+    bg_free(m);
+    return s;
 }
 
 bg_status bg_hunt_refine(bg_hunt *h, bg_error *err)
 {
-    bool better = true;
-    for (int round = 0; better && round < ROUNDS; round++) {
-        BG_TRY(bg_hunt_learn(h, err));
-        BG_TRY(step(h, &better, err));
+    bool better;
+    for (int round = 0, idle = 0; idle < PATIENCE && round < ROUNDS; round++) {
+        double before = h->at.kld;
+        BG_TRY(bg_hunt_step(h, &better, err));
+        idle = better && h->at.kld < 0.999 * before ? 0 : idle + 1;
     }
     return BG_OK;
 }

@@ -6,8 +6,29 @@
 #include "search/memo.h"
 #include "search/space.h"
 
-/* Windows that an evaluation takes, by how sure one must be. */
-typedef enum bg_level { BG_LEVEL_FEW, BG_LEVEL_SOME, BG_LEVEL_ALL, BG_LEVEL_COUNT } bg_level;
+/* Windows that an evaluation takes, by how sure one must be. The few are others from time to time
+ * (bg_hunt_turn): what looks good by chance does so once. */
+typedef enum bg_level {
+    BG_LEVEL_FEW, BG_LEVEL_SOME, BG_LEVEL_MOST, BG_LEVEL_ALL, BG_LEVEL_COUNT
+} bg_level;
+
+/* A choice of formats and of what is left of the layers. */
+typedef struct bg_place {
+    uint8_t *picks, *levels;
+    uint64_t bytes;
+    double most, kld;        /* at BG_LEVEL_MOST and ALL; NaN: it was not measured */
+} bg_place;
+
+/* Another level of a layer: what it changes at some picks, in nats and bytes. */
+typedef struct bg_reshape {
+    uint32_t layer;
+    uint8_t level;
+    double cost, net;        /* net: with what its bytes buy or cost elsewhere */
+    double saved;
+} bg_reshape;
+
+/* Something to try; score: by what is known of it so far. */
+typedef struct bg_mutant { uint8_t *picks, *levels; double score; size_t index; } bg_mutant;
 
 typedef struct bg_hunt {
     const bg_search_options *o;
@@ -22,11 +43,10 @@ typedef struct bg_hunt {
     uint8_t *anchor_levels;
     bool anchored;
     uint8_t *mended;         /* scratch: picks that fit what pruning leaves */
-    uint8_t *best;           /* picks of the best so far, */
-    uint8_t *best_levels;    /* and its layers' levels */
+    bg_place at;             /* where the search goes on from, */
+    bg_place best;           /* and the best of all so far */
     bg_pruner *pruner;       /* NULL: nothing is pruned */
-    uint64_t best_bytes;
-    double best_kld;         /* at BG_LEVEL_ALL; NaN before the first */
+    size_t few_at;           /* the first of the few windows */
     uint64_t start_ns, evaluations, asked;
     double effort;           /* share of the time and the evaluations that may be spent by now */
     bool told;               /* to stop, by who asked for it all */
@@ -39,25 +59,45 @@ bg_status bg_hunt_measure(bg_hunt *h, const uint8_t *picks, bg_level level, doub
                           bg_error *err);
 /* What follows is near these. */
 void bg_hunt_settle(bg_hunt *h, const uint8_t *picks);
-/* Measures at the highest level and takes them if they are better. */
+/* Goes there if on all windows it is better than where the search is. */
 bg_status bg_hunt_offer(bg_hunt *h, const uint8_t *picks, bool *better, bg_error *err);
+/* Other windows for what follows. */
+void bg_hunt_turn(bg_hunt *h);
+/* Measures all on little text, the best of them on more, and offers the best of these. `n` may be
+ * more than deserve it: those without a finite score are left out, of the others the first `most`. */
+bg_status bg_hunt_try(bg_hunt *h, bg_mutant *m, size_t n, size_t most, bool *better, bg_error *err);
+/* Memory for n of them; NULL: there is none. Free with bg_free. */
+bg_mutant *bg_hunt_mutants(const bg_hunt *h, size_t n, bg_error *err);
+/* The least sum of costs, where each change from `near` costs `damping` of the largest gain more. */
+bg_status bg_hunt_solve(bg_hunt *h, const uint8_t *near, double damping, uint8_t *picks,
+                        bg_error *err);
+bg_status bg_place_open(bg_place *p, const bg_space *s, bg_error *err);
+void bg_place_close(bg_place *p);
+void bg_place_copy(bg_place *to, const bg_place *from, const bg_space *s);
 /* Progress of a stage. */
 void bg_hunt_stage(bg_hunt *h, const char *stage, double fraction);
 
 /* The stages, one after another. */
 bg_status bg_hunt_sensitivity(bg_hunt *h, bg_error *err);
 bg_status bg_hunt_refine(bg_hunt *h, bg_error *err);
+bg_status bg_hunt_step(bg_hunt *h, bool *better, bg_error *err); /* a round of it */
 bg_status bg_hunt_evolve(bg_hunt *h, bg_error *err);
-/* Takes channels and layers away where what their bytes buy elsewhere is worth more. */
-bg_status bg_hunt_prune(bg_hunt *h, bg_error *err);
-uint32_t bg_hunt_layers_left(const bg_hunt *h);
-/* Tries shapes that lose least by themselves, before formats are refined at the best of them. */
+/* Adds shapes of layers that are worth their bytes, or nearly so, with formats solved anew; `n` of `most`
+ * are there already. By what was learnt last. */
+bg_status bg_hunt_reshape(bg_hunt *h, bg_mutant *m, size_t *n, size_t most, bg_error *err);
+/* Tries shapes that lose least by themselves, each with formats of its own; goes to the best. */
 bg_status bg_hunt_prune_begin(bg_hunt *h, bg_error *err);
+/* The other levels that layers could have next: less of something, all gone, or with `back` also more.
+ * Left out are those that leave less than `share` of the weights, and cuts that save nothing. `all`:
+ * room for BG_HUNT_RESHAPES a layer. */
+enum { BG_HUNT_RESHAPES = 2 * BG_PRUNER_STEPS + 1 };
+bg_status bg_hunt_reshapes(bg_hunt *h, const uint8_t *picks, double share, bool back,
+                           bg_reshape *all, size_t *n, bg_error *err);
 /* Takes away o->prune of the weights before formats are chosen; and afterwards, with the best's formats,
  * what is over so many bytes. */
 bg_status bg_hunt_prune_first(bg_hunt *h, bg_error *err);
 bg_status bg_hunt_prune_last(bg_hunt *h, uint64_t file_bytes, bg_error *err);
-/* Costs from what one step of each item changes at the best so far. */
+/* Costs from what one step of each item changes where the search is. */
 bg_status bg_hunt_learn(bg_hunt *h, bg_error *err);
 
 #endif

@@ -58,6 +58,16 @@ size_t bg_pruner_steps(const bg_pruner *p, uint8_t level, uint8_t steps[BG_PRUNE
     return n;
 }
 
+size_t bg_pruner_steps_back(const bg_pruner *p, uint8_t level, uint8_t steps[BG_PRUNER_STEPS])
+{
+    size_t n = 0;
+    (void)p;
+    if (level == BG_LAYER_DROPPED) steps[n++] = 0;
+    else if (ff_of(level)) steps[n++] = (uint8_t)(level - 1);
+    if (level != BG_LAYER_DROPPED && heads_of(level)) steps[n++] = (uint8_t)(level - 16);
+    return n;
+}
+
 /* ---- what is known of the channels -------------------------------------------------------- */
 
 static const bg_tensor *reader_of(const bg_pruner *p, const axis *a, uint32_t layer)

@@ -24,6 +24,8 @@ bg_status bg_pruner_open(bg_pruner **p, const bg_model *m, const int32_t *tokens
 void bg_pruner_close(bg_pruner **p);
 /* The levels that come after one, the whole layer's apart: one step more of each. Returns how many. */
 size_t bg_pruner_steps(const bg_pruner *p, uint8_t level, uint8_t steps[BG_PRUNER_STEPS]);
+/* Those that come before one: one step less of each, or all of a dropped layer. */
+size_t bg_pruner_steps_back(const bg_pruner *p, uint8_t level, uint8_t steps[BG_PRUNER_STEPS]);
 /* Marks the layers of a recipe as these levels have them. */
 bg_status bg_pruner_shape(const bg_pruner *p, const uint8_t *levels, bg_recipe *r, bg_error *err);
 /* What of its layer's level makes a tensor another one; 0: nothing. */

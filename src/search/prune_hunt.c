@@ -1,113 +1,148 @@
-/* Structure and formats under one budget: what a piece of the model costs to lose is weighed against
- * what its bytes buy elsewhere, and what looks best is tried with formats that were solved anew. */
+/* Structure and formats under one budget: what a layer's shape changes is weighed against what its bytes
+ * buy or cost elsewhere, and what looks best, alone and together, is tried with formats that are solved
+ * anew. Layers get back what they lost the same way. */
 #include "search/hunt.h"
+
+#include "search/recipe.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { TRIED = 3, MOST_MOVES = 64 };
+enum { SINGLES = 8, PAIRED = 4, BISECTIONS = 60 };
 
-typedef struct move { uint32_t layer; uint8_t level; double net; } move;
+/* Changes of a format cost this share of the largest gain more: many at once do not add up. */
+static const double DAMPING = 0.1;
 
 static int by_net(const void *a, const void *b)
 {
-    const move *x = a, *y = b;
+    const bg_reshape *x = a, *y = b;
     if (x->net != y->net) return x->net < y->net ? -1 : 1;
     if (x->layer != y->layer) return x->layer < y->layer ? -1 : 1;
     return (x->level > y->level) - (x->level < y->level);
 }
 
-/* Nats that a byte buys at the best place for it. */
-static double worth(const bg_hunt *h)
+/* ---- the price of a byte ------------------------------------------------------------------ */
+
+static uint64_t bytes_at(const bg_space *s, const bg_item *it, uint8_t level, size_t c)
+{
+    uint64_t bytes = it->whole[c];
+    if (level && !bg_pruner_bytes(s->pruner, it->tensor, level, it->format[c], &bytes)) return BG_NEVER;
+    return bg_round_up(bytes, bg_gguf_alignment(bg_model_gguf(s->model)));
+}
+
+/* The least that an item costs, its bytes at this price; `taken`: the bytes. What is smaller matters
+ * less in proportion. */
+static double least(const bg_space *s, const bg_item *it, uint8_t level, double price,
+                    uint64_t *taken)
+{
+    double left = level ? bg_pruner_left(s->pruner, it->tensor, level) : 1, best = INFINITY;
+    double scale = it->left > 0 ? left / it->left : 1;
+    for (size_t c = 0; c < it->n; c++) {
+        uint64_t bytes = bytes_at(s, it, level, c);
+        double cost = scale * it->cost[c] + price * (double)bytes;
+        if (bytes >= BG_NEVER || cost >= best) continue;
+        best = cost;
+        *taken = bytes;
+    }
+    return isfinite(best) ? best : 0;
+}
+
+/* The layer that an item is of; n_layer: none. */
+static uint32_t layer_of(const bg_space *s, const bg_item *it)
+{
+    uint32_t layer;
+    const char *rest;
+    bool is = bg_recipe_layer_of(bg_model_tensor_at(s->model, it->tensor)->name, &layer, &rest);
+    return is && layer < s->n_layer ? layer : s->n_layer;
+}
+
+static uint8_t level_of(const bg_space *s, const bg_item *it)
+{
+    uint32_t layer = layer_of(s, it);
+    return layer < s->n_layer ? s->levels[layer] : 0;
+}
+
+/* Nats for a byte at which what costs least in all just fits (Lagrange's multiplier). */
+static double find_price(const bg_hunt *h)
 {
     const bg_space *s = &h->space;
-    double most = 0;
+    double low = 0, high = 1;
+    for (int i = 0; i < BISECTIONS; i++) {
+        double price = i < 2 ? (i ? 1e-3 : 1e-12) : sqrt(low * high);
+        uint64_t bytes = s->fixed, taken = 0;
+        for (size_t j = 0; j < s->n; j++) {
+            (void)least(s, &s->items[j], level_of(s, &s->items[j]), price, &taken);
+            bytes += taken;
+        }
+        if (bytes > h->budget) low = price;
+        else high = price;
+        if (low <= 0) return 0;
+    }
+    return high;
+}
+
+/* With its bytes at this price. */
+static double net_of(const bg_space *s, const bg_reshape *r, double price)
+{
+    double net = r->cost;
+    uint64_t taken;
     for (size_t i = 0; i < s->n; i++) {
         const bg_item *it = &s->items[i];
-        size_t from = h->best[i], to = from + 1;
-        if (to >= it->n || it->bytes[to] <= it->bytes[from]) continue;
-        most = fmax(most, -it->cost[to] / (double)(it->bytes[to] - it->bytes[from]));
+        if (layer_of(s, it) != r->layer) continue;
+        net += least(s, it, r->level, price, &taken) - least(s, it, level_of(s, it), price, &taken);
     }
-    return most;
+    return net;
 }
 
-uint32_t bg_hunt_layers_left(const bg_hunt *h)
-{
-    uint32_t n = 0;
-    for (uint32_t l = 0; l < h->space.n_layer; l++) n += h->space.levels[l] != BG_LAYER_DROPPED;
-    return n;
-}
+/* ---- what to try -------------------------------------------------------------------------- */
 
-static bg_status weigh(bg_hunt *h, move *m, double per_byte, double here, bg_error *err)
+/* A shape with formats solved anew; left out where it does not fit. */
+static bg_status propose(bg_hunt *h, const bg_reshape *a, const bg_reshape *b, bg_mutant *m,
+                         size_t *n, bg_error *err)
 {
     bg_space *s = &h->space;
-    uint8_t old = s->levels[m->layer];
-    uint64_t before = bg_space_bytes(s, h->best), after;
-    double kld;
-    s->levels[m->layer] = m->level;
+    bg_status status;
+    memcpy(s->levels, h->at.levels, s->n_layer);
+    s->levels[a->layer] = a->level;
+    if (b) s->levels[b->layer] = b->level;
     BG_TRY(bg_space_shape(s, s->levels, err));
-    bg_space_mend(s, h->best, h->mended);
-    after = bg_space_bytes(s, h->mended);
-    m->net = INFINITY;
-    if (bg_space_share_left(s) >= 1 - h->o->prune) {
-        BG_TRY(bg_hunt_measure(h, h->mended, BG_LEVEL_FEW, &kld, err));
-        m->net = kld - here - per_byte * ((double)before - (double)after);
-    }
-    s->levels[m->layer] = old;
-    return bg_space_shape(s, s->levels, err);
+    if (bg_space_share_left(s) < 1 - h->o->prune) return BG_OK;
+    bg_space_mend(s, h->at.picks, h->mended);
+    status = bg_hunt_solve(h, h->mended, DAMPING, m[*n].picks, err);
+    if (status == BG_ERR_INFEASIBLE) return BG_OK;
+    memcpy(m[*n].levels, s->levels, s->n_layer);
+    m[*n].index = *n;
+    m[*n].score = 0;
+    *n += status == BG_OK;
+    return status;
 }
 
-static bg_status weigh_all(bg_hunt *h, move *moves, size_t *n, bg_error *err)
+/* Alone, and two layers at a time: what one loses another may get. */
+static bg_status propose_all(bg_hunt *h, const bg_reshape *all, size_t n_all, bg_mutant *m, size_t *n,
+                             size_t most, bg_error *err)
 {
-    const uint8_t *levels = h->space.levels;
-    double per_byte = worth(h), here;
-    uint32_t n_layer = h->space.n_layer;
-    uint8_t steps[BG_PRUNER_STEPS + 1];
-    size_t n_steps;
-    *n = 0;
-    bg_hunt_settle(h, h->best);
-    BG_TRY(bg_hunt_measure(h, h->best, BG_LEVEL_FEW, &here, err));
-    for (uint32_t l = 0; l < n_layer; l++) {
-        bg_hunt_stage(h, "pruning", (double)l / (double)n_layer);
-        if (levels[l] == BG_LAYER_DROPPED) continue;
-        n_steps = bg_pruner_steps(h->pruner, levels[l], steps);
-        if (bg_hunt_layers_left(h) > 1) steps[n_steps++] = BG_LAYER_DROPPED;
-        for (size_t i = 0; i < n_steps; i++) {
-            moves[*n] = (move){l, steps[i], 0};
-            BG_TRY(weigh(h, &moves[(*n)++], per_byte, here, err));
-        }
-    }
-    qsort(moves, *n, sizeof *moves, by_net);
+    size_t singles = BG_MIN(n_all, (size_t)SINGLES), paired = BG_MIN(n_all, (size_t)PAIRED);
+    for (size_t i = 0; i < singles && *n < most; i++) BG_TRY(propose(h, &all[i], NULL, m, n, err));
+    for (size_t i = 0; i < paired; i++)
+        for (size_t j = i + 1; j < paired && *n < most; j++)
+            if (all[i].layer != all[j].layer) BG_TRY(propose(h, &all[i], &all[j], m, n, err));
     return BG_OK;
 }
 
-/* Makes one move and spends what it saved. */
-static bg_status try_move(bg_hunt *h, const move *m, uint8_t *picks, bool *better, bg_error *err)
+bg_status bg_hunt_reshape(bg_hunt *h, bg_mutant *m, size_t *n, size_t most, bg_error *err)
 {
-    h->space.levels[m->layer] = m->level;
-    BG_TRY(bg_space_shape(&h->space, h->space.levels, err));
-    BG_TRY(bg_space_solve(&h->space, h->budget, picks, err));
-    BG_TRY(bg_hunt_offer(h, picks, better, err));
-    return *better ? BG_OK : bg_space_shape(&h->space, h->best_levels, err);
-}
-
-bg_status bg_hunt_prune(bg_hunt *h, bg_error *err)
-{
-    move *moves = bg_alloc((BG_PRUNER_STEPS + 1) * (size_t)h->space.n_layer, sizeof *moves);
-    uint8_t *picks = bg_alloc(h->space.n, 1);
-    bool better = true;
-    bg_status s = moves && picks ? BG_OK : bg_fail_nomem(err, "a search", h->space.n);
-    for (int round = 0; s == BG_OK && better && round < MOST_MOVES; round++) {
-        size_t n = 0;
-        better = false;
-        s = bg_hunt_learn(h, err);
-        if (s == BG_OK) s = weigh_all(h, moves, &n, err);
-        for (size_t i = 0; s == BG_OK && i < BG_MIN(n, (size_t)TRIED) && !better; i++)
-            if (moves[i].net < 0) s = try_move(h, &moves[i], picks, &better, err);
+    bg_reshape *all = bg_alloc(BG_HUNT_RESHAPES * (size_t)h->space.n_layer, sizeof *all);
+    size_t n_all = 0;
+    bg_status s = all ? BG_OK : bg_fail_nomem(err, "a search", h->space.n_layer);
+    if (s == BG_OK)
+        s = bg_hunt_reshapes(h, h->at.picks, 1 - h->o->prune, true, all, &n_all, err);
+    if (s == BG_OK) {
+        double price = find_price(h);
+        for (size_t i = 0; i < n_all; i++) all[i].net = net_of(&h->space, &all[i], price);
+        qsort(all, n_all, sizeof *all, by_net);
+        s = propose_all(h, all, n_all, m, n, most, err);
     }
-    if (s != BG_OK && h->space.items) memcpy(h->space.levels, h->best_levels, h->space.n_layer);
-    bg_free(moves);
-    bg_free(picks);
-    return s;
+    bg_free(all);
+    return s == BG_OK ? bg_space_shape(&h->space, h->at.levels, err) : s;
 }

@@ -3,68 +3,31 @@
 #include "search/hunt.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { PATIENCE = 2 };
-
-typedef struct cut { uint32_t layer; uint8_t level; double per_byte; } cut;
-
-/* What a byte less costs where a layer is at another level; infinitely much where `share` of the weights
- * would not stay. */
-static bg_status weigh(bg_hunt *h, const uint8_t *picks, double share, double here, cut *c,
-                       bg_error *err)
-{
-    bg_space *s = &h->space;
-    uint8_t old = s->levels[c->layer];
-    uint64_t before = bg_space_bytes(s, picks), after;
-    double kld;
-    c->per_byte = INFINITY;
-    s->levels[c->layer] = c->level;
-    BG_TRY(bg_space_shape(s, s->levels, err));
-    bg_space_mend(s, picks, h->mended);
-    after = bg_space_bytes(s, h->mended);
-    if (bg_space_share_left(s) >= share && after < before) {
-        BG_TRY(bg_hunt_measure(h, h->mended, BG_LEVEL_FEW, &kld, err));
-        c->per_byte = (kld - here) / (double)(before - after);
-    }
-    s->levels[c->layer] = old;
-    return bg_space_shape(s, s->levels, err);
-}
-
-static bg_status find_cheapest(bg_hunt *h, const uint8_t *picks, double share, cut *best,
-                               bg_error *err)
-{
-    const bg_space *s = &h->space;
-    double here;
-    bg_hunt_settle(h, picks);
-    BG_TRY(bg_hunt_measure(h, picks, BG_LEVEL_FEW, &here, err));
-    *best = (cut){.per_byte = INFINITY};
-    for (uint32_t l = 0; l < s->n_layer; l++) {
-        uint8_t steps[BG_PRUNER_STEPS + 1];
-        size_t n = bg_pruner_steps(h->pruner, s->levels[l], steps);
-        bg_hunt_stage(h, "pruning", (double)l / (double)s->n_layer);
-        if (s->levels[l] == BG_LAYER_DROPPED) continue;
-        if (bg_hunt_layers_left(h) > 1) steps[n++] = BG_LAYER_DROPPED;
-        for (size_t i = 0; i < n; i++) {
-            cut c = {.layer = l, .level = steps[i]};
-            BG_TRY(weigh(h, picks, share, here, &c, err));
-            if (c.per_byte < best->per_byte) *best = c;
-        }
-    }
-    return BG_OK;
-}
+/* Shapes on the way down that begin a search, no more than this many; the best are refined by a round,
+ * the better half of these by another, until one is left. */
+enum { MOST_SHAPES = 16, PATIENCE = 3, STARTS = 4 };
 
 /* One unit less, the one that costs least a byte. *done: `share` of the weights would not stay. */
 static bg_status cut_one(bg_hunt *h, uint8_t *picks, double share, bool *done, bg_error *err)
 {
-    cut c;
-    BG_TRY(find_cheapest(h, picks, share, &c, err));
-    *done = !(c.per_byte < INFINITY);
-    if (*done) return BG_OK;
-    h->space.levels[c.layer] = c.level;
-    BG_TRY(bg_space_shape(&h->space, h->space.levels, err));
-    bg_space_mend(&h->space, picks, picks);
-    return BG_OK;
+    bg_space *s = &h->space;
+    bg_reshape *all = bg_alloc(BG_HUNT_RESHAPES * (size_t)s->n_layer, sizeof *all), *best = NULL;
+    bg_status status = all ? BG_OK : bg_fail_nomem(err, "a search", s->n_layer);
+    size_t n = 0;
+    if (status == BG_OK) status = bg_hunt_reshapes(h, picks, share, false, all, &n, err);
+    for (bg_reshape *r = all; status == BG_OK && r < all + n; r++)
+        if (!best || r->cost / r->saved < best->cost / best->saved) best = r;
+    *done = !best;
+    if (best) {
+        s->levels[best->layer] = best->level;
+        status = bg_space_shape(s, s->levels, err);
+        bg_space_mend(s, picks, picks);
+    }
+    bg_free(all);
+    return status;
 }
 
 /* One after another, while `share` of the weights stays and the file is larger than this. */
@@ -77,25 +40,76 @@ static bg_status cut_down(bg_hunt *h, uint8_t *picks, double share, uint64_t byt
     return BG_OK;
 }
 
-/* At each shape on the way down formats are solved anew by what is known of the whole model; a few
- * that are no better end it. The space is at the best's levels then. */
-static bg_status try_shapes(bg_hunt *h, uint8_t *finest, uint8_t *picks, bg_error *err)
+/* ---- beginnings --------------------------------------------------------------------------- */
+
+static int by_kld(const void *a, const void *b)
 {
-    bool done = false, better;
-    for (int idle = 0; idle < PATIENCE; idle = better ? 0 : idle + 1) {
-        BG_TRY(cut_one(h, finest, 1 - h->o->prune, &done, err));
-        if (done) break;
-        BG_TRY(bg_space_solve(&h->space, h->budget, picks, err));
-        BG_TRY(bg_hunt_offer(h, picks, &better, err));
-    }
-    return bg_space_shape(&h->space, h->best_levels, err);
+    const bg_place *x = a, *y = b;
+    if (x->kld != y->kld) return x->kld < y->kld ? -1 : 1;
+    return (x->bytes > y->bytes) - (x->bytes < y->bytes);
 }
 
-/* The finest format of every tensor, and memory for as many picks behind. NULL: no memory. */
+/* A start at the shape that the space has; none where nothing fits. */
+static bg_status add_start(bg_hunt *h, bg_place *starts, size_t *n, bool *better, bg_error *err)
+{
+    bg_place *p = &starts[*n];
+    bg_status s;
+    *better = false;
+    h->at.kld = h->at.most = NAN;
+    s = bg_space_solve(&h->space, h->budget, h->mended, err);
+    if (s == BG_ERR_INFEASIBLE) return BG_OK;
+    if (s == BG_OK) s = bg_place_open(p, &h->space, err);
+    if (s != BG_OK) return s;
+    ++*n;
+    BG_TRY(bg_hunt_offer(h, h->mended, better, err));
+    bg_place_copy(p, &h->at, &h->space);
+    return BG_OK;
+}
+
+/* At each shape on the way down formats are solved anew by what is known of the whole model. A few that
+ * are no better than the best so far end it. */
+static bg_status find_starts(bg_hunt *h, uint8_t *finest, bg_place *starts, size_t *n, bg_error *err)
+{
+    double least = INFINITY;
+    bool done = false, better = true;
+    int idle = 0;
+    while (!done && *n < MOST_SHAPES && idle < PATIENCE) {
+        BG_TRY(add_start(h, starts, n, &better, err));
+        if (better) idle = h->at.kld < least ? 0 : idle + 1;
+        if (better) least = fmin(least, h->at.kld);
+        BG_TRY(cut_one(h, finest, 1 - h->o->prune, &done, err));
+    }
+    return BG_OK;
+}
+
+static bg_status refine_start(bg_hunt *h, bg_place *p, bg_error *err)
+{
+    bool better;
+    bg_place_copy(&h->at, p, &h->space);
+    BG_TRY(bg_space_shape(&h->space, h->at.levels, err));
+    BG_TRY(bg_hunt_step(h, &better, err));
+    bg_place_copy(p, &h->at, &h->space);
+    return BG_OK;
+}
+
+/* A round for each, then for the better half. */
+static bg_status halve_starts(bg_hunt *h, bg_place *starts, size_t n, bg_error *err)
+{
+    qsort(starts, n, sizeof *starts, by_kld);
+    for (n = BG_MIN(n, (size_t)STARTS); n > 1; n = (n + 1) / 2) {
+        for (size_t i = 0; i < n; i++) BG_TRY(refine_start(h, &starts[i], err));
+        qsort(starts, n, sizeof *starts, by_kld);
+    }
+    if (!n) return bg_space_solve(&h->space, h->budget, h->mended, err); /* says what is too large */
+    bg_place_copy(&h->at, &starts[0], &h->space);
+    return bg_space_shape(&h->space, h->at.levels, err);
+}
+
+/* The finest format of every tensor. NULL: no memory. */
 static uint8_t *finest_picks(const bg_space *s, bg_error *err)
 {
-    uint8_t *picks = bg_alloc(2 * s->n, 1);
-    if (!picks) (void)bg_fail_nomem(err, "a search", 2 * s->n);
+    uint8_t *picks = bg_alloc(s->n, 1);
+    if (!picks) (void)bg_fail_nomem(err, "a search", s->n);
     for (size_t i = 0; picks && i < s->n; i++) picks[i] = bg_item_finest(&s->items[i]);
     return picks;
 }
@@ -103,7 +117,11 @@ static uint8_t *finest_picks(const bg_space *s, bg_error *err)
 bg_status bg_hunt_prune_begin(bg_hunt *h, bg_error *err)
 {
     uint8_t *picks = finest_picks(&h->space, err);
-    bg_status status = picks ? try_shapes(h, picks, picks + h->space.n, err) : BG_ERR_NOMEM;
+    bg_place starts[MOST_SHAPES] = {{0}};
+    size_t n = 0;
+    bg_status status = picks ? find_starts(h, picks, starts, &n, err) : BG_ERR_NOMEM;
+    if (status == BG_OK) status = halve_starts(h, starts, n, err);
+    for (size_t i = 0; i < MOST_SHAPES; i++) bg_place_close(&starts[i]);
     bg_free(picks);
     return status;
 }
@@ -119,13 +137,13 @@ bg_status bg_hunt_prune_first(bg_hunt *h, bg_error *err)
 bg_status bg_hunt_prune_last(bg_hunt *h, uint64_t file_bytes, bg_error *err)
 {
     bg_space *s = &h->space;
-    BG_TRY(bg_space_shape(s, h->best_levels, err));
-    BG_TRY(cut_down(h, h->best, 0, file_bytes, err));
-    if (bg_space_bytes(s, h->best) > file_bytes)
+    bg_place *p = &h->best;
+    BG_TRY(bg_space_shape(s, p->levels, err));
+    BG_TRY(cut_down(h, p->picks, 0, file_bytes, err));
+    memcpy(p->levels, s->levels, s->n_layer);
+    p->bytes = bg_space_bytes(s, p->picks);
+    if (p->bytes > file_bytes)
         return bg_fail(err, BG_ERR_INFEASIBLE, NULL, "with these formats nothing is left to prune "
-                       "at %llu bytes", (unsigned long long)bg_space_bytes(s, h->best));
-    BG_TRY(bg_hunt_measure(h, h->best, BG_LEVEL_ALL, &h->best_kld, err));
-    h->best_bytes = bg_space_bytes(s, h->best);
-    memcpy(h->best_levels, s->levels, s->n_layer);
-    return BG_OK;
+                       "at %llu bytes", (unsigned long long)p->bytes);
+    return bg_hunt_measure(h, p->picks, BG_LEVEL_ALL, &p->kld, err);
 }

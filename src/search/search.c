@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { CTX = 256, FIRST_SCORED = 64, WINDOWS = 24, CYCLES = 4 };
+enum { CTX = 256, FIRST_SCORED = 64, WINDOWS = 64, KEPT = 24, CYCLES = 4 };
 
 /* What the results of evaluations depend on; not the size that is asked for. */
 static uint64_t request_of(const bg_model *m, const int32_t *tokens, size_t n_tokens,
@@ -41,7 +41,7 @@ static bg_status check_tensors(const bg_model *m, bg_error *err)
 static bool show(bg_hunt *h, const char *stage, double fraction)
 {
     bg_hunt_stage(h, stage, fraction);
-    h->state.best_kld = h->best_kld;
+    h->state.best_kld = h->best.kld;
     h->state.seconds = (double)(bg_clock_ns() - h->start_ns) * 1e-9;
     return !h->o->progress || h->o->progress(h->o->user, &h->state);
 }
@@ -56,15 +56,50 @@ static bool show_feedback(void *user, double fraction)
     return show(user, "error feedback", fraction);
 }
 
+/* One step less of the layer that has most, the last of those; when nothing is left to take of any, it
+ * goes. false: no more may. */
+static bool shrink(bg_hunt *h)
+{
+    bg_space *s = &h->space;
+    uint32_t at = s->n_layer, left = 0;
+    uint8_t steps[BG_PRUNER_STEPS];
+    for (uint32_t l = 0; l < s->n_layer; l++) {
+        if (s->levels[l] == BG_LAYER_DROPPED) continue;
+        left++;
+        if (at == s->n_layer || s->levels[l] <= s->levels[at]) at = l;
+    }
+    if (bg_pruner_steps(h->pruner, s->levels[at], steps)) s->levels[at] = steps[0];
+    else if (left > 1) s->levels[at] = BG_LAYER_DROPPED;
+    else return false;
+    return bg_space_shape(s, s->levels, NULL) == BG_OK && bg_space_share_left(s) >= 1 - h->o->prune;
+}
+
+/* Before anything is measured: formats by their distortion, and of layers what fits. */
+static bg_status guess(bg_hunt *h, uint64_t file_bytes, bg_error *err)
+{
+    bg_space *s = &h->space;
+    bg_status status;
+    memset(s->levels, 0, s->n_layer);
+    BG_TRY(bg_space_shape(s, s->levels, err));
+    do status = bg_space_solve(s, file_bytes, h->best.picks, err);
+    while (status == BG_ERR_INFEASIBLE && h->pruner && shrink(h));
+    if (status != BG_OK) return status;
+    memcpy(h->best.levels, s->levels, s->n_layer);
+    h->best.bytes = bg_space_bytes(s, h->best.picks);
+    h->best.kld = h->best.most = NAN;
+    return BG_OK;
+}
+
 static bg_status open_hunt(bg_hunt *h, const bg_model *m, const int32_t *tokens, size_t n_tokens,
                            const bg_search_options *o, bg_error *err)
 {
     bg_evaluator_options eo = {.n_ctx = CTX, .first_scored = FIRST_SCORED, .max_windows = WINDOWS,
-                               .seed = o->seed + 1, .memory = o->memory, .isa = o->isa,
+                               .kept_windows = KEPT, .seed = o->seed + 1, .memory = o->memory, .isa = o->isa,
                                .team = o->team, .importance = o->importance};
     bg_speeds speeds;
     size_t n;
-    *h = (bg_hunt){.o = o, .budget = o->file_bytes, .best_kld = NAN, .effort = 1, .start_ns = bg_clock_ns()};
+    *h = (bg_hunt){.o = o, .budget = o->file_bytes, .best = {.kld = NAN}, .effort = 1,
+                   .start_ns = bg_clock_ns()};
     bg_rng_seed(&h->rng, o->seed);
     BG_TRY(check_tensors(m, err));
     if (o->prune > 0)
@@ -79,26 +114,26 @@ static bg_status open_hunt(bg_hunt *h, const bg_model *m, const int32_t *tokens,
     bg_hunt_stage(h, "errors of formats", 0);
     BG_TRY(bg_space_open(&h->space, m, h->pruner, o, o->min_tps > 0 ? &speeds : NULL, err));
     h->anchor_levels = bg_alloc(h->space.n_layer, 1);
-    h->best_levels = bg_alloc(h->space.n_layer, 1);
     h->formats = bg_alloc(h->space.n_tensors, sizeof *h->formats);
     h->anchor = bg_alloc(h->space.n_tensors, sizeof *h->anchor);
-    h->best = bg_alloc(h->space.n, 1);
     h->mended = bg_alloc(h->space.n, 1);
-    if (!h->formats || !h->anchor || !h->best || !h->mended || !h->anchor_levels || !h->best_levels)
+    if (!h->formats || !h->anchor || !h->mended || !h->anchor_levels)
         return bg_fail_nomem(err, "a search", h->space.n_tensors * 9);
+    BG_TRY(bg_place_open(&h->at, &h->space, err));
+    BG_TRY(bg_place_open(&h->best, &h->space, err));
     if (o->order == BG_PRUNE_LAST && o->prune > 0 && o->prune < 1)
         h->budget = (uint64_t)((double)o->file_bytes / (1 - o->prune));
     if (o->order == BG_PRUNE_LAST) h->effort = 0.8;
-    BG_TRY(bg_space_solve(&h->space, h->budget, h->best, err));
-    h->best_bytes = bg_space_bytes(&h->space, h->best);
+    BG_TRY(guess(h, h->budget, err));
     BG_TRY(bg_memo_open(&h->memo, o->checkpoint, request_of(m, tokens, n_tokens, o), err));
     BG_TRY(bg_evaluator_open(&h->evaluator, m, tokens, n_tokens, &eo, err));
-    n = bg_evaluator_windows(h->evaluator);
+    n = bg_evaluator_kept(h->evaluator);
     h->windows[BG_LEVEL_FEW] = BG_MIN(n, bg_round_up(n / 6 + 1, 2));
     h->windows[BG_LEVEL_SOME] = BG_MIN(n, bg_round_up(n / 3 + 1, 2));
-    h->windows[BG_LEVEL_ALL] = n;
-    bg_hunt_settle(h, h->best);
-    return BG_OK;
+    h->windows[BG_LEVEL_MOST] = n;
+    h->windows[BG_LEVEL_ALL] = bg_evaluator_windows(h->evaluator);
+    memset(h->space.levels, 0, h->space.n_layer);
+    return bg_space_shape(&h->space, h->space.levels, err);
 }
 
 static void close_hunt(bg_hunt *h, bool finished)
@@ -110,8 +145,8 @@ static void close_hunt(bg_hunt *h, bool finished)
     bg_pruner_close(&h->pruner);
     bg_free(h->anchor);
     bg_free(h->anchor_levels);
-    bg_free(h->best_levels);
-    bg_free(h->best);
+    bg_place_close(&h->at);
+    bg_place_close(&h->best);
     bg_free(h->mended);
 }
 
@@ -142,51 +177,53 @@ static bg_status offer_schemes(bg_hunt *h, bg_error *err)
     return status;
 }
 
-static bg_status search(bg_hunt *h, bg_error *err)
+/* The whole model, or what pruning first left of it, and schemes. */
+static bg_status offer_whole(bg_hunt *h, bg_error *err)
 {
     uint8_t *picks = bg_alloc(h->space.n, 1);
     bool better;
-    bg_prune_order order = h->o->order;
     bg_status s = picks ? BG_OK : bg_fail_nomem(err, "a search", h->space.n);
-    if (s == BG_OK && h->pruner && order == BG_PRUNE_FIRST) s = bg_hunt_prune_first(h, err);
-    if (s == BG_OK) s = bg_hunt_sensitivity(h, err);
     if (s == BG_OK) s = bg_space_solve(&h->space, h->budget, picks, err);
     if (s == BG_OK) bg_hunt_settle(h, picks);
     if (s == BG_OK) s = bg_hunt_offer(h, picks, &better, err);
     if (s == BG_OK) s = offer_schemes(h, err);
-    if (s == BG_OK && h->pruner && order == BG_PRUNE_JOINT) s = bg_hunt_prune_begin(h, err);
-    for (int cycle = 0; s == BG_OK && cycle < CYCLES; cycle++) {
-        double before = h->best_kld;
-        s = bg_hunt_refine(h, err);
-        if (s == BG_OK && h->pruner && order == BG_PRUNE_JOINT) s = bg_hunt_prune(h, err);
-        if (s == BG_OK) s = bg_hunt_evolve(h, err);
-        if (h->best_kld > 0.995 * before) break;
-    }
-    if (s == BG_ERR_INTERRUPTED && !h->told && order == BG_PRUNE_LAST) s = BG_OK;
-    h->effort = 1;
-    if (s == BG_OK && h->pruner && order == BG_PRUNE_LAST)
-        s = bg_hunt_prune_last(h, h->o->file_bytes, err);
     bg_free(picks);
+    return s;
+}
+
+static bg_status search(bg_hunt *h, bg_error *err)
+{
+    bool joint = h->pruner && h->o->order == BG_PRUNE_JOINT;
+    bg_status s = BG_OK;
+    if (h->pruner && h->o->order == BG_PRUNE_FIRST) s = bg_hunt_prune_first(h, err);
+    if (s == BG_OK) s = bg_hunt_sensitivity(h, err);
+    if (s == BG_OK) s = offer_whole(h, err);
+    if (s == BG_ERR_INFEASIBLE && joint) s = BG_OK;
+    if (s == BG_OK && joint) s = bg_hunt_prune_begin(h, err);
+    for (int cycle = 0; s == BG_OK && cycle < CYCLES; cycle++) {
+        double before = h->best.kld;
+        s = bg_hunt_refine(h, err);
+        if (s == BG_OK) s = bg_hunt_evolve(h, err);
+        if (h->best.kld > 0.995 * before) break;
+    }
+    if (s == BG_ERR_INTERRUPTED && !h->told && h->o->order == BG_PRUNE_LAST) s = BG_OK;
+    h->effort = 1;
+    if (s == BG_OK && h->pruner && h->o->order == BG_PRUNE_LAST)
+        s = bg_hunt_prune_last(h, h->o->file_bytes, err);
     return s;
 }
 
 /* A stop before what is too large was pruned leaves the first guess. */
 static bg_status stop(bg_hunt *h, bg_error *err)
 {
-    if (h->best_bytes <= h->o->file_bytes) return BG_OK;
-    memset(h->best_levels, 0, h->space.n_layer);
-    BG_TRY(bg_space_shape(&h->space, h->best_levels, err));
-    BG_TRY(bg_space_solve(&h->space, h->o->file_bytes, h->best, err));
-    h->best_bytes = bg_space_bytes(&h->space, h->best);
-    h->best_kld = NAN;
-    return BG_OK;
+    return h->best.bytes <= h->o->file_bytes ? BG_OK : guess(h, h->o->file_bytes, err);
 }
 
 static bg_status make_recipe(bg_recipe **out, const bg_hunt *h, bg_error *err)
 {
     BG_TRY(bg_recipe_new(out, bg_model_gguf(h->space.model), err));
-    bg_space_formats(&h->space, h->best, (*out)->formats);
-    return h->pruner ? bg_pruner_shape(h->pruner, h->best_levels, *out, err) : BG_OK;
+    bg_space_formats(&h->space, h->best.picks, (*out)->formats);
+    return h->pruner ? bg_pruner_shape(h->pruner, h->best.levels, *out, err) : BG_OK;
 }
 
 /* What makes up for lost channels is only known here. */
@@ -195,7 +232,7 @@ static bg_status make_image(bg_image **image, const bg_hunt *h, const bg_recipe 
     const bg_search_options *o = h->o;
     BG_TRY(bg_recipe_apply(image, r, bg_model_gguf(h->space.model), o->importance, o->team, NULL,
                            NULL, err));
-    return h->pruner ? bg_pruner_finish(h->pruner, h->best_levels, o->importance, *image, err)
+    return h->pruner ? bg_pruner_finish(h->pruner, h->best.levels, o->importance, *image, err)
                      : BG_OK;
 }
 
@@ -266,10 +303,10 @@ bg_status bg_search_run(bg_recipe **best, bg_image **image, const bg_model *m, c
     }
     if (s == BG_OK) {
         *result = (bg_search_result){
-            .stopped = stopped, .kld = h.best_kld, .evaluations = h.evaluations,
+            .stopped = stopped, .kld = h.best.kld, .evaluations = h.evaluations,
             .asked = h.asked,
-            .predicted_tps = o->min_tps > 0 ? 1 / bg_space_seconds(&h.space, h.best) : (double)NAN,
-            .file_bytes = h.best_bytes,
+            .predicted_tps = o->min_tps > 0 ? 1 / bg_space_seconds(&h.space, h.best.picks) : (double)NAN,
+            .file_bytes = h.best.bytes,
             .seconds = (double)(bg_clock_ns() - h.start_ns) * 1e-9,
             .reused = (double)reused / (double)BG_MAX(layers + reused, (uint64_t)1),
         };

@@ -292,7 +292,8 @@ static bg_status pack(const knapsack *k, double per_second, size_t most, uint8_t
         for (size_t c = 0; c < k->counts[i]; c++)
             k->choices[i * BG_MAX_CHOICES + c] = (bg_choice){
                 s->items[i].bytes[c],
-                s->items[i].cost[c] + per_second * seconds_of(&s->items[i], c)};
+                s->items[i].cost[c] + per_second * seconds_of(&s->items[i], c) +
+                    (s->near && s->near[i] != c ? s->change : 0)};
     BG_TRY(bg_allocate(k->items, k->counts, s->n, k->budget, most, k->out, feasible, err));
     for (size_t i = 0; i < s->n; i++) picks[i] = (uint8_t)k->out[i];
     return BG_OK;

@@ -21,7 +21,9 @@ typedef struct bg_item {
     double seconds[BG_MAX_CHOICES];  /* of a token, at level 0; 0 where speed does not count */
     double error[BG_MAX_CHOICES];    /* squares by importance, of the weights' own */
     double alone[BG_MAX_CHOICES];    /* divergence with the tensor alone in it, nats */
-    double cost[BG_MAX_CHOICES];     /* what the search last learnt of it, nats */
+    double moved[BG_MAX_CHOICES];    /* what the next larger one was seen to change among others, */
+    double seen[BG_MAX_CHOICES];     /* so many times, of which old ones count less */
+    double cost[BG_MAX_CHOICES];     /* what the search expects of it where it is, nats */
 } bg_item;
 
 /* The finest that is not the source's own. */
@@ -42,6 +44,8 @@ typedef struct bg_space {
     uint64_t fixed;          /* bytes of the file without the items */
     double fixed_seconds;    /* of a token in what has no choice */
     double most_seconds;     /* that a token may take; 0: any */
+    const uint8_t *near;     /* picks from which each change costs so much more; NULL: none */
+    double change;
 } bg_space;
 
 /* speeds: of o->min_tps, or NULL where that is 0. */

@@ -54,7 +54,7 @@ static bg_evaluator *open_evaluator(size_t memory)
 static double run(bg_evaluator *e, const bg_format *formats, size_t windows)
 {
     double kld;
-    assert_ok(bg_evaluator_run(e, (bg_student){formats, NULL}, windows, &kld, &err), &err);
+    assert_ok(bg_evaluator_run(e, (bg_student){formats, NULL}, 0, windows, &kld, &err), &err);
     return kld;
 }
 
@@ -153,7 +153,7 @@ static void test_pruned(void **state)
     for (size_t i = 0; i < r->n_tensors; i++) /* half of the heads leave rows of 128 */
         if (strstr(bg_gguf_tensor_at(g, i)->name, "attn_output")) r->formats[i] = BG_FORMAT_Q4_0;
     assert_ok(bg_evaluator_open(&e, model, text, n_text, &o, &err), &err);
-    assert_ok(bg_evaluator_run(e, (bg_student){r->formats, levels}, 9, &kld, &err), &err);
+    assert_ok(bg_evaluator_run(e, (bg_student){r->formats, levels}, 0, 9, &kld, &err), &err);
     assert_ok(bg_pruner_shape(o.pruner, levels, r, &err), &err);
     assert_int_equal(r->layers[1].ff.n, 512);
     assert_int_equal(r->layers[6].ff.n, 256);

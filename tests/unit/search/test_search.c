@@ -132,11 +132,48 @@ static void test_prune(void **state)
     assert_int_equal(plan.file_bytes, result.file_bytes);
     assert_int_equal(image->bytes, result.file_bytes);
     assert_true(result.file_bytes <= o.file_bytes);
-    assert_true(bg_gguf_get_u64(image->g, "llama.block_count", &layers));
+    assert_true(bg_gguf_get_u64(image->g, "llama.block_count", &layers) ||
+                bg_gguf_get_u64(image->g, "deci.block_count", &layers));
     assert_true(layers >= 1);
     assert_true(result.kld <= 1.1 * plain.kld);
     bg_image_free(&image);
     bg_recipe_free(&r);
+}
+
+/* What is smaller than the whole model in its smallest formats needs pruning, as much as that is: also
+ * when there is no time to measure what. */
+static void test_prune_smaller(void **state)
+{
+    bg_search_options o = options(0);
+    bg_recipe *r;
+    bg_quantize_plan plan;
+    bg_search_result result;
+    uint64_t none = 0;
+    (void)state;
+    o.n_formats = 2;         /* TQ2_0 and Q2_K */
+    assert_ok(bg_recipe_new(&r, bg_model_gguf(model), &err), &err);
+    for (size_t i = 0; i < r->n_tensors; i++)
+        if (bg_recipe_fits(r, bg_model_gguf(model), i, BG_FORMAT_TQ2_0)) r->formats[i] = BG_FORMAT_TQ2_0;
+    assert_ok(bg_recipe_plan(r, bg_model_gguf(model), NULL, &plan, &err), &err);
+    bg_recipe_free(&r);
+    o.file_bytes = plan.file_bytes - plan.weight_bytes / 5;
+    assert_fails(bg_search_run(&r, NULL, model, tokens, TOKENS, &o, &result, &err), BG_ERR_INFEASIBLE,
+                 "the smallest takes", &err);
+    o.prune = 0.01;
+    assert_fails(bg_search_run(&r, NULL, model, tokens, TOKENS, &o, &result, &err), BG_ERR_INFEASIBLE,
+                 "the smallest takes", &err);
+    o.prune = 1;
+    for (int stopped = 0; stopped < 2; stopped++) {
+        o.progress = stopped ? stop_after : NULL;
+        o.user = &none;
+        r = search(&o, &result);
+        assert_true(bg_recipe_pruned(r));
+        assert_ok(bg_recipe_plan(r, bg_model_gguf(model), NULL, &plan, &err), &err);
+        assert_int_equal(plan.file_bytes, result.file_bytes);
+        assert_true(result.file_bytes <= o.file_bytes);
+        assert_int_equal(isnan(result.kld), stopped);
+        bg_recipe_free(&r);
+    }
 }
 
 /* One after the other: something is pruned, the file fits, also when there is no time to prune it. */
@@ -215,6 +252,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_search),
         cmocka_unit_test(test_prune),
+        cmocka_unit_test(test_prune_smaller),
         cmocka_unit_test(test_prune_order),
         cmocka_unit_test(test_speed),
         cmocka_unit_test(test_limits),
