@@ -43,6 +43,8 @@ bool bg_row_set_text(bg_row *r, bg_column c, const char *text);   /* false: no m
 void bg_row_set_number(bg_row *r, bg_column c, double value);     /* NaN, infinity clear it */
 void bg_row_clear(bg_row *r, bg_column c);
 const char *bg_row_text(const bg_row *r, bg_column c);     /* NULL: unknown */
+/* How the text of MADE_WITH begins where formats were searched for. */
+#define BG_MADE_BY_RECIPE "--recipe "
 double bg_row_number(const bg_row *r, bg_column c);        /* NaN: unknown */
 bool bg_row_has(const bg_row *r, bg_column c);
 /* Says in the absent column why a field is empty, once a column: "ppl,ppl_se=reason; watts=..." */

@@ -1,6 +1,7 @@
 #include "cli/confirm.h"
 
 #include "bitgauge/gguf.h"
+#include "bitgauge/scheme.h"
 #include "bitgauge/sweep.h"
 
 #include <jansson.h>
@@ -46,14 +47,16 @@ static bool wants(void *user, const char *scheme, const char *test, const char *
     return false;
 }
 
-/* ["a", "b"] or [1, 2] with commas between. A recipe that was searched for is none of the schemes
- * that another sweep could have. */
-static void join(const json_t *list, bg_text *out)
+/* Whether another sweep could have it; one that was searched for is no scheme. */
+static bool is_scheme(const json_t *name) { return bg_scheme_find(json_string_value(name)) != NULL; }
+
+/* ["a", "b"] or [1, 2] with commas between, of those that `takes` (may be NULL). */
+static void join(const json_t *list, bool (*takes)(const json_t *one), bg_text *out)
 {
     const json_t *one;
     size_t i;
     json_array_foreach(list, i, one) {
-        if (json_is_string(one) && strncmp(json_string_value(one), "search-", 7) == 0) continue;
+        if (takes && (!json_is_string(one) || !takes(one))) continue;
         if (out->length) bg_text_puts(out, ",");
         if (json_is_string(one)) bg_text_puts(out, json_string_value(one));
         else bg_text_printf(out, "%lld", (long long)json_integer_value(one));
@@ -104,10 +107,10 @@ static bg_status sweep(const bg_comparison *c, const json_t *plan, const char *m
     bg_cli_progress line = {0};
     bg_sweep_options o;
     bg_status status = BG_OK;
-    join(json_object_get(settings, "schemes"), &schemes);
-    join(json_object_get(settings, "isa"), &isas);
-    join(json_object_get(settings, "threads"), &threads);
-    join(json_object_get(settings, "engines"), &engines);
+    join(json_object_get(settings, "schemes"), is_scheme, &schemes);
+    join(json_object_get(settings, "isa"), NULL, &isas);
+    join(json_object_get(settings, "threads"), NULL, &threads);
+    join(json_object_get(settings, "engines"), NULL, &engines);
     bg_sweep_options_init(&o);
     o.model = model;
     o.shape = model ? NULL : json_string_value(json_object_get(source, "shape"));

@@ -274,7 +274,7 @@ void bg_rig_describe_making(const bg_rig *rig, size_t scheme, bg_row *row)
         bg_text_printf(&t, "%.*s", (int)strcspn(name, "+"), name);
         if (bg_scheme_wants_importance(s) && matrix) bg_text_printf(&t, " --imatrix %s", matrix);
     } else {
-        bg_text_printf(&t, "--recipe DIR/%s.csv --imatrix %s%s", bg_plan_name(rig->plan, scheme),
+        bg_text_printf(&t, BG_MADE_BY_RECIPE "DIR/%s.csv --imatrix %s%s", bg_plan_name(rig->plan, scheme),
                        matrix ? matrix : "DIR/", matrix ? "" : IMATRIX);
         if (rig->calibrates_itself) calib = CALIBRATION;
         if (calib) bg_text_printf(&t, " --calib %s%s", rig->calibrates_itself ? "DIR/" : "", calib);

@@ -1,5 +1,6 @@
 /* plot_compare.c: drawings of several folders: speed-ups, fronts, and speeds over threads. One
  * colour and marker a folder. */
+#include "report/axis.h"
 #include "report/compare.h"
 #include "report/place.h"
 
@@ -203,7 +204,8 @@ typedef struct fronts {
     bg_label labels[MOST_POINTS];
     size_t n;
     bool quality;                        /* loss over speed, else speed over size */
-    double x_low, x_high, y_low, y_high, unit, top;
+    bg_axis x, y;
+    double unit, top;
 } fronts;
 
 /* All sides judge quality by the same measure, which is no estimate. */
@@ -249,33 +251,25 @@ static void add_points(const cmp *c, fronts *f, const char *test)
     }
 }
 
-static void find_ranges(fronts *f)
+static void find_axes(fronts *f)
 {
-    double pad;
-    f->x_low = f->y_low = INFINITY;
-    f->x_high = f->y_high = 0;
+    f->x = f->y = bg_axis_of(false);
     for (size_t i = 0; i < f->n; i++) {
-        f->x_low = BG_MIN(f->x_low, f->points[i].x);
-        f->x_high = BG_MAX(f->x_high, f->points[i].x);
-        f->y_low = BG_MIN(f->y_low, f->points[i].y);
-        f->y_high = BG_MAX(f->y_high, f->points[i].y);
+        bg_axis_widen(&f->x, f->points[i].x);
+        bg_axis_widen(&f->y, f->points[i].y);
     }
-    pad = pow(BG_MAX(f->x_high / f->x_low, 1.3), 0.08);
-    f->x_low /= pad;
-    f->x_high *= pad;
-    pad = pow(BG_MAX(f->y_high / f->y_low, 1.3), 0.08);
-    f->y_low /= pad;
-    f->y_high *= pad;
+    bg_axis_pad(&f->x, 1.3, 0.08);
+    bg_axis_pad(&f->y, 1.3, 0.08);
 }
 
 static double pixel_x(const fronts *f, double x)
 {
-    return (WIDTH - LEFT - RIGHT) * log(x / f->x_low) / log(f->x_high / f->x_low);
+    return (WIDTH - LEFT - RIGHT) * bg_axis_along(&f->x, x);
 }
 
 static double pixel_y(const fronts *f, double y)
 {
-    return (HEIGHT - f->top - BOTTOM) * log(y / f->y_low) / log(f->y_high / f->y_low);
+    return (HEIGHT - f->top - BOTTOM) * bg_axis_along(&f->y, y);
 }
 
 /* Dots along the fronts' lines, a few pixels apart; points are by side and x. */
@@ -366,8 +360,8 @@ static void write_labels(const fronts *f, bg_gnuplot *g)
         l = &f->labels[k++];
         bg_report_plain(plain, sizeof plain, p->scheme);
         fprintf(to, "%.9g %.9g %.9g %.9g %d \"%s\"\n", p->x, p->y,
-                f->x_low * pow(f->x_high / f->x_low, l->text_x / (WIDTH - LEFT - RIGHT)),
-                f->y_low * pow(f->y_high / f->y_low, l->text_y / (HEIGHT - f->top - BOTTOM)),
+                bg_axis_at(&f->x, l->text_x / (WIDTH - LEFT - RIGHT)),
+                bg_axis_at(&f->y, l->text_y / (HEIGHT - f->top - BOTTOM)),
                 l->leader, plain);
     }
     if (to) fputs("1e-30 1e-30 1e-30 1e-30 0 \"-\"\n1e-30 1e-30 1e-30 1e-30 0 \"-\"\n", to);
@@ -378,12 +372,12 @@ static void write_axes(const fronts *f, bg_gnuplot *g, int basis)
 {
     const struct { const char *name; double value; } numbers[] = {
         {"HEIGHT", HEIGHT}, {"LEFT", LEFT}, {"RIGHT", RIGHT}, {"TOP", f->top}, {"BOTTOM", BOTTOM},
-        {"XMIN", f->x_low}, {"XMAX", f->x_high}, {"YMIN", f->y_low}, {"YMAX", f->y_high},
+        {"XMIN", f->x.low}, {"XMAX", f->x.high}, {"YMIN", f->y.low}, {"YMAX", f->y.high},
         {"QUALITY", f->quality}, {"BASIS", basis}, {"UNIT", f->unit},
     };
     FILE *x = bg_gnuplot_data(g, "xticks.dat"), *y = bg_gnuplot_data(g, "yticks.dat");
-    if (x) write_ticks(x, f->x_low, f->x_high, 8);
-    if (y) write_ticks(y, f->y_low, f->y_high, 9);
+    if (x) write_ticks(x, f->x.low, f->x.high, 8);
+    if (y) write_ticks(y, f->y.low, f->y.high, 9);
     bg_gnuplot_end(g, x);
     bg_gnuplot_end(g, y);
     for (size_t i = 0; i < BG_COUNT(numbers); i++)
@@ -407,7 +401,7 @@ static bool plot_front(const cmp *c, bg_gnuplot *g)
     if (drawn) {
         FILE *title = bg_gnuplot_data(g, "title.dat");
         qsort(f->points, f->n, sizeof *f->points, by_x);
-        find_ranges(f);
+        find_axes(f);
         place_names(f);
         write_sides(c, g, 0);
         write_points(c, f, g);

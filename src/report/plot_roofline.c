@@ -1,4 +1,5 @@
 /* plot_roofline.c: every cell in the plane of arithmetic intensity and speed, under the roofs. */
+#include "report/axis.h"
 #include "report/report.h"
 
 #include <math.h>
@@ -48,16 +49,10 @@ static bool swept(const report *r, const char *name)
     return false;
 }
 
-typedef struct ranges { double x_min, x_max, y_min, y_max; } ranges;
-
-static void widen(double *low, double *high, double v)
-{
-    *low = BG_MIN(*low, v);
-    *high = BG_MAX(*high, v);
-}
+typedef struct axes { bg_axis x, y; } axes;
 
 /* intensity speed level decode? best?; one row a cell. Levels of the best are in colour. */
-static size_t write_cells(const report *r, FILE *f, ranges *range, unsigned *levels)
+static size_t write_cells(const report *r, FILE *f, axes *a, unsigned *levels)
 {
     size_t count = 0;
     for (size_t i = 0; i < bg_results_row_count(r->results); i++) {
@@ -74,8 +69,8 @@ static size_t write_cells(const report *r, FILE *f, ranges *range, unsigned *lev
         }
         fprintf(f, "%.9g %.9g %d %d %d\n", gflops / gbps, gflops, isnan(level) ? 0 : (int)level,
                 decode, best);
-        widen(&range->x_min, &range->x_max, gflops / gbps);
-        widen(&range->y_min, &range->y_max, gflops);
+        bg_axis_widen(&a->x, gflops / gbps);
+        bg_axis_widen(&a->y, gflops);
         count++;
     }
     return count;
@@ -90,18 +85,18 @@ static double ceiling(const report *r, const roof *roofs, size_t n)
 }
 
 /* Lines, two points each and a blank line between; names at places where they stay apart. */
-static void write_roofs(const report *r, const roof *roofs, size_t n, const ranges *range,
+static void write_roofs(const report *r, const roof *roofs, size_t n, const axes *a,
                         FILE *lines, FILE *names)
 {
-    double top = ceiling(r, roofs, n), span = log(range->x_max / range->x_min);
+    double top = ceiling(r, roofs, n), span = log(a->x.high / a->x.low);
     size_t reads = 0, ceilings = 0;
     for (size_t i = 0; i < n; i++) {
         const roof *f = &roofs[i];
-        double end = range->x_max, begin, x, y;
+        double end = a->x.high, begin, x, y;
         if (!f->read && !swept(r, f->name)) continue;
         if (f->read) {
             if (top > 0) end = BG_MIN(end, top / f->value);
-            begin = BG_MAX(range->x_min, range->y_min / f->value);
+            begin = BG_MAX(a->x.low, a->y.low / f->value);
             if (end <= begin) continue;
             x = begin * exp(span * (0.01 + 0.05 * (double)(reads++ % 3)));
             y = x * f->value;
@@ -109,26 +104,26 @@ static void write_roofs(const report *r, const roof *roofs, size_t n, const rang
                     end * f->value);
         } else {
             /* In the gap between decode on the left and prefill on the right. */
-            x = range->x_max * exp(-span * (0.3 + 0.2 * (double)(ceilings++ % 2)));
+            x = a->x.high * exp(-span * (0.3 + 0.2 * (double)(ceilings++ % 2)));
             y = f->value;
-            fprintf(lines, "%.9g %.9g\n%.9g %.9g\n\n", range->x_min, y, range->x_max, y);
+            fprintf(lines, "%.9g %.9g\n%.9g %.9g\n\n", a->x.low, y, a->x.high, y);
         }
         fprintf(names, "%.9g %.9g %d \"%s %.3g %s\"\n", x, y, f->read, f->name, f->value,
                 f->read ? "GB/s" : strstr(f->name, "int8") ? "Gop/s" : "GFLOP/s");
     }
 }
 
-static void choose_ranges(const report *r, const roof *roofs, size_t n, ranges *range)
+static void choose_axes(const report *r, const roof *roofs, size_t n, axes *a)
 {
     double top = ceiling(r, roofs, n);
-    range->y_max = BG_MAX(range->y_max, top);
+    a->y.high = BG_MAX(a->y.high, top);
     /* As far left as it takes to see the steepest slope meet the ceiling. */
     for (size_t i = 0; i < n; i++)
-        if (roofs[i].read && top > 0) range->x_min = BG_MIN(range->x_min, top / roofs[i].value / 2);
-    range->x_min /= 1.8;
-    range->x_max *= 1.5;
-    range->y_min /= 1.8;
-    range->y_max *= 1.7;
+        if (roofs[i].read && top > 0) a->x.low = BG_MIN(a->x.low, top / roofs[i].value / 2);
+    a->x.low /= 1.8;
+    a->x.high *= 1.5;
+    a->y.low /= 1.8;
+    a->y.high *= 1.7;
 }
 
 bool bg_plot_roofline(const report *r, bg_gnuplot *g)
@@ -136,14 +131,14 @@ bool bg_plot_roofline(const report *r, bg_gnuplot *g)
     roof roofs[MAX_ROOFS];
     size_t n = find_roofs(r, roofs), cells = 0;
     unsigned levels = 0;
-    ranges range = {INFINITY, 0, INFINITY, 0};
+    axes a = {bg_axis_of(false), bg_axis_of(false)};
     FILE *points = bg_gnuplot_data(g, "cells.dat"), *lines = bg_gnuplot_data(g, "roofs.dat"),
          *names = bg_gnuplot_data(g, "names.dat");
     bool written = points && lines && names;
-    if (written) cells = write_cells(r, points, &range, &levels);
+    if (written) cells = write_cells(r, points, &a, &levels);
     if (cells && n) {
-        choose_ranges(r, roofs, n, &range);
-        write_roofs(r, roofs, n, &range, lines, names);
+        choose_axes(r, roofs, n, &a);
+        write_roofs(r, roofs, n, &a, lines, names);
     }
     written &= bg_gnuplot_end(g, points);
     written &= bg_gnuplot_end(g, lines);
@@ -155,16 +150,16 @@ bool bg_plot_roofline(const report *r, bg_gnuplot *g)
     bg_gnuplot_number(g, "RIGHT", RIGHT);
     bg_gnuplot_number(g, "TOP", TOP);
     bg_gnuplot_number(g, "BOTTOM", BOTTOM);
-    bg_gnuplot_number(g, "XMIN", range.x_min);
-    bg_gnuplot_number(g, "XMAX", range.x_max);
-    bg_gnuplot_number(g, "YMIN", range.y_min);
-    bg_gnuplot_number(g, "YMAX", range.y_max);
+    bg_gnuplot_number(g, "XMIN", a.x.low);
+    bg_gnuplot_number(g, "XMAX", a.x.high);
+    bg_gnuplot_number(g, "YMIN", a.y.low);
+    bg_gnuplot_number(g, "YMAX", a.y.high);
     bg_gnuplot_number(g, "THREADS", roofs[0].threads);
     bg_gnuplot_number(g, "LEVEL_BITS", levels);
     /* Lines of constant bandwidth rise one decade a decade: their angle on paper. */
     bg_gnuplot_number(g, "ANGLE",
-                      atan2((HEIGHT - TOP - BOTTOM) / log(range.y_max / range.y_min),
-                            (WIDTH - LEFT - RIGHT) / log(range.x_max / range.x_min)) *
+                      atan2((HEIGHT - TOP - BOTTOM) / log(a.y.high / a.y.low),
+                            (WIDTH - LEFT - RIGHT) / log(a.x.high / a.x.low)) *
                           180 / acos(-1.0));
     return true;
 }

@@ -1,4 +1,5 @@
 /* plot_scatter.c: quality loss against size, and against decode speed. */
+#include "report/axis.h"
 #include "report/place.h"
 #include "report/report.h"
 
@@ -22,8 +23,7 @@ typedef struct scatter {
     point *points;
     bg_label *labels;
     size_t n;
-    double x_min, x_max, y_min, y_max;
-    bool x_log;
+    bg_axis x, y;
 } scatter;
 
 void bg_report_letters(char *out, size_t n, const char *text, const char *also, char other)
@@ -75,39 +75,14 @@ static void find_size_front(scatter *s)
     }
 }
 
-static void find_ranges(scatter *s)
+static void find_axes(scatter *s)
 {
-    double pad;
-    s->x_min = s->y_min = INFINITY;
-    s->x_max = s->y_max = 0;
     for (size_t i = 0; i < s->n; i++) {
-        s->x_min = BG_MIN(s->x_min, s->points[i].x);
-        s->x_max = BG_MAX(s->x_max, s->points[i].x);
-        s->y_min = BG_MIN(s->y_min, s->points[i].y);
-        s->y_max = BG_MAX(s->y_max, s->points[i].y);
+        bg_axis_widen(&s->x, s->points[i].x);
+        bg_axis_widen(&s->y, s->points[i].y);
     }
-    if (s->x_log) {
-        pad = pow(BG_MAX(s->x_max / s->x_min, 1.2), 0.07);
-        s->x_min /= pad;
-        s->x_max *= pad;
-    } else {
-        pad = BG_MAX(s->x_max - s->x_min, s->x_max * 0.1) * 0.07;
-        s->x_min = BG_MAX(0, s->x_min - pad);
-        s->x_max += pad;
-    }
-    pad = pow(BG_MAX(s->y_max / s->y_min, 1.5), 0.06);
-    s->y_min /= pad;
-    s->y_max *= pad;
-}
-
-static double along(double v, double low, double high, bool logarithmic)
-{
-    return logarithmic ? log(v / low) / log(high / low) : (v - low) / (high - low);
-}
-
-static double back(double t, double low, double high, bool logarithmic)
-{
-    return logarithmic ? low * pow(high / low, t) : low + t * (high - low);
+    bg_axis_pad(&s->x, s->x.equal ? 0.1 : 1.2, 0.07);
+    bg_axis_pad(&s->y, 1.5, 0.06);
 }
 
 /* The next point of the front to the right of x; NULL at the end. */
@@ -122,12 +97,12 @@ static const point *next_on_front(const scatter *s, double x)
 
 static double pixel_x(const scatter *s, double x)
 {
-    return (WIDTH - LEFT - RIGHT) * along(x, s->x_min, s->x_max, s->x_log);
+    return (WIDTH - LEFT - RIGHT) * bg_axis_along(&s->x, x);
 }
 
 static double pixel_y(const scatter *s, double y)
 {
-    return (HEIGHT - TOP - BOTTOM) * along(y, s->y_min, s->y_max, true);
+    return (HEIGHT - TOP - BOTTOM) * bg_axis_along(&s->y, y);
 }
 
 /* Dots along the front's line, a few pixels apart. */
@@ -169,13 +144,13 @@ static bool write_points(const report *r, const scatter *s, bg_gnuplot *g)
     for (size_t i = 0; i < s->n; i++) {
         const point *p = &s->points[i];
         const bg_label *l = &s->labels[i];
-        bool sure = s->x_log || isnan(p->c->tg_low) || isnan(p->c->tg_high);
-        double low = sure ? p->x : BG_MAX(p->c->tg_low, s->x_min);
-        double high = sure ? p->x : BG_MIN(p->c->tg_high, s->x_max);
+        bool sure = !s->x.equal || isnan(p->c->tg_low) || isnan(p->c->tg_high);
+        double low = sure ? p->x : BG_MAX(p->c->tg_low, s->x.low);
+        double high = sure ? p->x : BG_MIN(p->c->tg_high, s->x.high);
         fprintf(f, "%.9g %.9g %d %d %.9g %.9g %d \"%s\" %.9g %.9g\n", p->x, p->y,
                 bg_report_level(p->c), p->c == bg_advice_pick(r->advice),
-                back(l->text_x / w, s->x_min, s->x_max, s->x_log),
-                back(l->text_y / h, s->y_min, s->y_max, true), l->leader, p->name, low, high);
+                bg_axis_at(&s->x, l->text_x / w),
+                bg_axis_at(&s->y, l->text_y / h), l->leader, p->name, low, high);
         levels |= bg_report_level_bit(p->c);
     }
     bg_gnuplot_number(g, "LEVEL_BITS", levels);
@@ -203,17 +178,17 @@ static double round_step(double x)
 static bool write_ticks(const scatter *s, bg_gnuplot *g)
 {
     static const double steps[] = {1, 1.5, 2, 3, 4, 5, 6, 8};
-    double equal = round_step((s->x_max - s->x_min) / 3);
+    double equal = round_step((s->x.high - s->x.low) / 3);
     FILE *f = bg_gnuplot_data(g, "ticks.dat");
     if (!f) return false;
-    if (s->x_max < 2.5 * s->x_min)
-        for (double v = ceil(s->x_min / equal) * equal; v <= s->x_max; v += equal)
+    if (s->x.high < 2.5 * s->x.low)
+        for (double v = ceil(s->x.low / equal) * equal; v <= s->x.high; v += equal)
             fprintf(f, "%.9g \"%g\"\n", v, v);
     else
         for (int e = -3; e < 9; e++)
             for (size_t i = 0; i < BG_COUNT(steps); i++) {
                 double v = steps[i] * pow(10, e);
-                if (v >= s->x_min && v <= s->x_max) fprintf(f, "%.9g \"%g\"\n", v, v);
+                if (v >= s->x.low && v <= s->x.high) fprintf(f, "%.9g \"%g\"\n", v, v);
             }
     return bg_gnuplot_end(g, f);
 }
@@ -225,14 +200,14 @@ static bool draw(const report *r, bg_gnuplot *g, scatter *s)
         {"BOTTOM", BOTTOM},
     };
     if (s->n < 2) return false;
-    find_ranges(s);
+    find_axes(s);
     place_names(r, s);
     for (size_t i = 0; i < BG_COUNT(frame); i++)
         bg_gnuplot_number(g, frame[i].name, frame[i].value);
-    bg_gnuplot_number(g, "XMIN", s->x_min);
-    bg_gnuplot_number(g, "XMAX", s->x_max);
-    bg_gnuplot_number(g, "YMIN", s->y_min);
-    bg_gnuplot_number(g, "YMAX", s->y_max);
+    bg_gnuplot_number(g, "XMIN", s->x.low);
+    bg_gnuplot_number(g, "XMAX", s->x.high);
+    bg_gnuplot_number(g, "YMIN", s->y.low);
+    bg_gnuplot_number(g, "YMAX", s->y.high);
     bg_gnuplot_number(g, "BASIS", bg_advice_basis(r->advice));
     bg_gnuplot_number(g, "FLOOR", lossless);
     return write_points(r, s, g) && write_front(s, g) && write_ticks(s, g);
@@ -241,7 +216,7 @@ static bool draw(const report *r, bg_gnuplot *g, scatter *s)
 static bool scatter_plot(const report *r, bg_gnuplot *g, bool by_size)
 {
     double unit = 1e6;
-    scatter s = {.x_log = by_size};
+    scatter s = {.x = bg_axis_of(!by_size), .y = bg_axis_of(false)};
     bool drawn = false;
     s.points = bg_alloc(r->n_schemes, sizeof *s.points);
     s.labels = bg_alloc(r->n_schemes, sizeof *s.labels);

@@ -8,7 +8,7 @@
 static bool is_searched(const bg_candidate *c)
 {
     const char *words = bg_row_text(c->any, BG_COL_MADE_WITH);
-    return words && strncmp(words, "--recipe ", 9) == 0;
+    return words && strncmp(words, BG_MADE_BY_RECIPE, strlen(BG_MADE_BY_RECIPE)) == 0;
 }
 
 /* The best of the schemes that take no more than this. */
