@@ -5,7 +5,7 @@
 #include <string.h>
 
 enum { TRIAL_STEPS = 6, PLANNED_STEPS = 32, JUDGEMENTS = 5, MOST_HELD = 16,
-       MOST_DOCUMENTS = 128, LONG_RUN = 2000 };
+       MOST_DOCUMENTS = 128, OWN_USES = 2, LONG_RUN = 2000 };
 static const size_t OWN_CACHE = (size_t)128 << 20;  /* bytes of keys and values of own text */
 
 /* ---- the full model ----------------------------------------------------------------------- */
@@ -110,7 +110,7 @@ void bg_tuner_close(bg_tuner **tuner)
 /* Windows that the model has written. */
 typedef struct own_text {
     int32_t *tokens;
-    size_t windows, at;                 /* how many; the next one */
+    size_t windows, at, uses;           /* how many; the next one; times that all were taken */
     uint64_t written;                   /* times */
 } own_text;
 
@@ -192,14 +192,21 @@ static bg_status write_own(run *r, bg_error *err)
     own->windows = own->at = 0;
     BG_TRY(bg_self_text(t->model, &o, &own->tokens, &n, err));
     own->windows = n / t->n_ctx;
+    own->uses = 0;
     return BG_OK;
 }
 
+/* Writing costs half as much as learning, so that all is taken twice, each time from other places. */
 static bg_status take_own(run *r, int32_t *out, bg_error *err)
 {
     own_text *own = &r->own;
-    if (own->at == own->windows) BG_TRY(write_own(r, err));
-    memcpy(out, own->tokens + own->at++ * r->t->n_ctx, r->t->n_ctx * sizeof *out);
+    size_t offset = bg_rng_below(&r->rng, r->t->n_ctx);
+    if (own->at == own->windows) {
+        own->at = 0;
+        if (!own->windows || ++own->uses == OWN_USES) BG_TRY(write_own(r, err));
+    }
+    if (own->at + 1 == own->windows) offset = 0;
+    memcpy(out, own->tokens + own->at++ * r->t->n_ctx + offset, r->t->n_ctx * sizeof *out);
     begin_window(r->t, out);
     return BG_OK;
 }
