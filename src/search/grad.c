@@ -285,7 +285,7 @@ static void lay_out(bg_grad *grad, cursor *c)
 /* Pairs go along rows, columns and positions: all of these must be even. */
 static bool may_pair(const bg_grad *grad)
 {
-    size_t odd = grad->n_embd | grad->n_vocab | grad->n_ctx;
+    size_t odd = grad->n_embd | grad->n_vocab | grad->n_ctx | grad->head_dim;
     for (size_t l = 0; l < grad->n_layer; l++)
         odd |= grad->layers[l].n_ff | grad->layers[l].n_head * grad->head_dim
                | grad->layers[l].n_head_kv * grad->head_dim;

@@ -4,7 +4,7 @@
 #include "base/team.h"
 #include "search/grad.h"
 
-enum { CTX = 12, WINDOWS = 3, POSITIONS = CTX * WINDOWS, TENSORS = 40 };
+enum { CTX = 72, WINDOWS = 3, POSITIONS = CTX * WINDOWS, TENSORS = 40 };
 
 /* All weights of a tiny model as floats, and the gradients that a pass gives. */
 typedef struct weights {
