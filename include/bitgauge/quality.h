@@ -91,6 +91,8 @@ char *bg_calibration_text(const bg_model *m);
 /* Share of text b, 0 to 1, in runs of 32 tokens that stand anywhere in text a, too: what was
  * calibrated on a says little on such text. */
 double bg_tokens_overlap(const int32_t *a, size_t n_a, const int32_t *b, size_t n_b);
+/* Warns in the log where it is a good part of b, on which is measured. */
+void bg_tokens_warn_overlap(const int32_t *a, size_t n_a, const int32_t *b, size_t n_b);
 
 /* Text that the model writes itself: n_docs documents of doc_tokens tokens, sampled at
  * `temperature` without filters, `parallel` at a time. *tokens (bg_tokens_free) is the

@@ -344,7 +344,7 @@ static bg_status evaluate(run *r, bg_error *err)
     size_t n;
     bg_status s = get_tokens(r, a->text, a->text ? NULL : bg_quality_text(r->model),
                              2 * (uint64_t)a->seed + 2, &tokens, &n, err);
-    if (s == BG_OK) bg_cli_warn_overlap(r->tokens, r->n_tokens, tokens, n);
+    if (s == BG_OK) bg_tokens_warn_overlap(r->tokens, r->n_tokens, tokens, n);
     begin_progress(r, "evaluating");
     if (s == BG_OK) s = bg_reference_open(&reference, r->model, tokens, n, &o, err);
     if (s == BG_OK) s = measure_rows(r, reference, &o, err);

@@ -34,15 +34,6 @@ bg_status bg_cli_get_text(const bg_cli_text *t, const bg_model *m, int32_t **tok
     return s;
 }
 
-void bg_cli_warn_overlap(const int32_t *calibration, size_t n_calibration, const int32_t *text,
-                         size_t n_text)
-{
-    double share = bg_tokens_overlap(calibration, n_calibration, text, n_text);
-    if (share < 0.05) return;
-    fprintf(stderr, "warning: %.0f %% of the text that is measured on stands in the calibration text, "
-            "too: the result looks better than it is. Give another text\n", 100 * share);
-}
-
 bool bg_cli_show_steps(void *user, uint64_t done, uint64_t total)
 {
     bg_cli_progress_show(user, (double)done / (double)total);

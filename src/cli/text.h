@@ -21,10 +21,6 @@ bg_status bg_cli_read_text(const char *path, const bg_model *m, int32_t **tokens
 bg_status bg_cli_get_text(const bg_cli_text *t, const bg_model *m, int32_t **tokens, size_t *n,
                           bg_error *err);
 
-/* Says on standard error when a good part of what is measured on was searched or tuned on, too. */
-void bg_cli_warn_overlap(const int32_t *calibration, size_t n_calibration, const int32_t *text,
-                         size_t n_text);
-
 /* For what counts steps: shows them, and stops when the user does. `user`: bg_cli_progress. */
 bool bg_cli_show_steps(void *user, uint64_t done, uint64_t total);
 

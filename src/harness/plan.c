@@ -341,6 +341,9 @@ static bg_status add_searches(bg_plan *p, const bg_sweep_options *o, bg_error *e
     const char *rest = o->search;
     char word[32];
     bool any = false;
+    if (!rest && (o->calib || o->search_minutes >= 0))
+        return bg_fail(err, BG_ERR_INPUT, o->calib ? "--calib" : "--search-minutes",
+                       "goes with --search: give that, too");
     if (!rest) return BG_OK;
     if (o->shape)
         return bg_fail(err, BG_ERR_INPUT, "--search", "needs a model: a shape's weights are random");

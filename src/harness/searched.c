@@ -90,6 +90,9 @@ static bg_status get_calibration(bg_rig *rig, bg_error *err)
     }
     if (!path) s = bg_fail_nomem(err, CALIBRATION, 0);
     if (s == BG_OK) s = bg_tokens_read(&rig->calibration, rig->source, path, err);
+    if (s == BG_OK)
+        bg_tokens_warn_overlap(rig->calibration.data, rig->calibration.count, rig->tokens.data,
+                               rig->tokens.count);
     bg_free(path);
     return s;
 }

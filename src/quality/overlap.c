@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 enum { RUN = 32, MOST = 1 << 22 };       /* MOST: tokens of a text that are looked at */
+#define WORTH_SAYING 0.05
 #define FACTOR 0x9e3779b97f4a7c15ULL
 
 static int compare(const void *a, const void *b)
@@ -26,6 +27,14 @@ static void hash_runs(const int32_t *tokens, size_t n, uint64_t *hashes)
         h = h * FACTOR + (uint32_t)tokens[i + RUN - 1] - first * (uint32_t)tokens[i - 1];
         hashes[i] = h;
     }
+}
+
+void bg_tokens_warn_overlap(const int32_t *a, size_t n_a, const int32_t *b, size_t n_b)
+{
+    double share = bg_tokens_overlap(a, n_a, b, n_b);
+    if (share >= WORTH_SAYING)
+        bg_log(BG_LOG_WARN, "%.0f %% of the text that is measured on stands in the calibration text, too: "
+               "what was calibrated looks better than it is; give another text", 100 * share);
 }
 
 double bg_tokens_overlap(const int32_t *a, size_t n_a, const int32_t *b, size_t n_b)

@@ -1,17 +1,6 @@
 # The same seed gives the same recipe and file, also when the search was killed on the way.
-set -eu
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-cd "$dir"
-fail() { echo "$*" >&2; exit 1; }
-
-# Two layers of a random model, and a vocabulary of four.
-cp "$SOURCE/tests/fuzz/corpus/gguf/ok-model-lists" Q4_0.gguf
-for step in 'Q4_0 IQ4_NL' 'IQ4_NL Q4_1' 'Q4_1 F16'; do # so that Q4_0 loses something
-    "$BITGAUGE" quantize "${step% *}.gguf" "${step#* }.gguf" "${step#* }" > out 2> err
-done
-awk 'BEGIN { srand(1); for (i = 0; i < 12000; i++) printf "%s", rand() < 0.6 ? "a" : "b" }' > calib.txt
-awk 'BEGIN { srand(2); for (i = 0; i < 2000; i++) printf "%s", rand() < 0.6 ? "a" : "b" }' > eval.txt
+tiny=ok-model-lists # two layers
+. "$SOURCE/tests/cli/tiny_search.sh"
 search="F16.gguf --size 11kB --calib calib.txt --text eval.txt --chunks 1 --stop-after 100"
 
 "$BITGAUGE" search $search --recipe-out a.csv -o a.gguf > out 2> err || fail "search: $(cat err)"

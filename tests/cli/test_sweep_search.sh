@@ -1,10 +1,8 @@
 # A sweep that searches: its points are rows with recipes, an interrupted search is gone on with, and
 # quantize makes the files that the rows tell of.
-set -eu
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-cd "$dir"
-fail() { echo "$*" >&2; exit 1; }
+tiny=ok-model-runs
+. "$SOURCE/tests/cli/tiny_search.sh"
+mv F16.gguf tiny.gguf
 column() { # of the rows of scheme $1 and test $2
     python3 - "$1" "$2" "$3" <<'END'
 import csv, sys
@@ -13,14 +11,6 @@ print(*[r[sys.argv[3]] for r in csv.DictReader(open("r/results.csv"))
 END
 }
 
-# A few thousand weights and a vocabulary of four.
-cp "$SOURCE/tests/fuzz/corpus/gguf/ok-model-runs" Q4_0.gguf
-for step in 'Q4_0 IQ4_NL' 'IQ4_NL Q4_1' 'Q4_1 F16'; do # so that Q4_0 loses something
-    "$BITGAUGE" quantize "${step% *}.gguf" "${step#* }.gguf" "${step#* }" > out 2> err
-done
-mv F16.gguf tiny.gguf
-awk 'BEGIN { srand(1); for (i = 0; i < 6000; i++) printf "%s", rand() < 0.6 ? "a" : "b" }' > calib.txt
-awk 'BEGIN { srand(2); for (i = 0; i < 2000; i++) printf "%s", rand() < 0.6 ? "a" : "b" }' > eval.txt
 sweep="-m tiny.gguf --schemes Q4_0 -p 0 -n 2 --reps 1 --time-limit 0 --text eval.txt --calib calib.txt
     --search 5.9kB,1kB --no-roof --out r"
 
@@ -57,6 +47,10 @@ import json, sys
 sys.exit(abs(json.load(open("out"))["kld_mean"] - float(sys.argv[1])) > 1e-6)
 END
 
+for alone in '--calib calib.txt' '--search-minutes 1'; do
+    if "$BITGAUGE" sweep -m tiny.gguf $alone --out n > out 2> err; then fail "no error for $alone"; fi
+    grep -q 'goes with --search' err || fail "$alone: $(cat err)"
+done
 for wrong in '--search 2.7XB' '--search Q9_K'; do
     if "$BITGAUGE" sweep $wrong --out n > out 2> err; then fail "no error for $wrong"; fi
     grep -q 'neither a size' err || fail "$wrong: $(cat err)"
