@@ -233,25 +233,34 @@ bg_status bg_session_eval(bg_session *s, const bg_batch *b, float *logits, bg_er
  * evaluation. Only for a session with any_format. */
 void bg_session_substitute(bg_session *s, const bg_tensor *t, bg_format format, const void *packed);
 
+/* Half rows: n floats as IEEE halves and a scale, where what is kept of them should take little memory.
+ * A row is so many uint16_t; the scale is a power of two, so that none is too large. */
+size_t bg_half_row(size_t n);
+void bg_half_row_put(const float *x, size_t n, uint16_t *row);
+void bg_half_row_get(const uint16_t *row, float *x, size_t n);
+
 /* An evaluation that keeps what is between layers, or does not begin with the first: then sequences
  * must be empty before it and the batch at least two tokens (BG_ERR_INPUT). The residual stream
  * before layer l is [n][n_embd], a row a token; before n_layer, where only the output is left, a row
- * a wanted token. The results are those of the whole pass, bit for bit. */
+ * a wanted token. The results are those of the whole pass, bit for bit; with half rows those of one
+ * that keeps the stream before layer `first`, too, for it goes on with what is kept. */
 typedef struct bg_resume {
     uint32_t first;          /* layers before it are not run, */
     uint32_t end;            /* nor these from this one on, and no output; 0: all are */
     const bg_tensor *until;  /* and the pass ends once the input of this matrix of a layer has been
                                 observed; NULL: it does not */
-    const float *from;       /* the residual stream before it; not read when first is 0 */
-    float *const *keep;      /* where to put that before layer 0..n_layer, each or all NULL: nowhere */
-    float *const *middle;    /* the same within layer 0..n_layer - 1, after its attention */
+    bool half;               /* from and keep are half rows; the batch is at least two tokens */
+    const void *from;        /* the residual stream before it; not read when first is 0 */
+    void *const *keep;       /* where to put that before layer 0..n_layer, each or all NULL: nowhere */
+    float *const *middle;    /* the same, of floats, within layer 0..n_layer - 1, after its attention */
 } bg_resume;
 bg_status bg_session_resume(bg_session *s, const bg_batch *b, const bg_resume *r, float *logits,
                             bg_error *err);
-/* The output alone, of n rows of the residual stream before n_layer: of a large vocabulary few
- * logits then need be in memory at once. Sequences stay as they are. Those of the whole pass,
- * bit for bit where that had as many rows, else within rounding. */
-bg_status bg_session_output(bg_session *s, const float *x, size_t n, float *logits, bg_error *err);
+/* The output alone, of n rows (half: half rows) of the residual stream before n_layer: of a large
+ * vocabulary few logits then need be in memory at once. Sequences stay as they are. Those of the whole
+ * pass, bit for bit where that had as many rows, else within rounding. */
+bg_status bg_session_output(bg_session *s, const void *x, bool half, size_t n, float *logits,
+                            bg_error *err);
 
 /* Samples from softmax(logits / temperature); temperature 0 takes the largest. */
 struct bg_rng;

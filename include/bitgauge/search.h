@@ -130,8 +130,8 @@ typedef struct bg_search_options {
     uint64_t most_asked;     /* evaluations, with those that the checkpoint has; 0: any number */
     bool feedback;           /* then the image is rounded by bg_feedback, which knows what makes up for
                               * lost channels */
-    size_t memory;           /* for what layers gave, and as much again for matrices, between
-                              * evaluations; 0: each a third of the model's, but at least 64 MiB */
+    size_t memory;           /* between evaluations, for matrices, and half as much again for what
+                              * layers gave; 0: a third of the model's, but at least 64 MiB */
     bg_isa isa;
     struct bg_team *team;
     const bg_importance *importance; /* of the same calibration text; may be NULL */

@@ -83,21 +83,40 @@ static void embed(const worker *w)
 /* What the layers left that this pass leaves out. */
 static void take_up(const worker *w, const columns *c)
 {
+    const bg_resume *r = &w->p->resume;
     size_t n = w->s->model->h.n_embd, begin, end;
     share_columns(w, c->n, &begin, &end);
-    for (size_t i = begin; i < end; i++)
-        memcpy(w->x + token_of(c, i) * n, w->p->resume.from + i * n, n * sizeof *w->x);
+    for (size_t i = begin; i < end; i++) {
+        float *x = w->x + token_of(c, i) * n;
+        if (r->half) bg_half_row_get((const uint16_t *)r->from + i * bg_half_row(n), x, n);
+        else memcpy(x, (const float *)r->from + i * n, n * sizeof *x);
+    }
 }
 
-/* Where the residual stream before a layer is wanted. */
-static float *keep_of(const worker *w, uint32_t layer)
+/* Where residual streams are wanted. */
+typedef struct keeping { void *rows; bool half; } keeping;
+
+static keeping keep_of(const worker *w, uint32_t layer)
 {
-    return w->p->resume.keep ? w->p->resume.keep[layer] : NULL;
+    const bg_resume *r = &w->p->resume;
+    return (keeping){r->keep ? r->keep[layer] : NULL, r->half};
 }
 
-static float *middle_of(const worker *w, uint32_t layer)
+static keeping middle_of(const worker *w, uint32_t layer)
 {
-    return w->p->resume.middle ? w->p->resume.middle[layer] : NULL;
+    return (keeping){w->p->resume.middle ? w->p->resume.middle[layer] : NULL, false};
+}
+
+/* Half rows are what the pass goes on with, too. */
+static void keep_row(keeping k, size_t i, float *x, size_t n)
+{
+    uint16_t *row = (uint16_t *)k.rows + i * bg_half_row(n);
+    if (!k.half) {
+        memcpy((float *)k.rows + i * n, x, n * sizeof *x);
+        return;
+    }
+    bg_half_row_put(x, n, row);
+    bg_half_row_get(row, x, n);
 }
 
 /* The matrices of a layer that read an input (none: it is the output's, whose layer is n_layer), and
@@ -143,9 +162,9 @@ static void encode(const worker *w, const readers *r, size_t i, const float *in,
 }
 
 /* Adds what the block before left in delta (when `add`), itself normalised where `post` is not NULL;
- * puts that down in `keep`, unless it is NULL, normalises, encodes. */
+ * puts that down in `keep`, where it is wanted, normalises, encodes. */
 static void normalise(const worker *w, const columns *c, const float *weight, bool add,
-                      const float *post, float *keep, const readers *r)
+                      const float *post, keeping keep, const readers *r)
 {
     const bg_session *s = w->s;
     size_t n = s->model->h.n_embd, begin, end;
@@ -156,7 +175,7 @@ static void normalise(const worker *w, const columns *c, const float *weight, bo
         const float *delta = s->delta + i * s->delta_stride;
         if (add && post) s->vec->rmsnorm(delta, post, row, s->model->h.rms_eps, n);
         if (add) s->vec->add(x, post ? row : delta, n);
-        if (keep && !(w->lone && w->member > 0)) memcpy(keep + i * n, x, n * sizeof *x);
+        if (keep.rows && !(w->lone && w->member > 0)) keep_row(keep, i, x, n);
         s->vec->rmsnorm(x, weight, row, s->model->h.rms_eps, n);
         encode(w, r, i, row, n);
     }

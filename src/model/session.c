@@ -403,17 +403,18 @@ bg_status bg_session_resume(bg_session *s, const bg_batch *b, const bg_resume *r
     bool empty = true;
     BG_TRY(check_batch(s, b, err));
     for (size_t i = 0; i < b->n; i++) empty &= s->past[sequence_of(b, i)] == 0;
-    if ((r->first && (!empty || b->n < 2)) || r->first > s->n_layer || r->end > s->n_layer ||
+    if (((r->first || r->half) && (!empty || b->n < 2)) || r->first > s->n_layer || r->end > s->n_layer ||
         (r->end && r->end <= r->first))
         return bg_fail(err, BG_ERR_INPUT, NULL, "a pass that begins with layer %u of %u wants empty "
                        "sequences and at least two tokens", r->first, s->n_layer);
     return evaluate(s, b, r, logits, err);
 }
 
-bg_status bg_session_output(bg_session *s, const float *x, size_t n, float *logits, bg_error *err)
+bg_status bg_session_output(bg_session *s, const void *x, bool half, size_t n, float *logits,
+                            bg_error *err)
 {
     bg_pass p = {.s = s, .n = n, .n_out = n, .logits = logits,
-                 .resume = {.first = s->n_layer, .from = x}};
+                 .resume = {.first = s->n_layer, .half = half, .from = x}};
     if (n < 1 || n > s->n_batch)
         return bg_fail(err, BG_ERR_INPUT, NULL, "logits of %zu tokens: give from 1 to %u", n,
                        s->n_batch);

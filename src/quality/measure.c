@@ -223,11 +223,11 @@ static bg_status measure_step(measurement *m, const bg_step *step, const bg_qual
         size_t begin = bg_piece_begin(step->rows, pieces, i);
         s.rows = bg_piece_begin(step->rows, pieces, i + 1) - begin;
         s.first_row = step->first_row + begin;
-        BG_TRY(bg_session_output(m->model.session, m->stream + begin * m->model.n_embd, s.rows,
-                                 m->logits, err));
+        BG_TRY(bg_session_output(m->model.session, m->stream + begin * m->model.n_embd, false,
+                                 s.rows, m->logits, err));
         if (r->base)
-            BG_TRY(bg_session_output(m->base.session, base + begin * m->base.n_embd, s.rows,
-                                     m->base_logits, err));
+            BG_TRY(bg_session_output(m->base.session, base + begin * m->base.n_embd, false,
+                                     s.rows, m->base_logits, err));
         bg_team_run(o->team, score_rows, &s);
     }
     return BG_OK;

@@ -39,7 +39,7 @@ typedef struct bg_runner {
     int32_t *tokens;         /* of one step, and the sequence and wish of each */
     uint32_t *seq;
     uint8_t *want;
-    float **keep;            /* by layer: only the last is set */
+    void **keep;             /* by layer: only the last is set */
     uint32_t n_layer;
     size_t n_vocab, n_embd;
 } bg_runner;

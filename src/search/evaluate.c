@@ -28,22 +28,23 @@ struct bg_evaluator {
     uint32_t n_ctx, first_scored, scored, abreast;
     size_t windows, kept;    /* kept: of so many, an anchor's streams */
     int32_t *tokens;         /* [windows][n_ctx] */
-    float *teacher;          /* [windows][scored][n_embd] the teacher's streams before the output */
+    uint16_t *teacher;       /* [windows][scored] half rows: its streams before the output */
     size_t teacher_bytes;
 
     bg_format *anchor;       /* whose residual streams are kept, of each tensor */
     uint8_t *anchor_level;
     size_t anchor_windows;
     uint32_t stride;         /* layers from one stream that is kept to the next */
-    float *streams;          /* by step, then by kept layer, then n_layer: see stream_at */
+    uint16_t *streams;       /* half rows by step, then by kept layer, then n_layer: see stream_at */
     size_t streams_bytes;
 
     int32_t *batch;
     uint32_t *seq;
     uint8_t *want;
-    float **keep;            /* [n_layer + 1] */
-    float *stream;           /* of one step before the output, when no anchor is kept */
-    size_t stream_bytes, piece; /* rows whose logits are in memory at a time */
+    void **keep;             /* [n_layer + 1] */
+    uint16_t *stream;        /* of one step before the output, */
+    uint16_t *passing;       /* and before the layers of `streams`, when no anchor is kept */
+    size_t stream_bytes, passing_bytes, piece; /* rows whose logits are in memory at a time */
     float *logits, *base;    /* of these, the student's and the teacher's */
     size_t logits_bytes;
     double *kld;             /* of each row of a step */
@@ -62,18 +63,21 @@ static size_t steps_of(const bg_evaluator *e, size_t windows)
 /* Layers but for the first whose streams are kept. */
 static size_t kept_layers(const bg_evaluator *e) { return (e->n_layer - 1) / e->stride; }
 
-/* Floats of a step's streams: of each kept layer a row a token, then of n_layer a row a wanted one. */
-static size_t stream_floats(const bg_evaluator *e)
+/* Halves of so many rows of a stream. */
+static size_t halves_of(const bg_evaluator *e, size_t rows) { return rows * bg_half_row(e->n_embd); }
+
+/* Of a step's streams: of each kept layer a row a token, then of n_layer a row a wanted one. */
+static size_t stream_halves(const bg_evaluator *e)
 {
-    return (kept_layers(e) * step_tokens(e) + step_rows(e)) * e->n_embd;
+    return halves_of(e, kept_layers(e) * step_tokens(e) + step_rows(e));
 }
 
 /* NULL: it is not kept. */
-static float *stream_at(const bg_evaluator *e, size_t step, uint32_t layer)
+static uint16_t *stream_at(const bg_evaluator *e, size_t step, uint32_t layer)
 {
     size_t before = layer == e->n_layer ? kept_layers(e) : layer / e->stride - 1;
     if (layer != e->n_layer && (layer == 0 || layer % e->stride)) return NULL;
-    return e->streams + step * stream_floats(e) + before * step_tokens(e) * e->n_embd;
+    return e->streams + step * stream_halves(e) + before * halves_of(e, step_tokens(e));
 }
 
 /* The last layer that a pass may begin with where `changed` is the first that is another. */
@@ -90,13 +94,13 @@ static size_t memory_of(const bg_evaluator *e, const bg_evaluator_options *o)
 
 static size_t teacher_bytes(const bg_evaluator *e)
 {
-    return (size_t)e->scored * e->n_embd * sizeof(float);
+    return halves_of(e, e->scored) * sizeof *e->teacher;
 }
 
 /* How many windows there are, and of how many of them streams are kept. */
 static void fit_windows(bg_evaluator *e, size_t all, const bg_evaluator_options *o)
 {
-    size_t limit = memory_of(e, o), one = teacher_bytes(e);
+    size_t limit = memory_of(e, o) / 2, one = teacher_bytes(e);
     e->windows = o->max_windows ? BG_MIN(o->max_windows, all) : all;
     e->kept = o->kept_windows ? BG_MIN(o->kept_windows, e->windows) : e->windows;
     if (e->kept < e->windows) { /* most of the memory is for what saves time */
@@ -105,7 +109,7 @@ static void fit_windows(bg_evaluator *e, size_t all, const bg_evaluator_options 
     }
     limit -= BG_MIN(limit, (e->windows - e->kept) * one);
     for (e->stride = 1;; e->stride++) {
-        size_t bytes = one + stream_floats(e) / e->abreast * sizeof(float);
+        size_t bytes = one + stream_halves(e) / e->abreast * sizeof *e->streams;
         size_t fit = BG_MAX(limit / bytes, (size_t)1);
         if (e->kept > fit && e->stride < MOST_STRIDE) continue;
         if (e->kept > fit) e->windows = e->kept = fit;
@@ -165,16 +169,16 @@ static void score_rows(void *user, int member, int size)
 /* Runs step `step` of the first `windows` windows from layer `first` on, to the streams before the
  * output: `last`, where that is not kept as an anchor's. */
 static bg_status run_step(bg_evaluator *e, size_t step, size_t windows, uint32_t first, bool keep,
-                          float *last, size_t *rows, bg_error *err)
+                          uint16_t *last, size_t *rows, bg_error *err)
 {
     size_t begin = step * e->abreast, n = BG_MIN((size_t)e->abreast, windows - begin);
     bg_batch b = {.tokens = e->batch, .seq = e->seq, .want = e->want};
-    bg_resume r = {.first = first, .keep = e->keep};
+    bg_resume r = {.first = first, .half = true, .keep = e->keep};
     *rows = n * e->scored;
     e->layers_run += e->n_layer - first;
     e->layers_reused += first;
     if (first == e->n_layer) {
-        memcpy(last, stream_at(e, step, first), *rows * e->n_embd * sizeof *last);
+        memcpy(last, stream_at(e, step, first), halves_of(e, *rows) * sizeof *last);
         return BG_OK;
     }
     for (uint32_t i = 0; i < n; i++) {
@@ -187,23 +191,27 @@ static bg_status run_step(bg_evaluator *e, size_t step, size_t windows, uint32_t
         }
     }
     if (first) r.from = stream_at(e, step, first);
-    for (uint32_t l = 0; l <= e->n_layer; l++) e->keep[l] = keep ? stream_at(e, step, l) : NULL;
-    if (!keep) e->keep[e->n_layer] = last;
+    for (uint32_t l = 0; l <= e->n_layer; l++) {
+        uint16_t *kept = stream_at(e, step, l);
+        e->keep[l] = keep || !kept ? kept : l == e->n_layer ? last : e->passing;
+    }
     BG_TRY(bg_session_resume(e->session, &b, &r, NULL, err));
-    if (keep && last) memcpy(last, e->keep[e->n_layer], *rows * e->n_embd * sizeof *last);
+    if (keep && last) memcpy(last, e->keep[e->n_layer], halves_of(e, *rows) * sizeof *last);
     return BG_OK;
 }
 
 /* The divergences of a step's rows, of a piece at a time. */
-static bg_status score_step(bg_evaluator *e, size_t step, const float *last, size_t rows,
+static bg_status score_step(bg_evaluator *e, size_t step, const uint16_t *last, size_t rows,
                             bg_error *err)
 {
-    const float *teacher = e->teacher + step * step_rows(e) * e->n_embd;
+    const uint16_t *teacher = e->teacher + step * halves_of(e, step_rows(e));
     scoring s = {.e = e, .window = step * e->abreast};
     for (; s.first < rows; s.first += s.rows) {
         s.rows = BG_MIN(e->piece, rows - s.first);
-        BG_TRY(bg_session_output(e->session, last + s.first * e->n_embd, s.rows, e->logits, err));
-        BG_TRY(bg_session_output(e->teaching, teacher + s.first * e->n_embd, s.rows, e->base, err));
+        BG_TRY(bg_session_output(e->session, last + halves_of(e, s.first), true, s.rows, e->logits,
+                                 err));
+        BG_TRY(bg_session_output(e->teaching, teacher + halves_of(e, s.first), true, s.rows, e->base,
+                                 err));
         bg_team_run(e->team, score_rows, &s);
     }
     return BG_OK;
@@ -323,14 +331,16 @@ static bg_status find_layers(bg_evaluator *e, bg_error *err)
 
 static bg_status reserve(bg_evaluator *e, bg_error *err)
 {
-    e->teacher_bytes = steps_of(e, e->windows) * step_rows(e) * e->n_embd * sizeof(float);
-    e->streams_bytes = steps_of(e, e->kept) * stream_floats(e) * sizeof(float);
-    e->stream_bytes = step_rows(e) * e->n_embd * sizeof(float);
+    e->teacher_bytes = steps_of(e, e->windows) * halves_of(e, step_rows(e)) * sizeof *e->teacher;
+    e->streams_bytes = steps_of(e, e->kept) * stream_halves(e) * sizeof *e->streams;
+    e->stream_bytes = halves_of(e, step_rows(e)) * sizeof *e->stream;
+    e->passing_bytes = halves_of(e, step_tokens(e)) * sizeof *e->passing;
     e->piece = BG_MIN(BG_MAX(LOGITS_MEMORY / (e->n_vocab * sizeof(float)), (size_t)1), step_rows(e));
     e->logits_bytes = e->piece * e->n_vocab * sizeof(float);
     e->teacher = bg_alloc_large(e->teacher_bytes);
     e->streams = bg_alloc_large(e->streams_bytes);
     e->stream = bg_alloc_large(e->stream_bytes);
+    e->passing = bg_alloc_large(e->passing_bytes);
     e->logits = bg_alloc_large(e->logits_bytes);
     e->base = bg_alloc_large(e->logits_bytes);
     e->kld = bg_alloc(step_rows(e), sizeof *e->kld);
@@ -338,8 +348,8 @@ static bg_status reserve(bg_evaluator *e, bg_error *err)
     e->batch = bg_alloc(step_tokens(e), sizeof *e->batch);
     e->seq = bg_alloc(step_tokens(e), sizeof *e->seq);
     e->want = bg_alloc(step_tokens(e), 1);
-    if (!e->teacher || !e->streams || !e->stream || !e->logits || !e->base || !e->kld || !e->keep ||
-        !e->batch || !e->seq || !e->want)
+    if (!e->teacher || !e->streams || !e->stream || !e->passing || !e->logits || !e->base ||
+        !e->kld || !e->keep || !e->batch || !e->seq || !e->want)
         return bg_fail_nomem(err, "predictions", e->teacher_bytes + e->streams_bytes);
     return BG_OK;
 }
@@ -350,8 +360,8 @@ static bg_status teach(bg_evaluator *e, bg_error *err)
     for (size_t step = 0; step < steps_of(e, e->windows); step++) {
         bool keep = step < steps_of(e, e->kept);
         size_t rows, end = keep ? e->kept : e->windows;
-        BG_TRY(run_step(e, step, end, 0, keep, e->teacher + step * step_rows(e) * e->n_embd, &rows,
-                        err));
+        BG_TRY(run_step(e, step, end, 0, keep, e->teacher + step * halves_of(e, step_rows(e)),
+                        &rows, err));
     }
     e->anchor_windows = e->kept;
     return BG_OK;
@@ -405,6 +415,7 @@ void bg_evaluator_close(bg_evaluator **evaluator)
     bg_free_large(e->teacher, e->teacher_bytes);
     bg_free_large(e->streams, e->streams_bytes);
     bg_free_large(e->stream, e->stream_bytes);
+    bg_free_large(e->passing, e->passing_bytes);
     bg_free_large(e->logits, e->logits_bytes);
     bg_free_large(e->base, e->logits_bytes);
     bg_free(e->layer_of);

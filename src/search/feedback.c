@@ -27,10 +27,12 @@ typedef struct runner {
     const bg_model *model;
     bg_session *session;
     const bg_tensor *watched;
-    float *streams;          /* [windows][n_ctx][n_embd] before the layer */
+    size_t streams_bytes;
+    uint16_t *streams;       /* [windows][n_ctx] half rows of n_embd before the layer */
     float *middle;           /* [n_ctx][n_embd] of a window, within the layer */
     float *seen;             /* [n_ctx][k] what the watched matrix reads in a window */
-    float **places;          /* [n_layer + 1] for bg_resume, NULL but for one */
+    void **keep;             /* [n_layer + 1] for bg_resume, NULL but for one, */
+    float **middles;         /* and so are these */
 } runner;
 
 typedef struct feedback {
@@ -59,10 +61,11 @@ static void see(void *user, int member, const bg_tensor *t, size_t column, const
 static void runner_close(runner *r)
 {
     bg_session_close(&r->session);
-    bg_free(r->streams);
+    bg_free_large(r->streams, r->streams_bytes);
     bg_free(r->middle);
     bg_free(r->seen);
-    bg_free(r->places);
+    bg_free(r->keep);
+    bg_free(r->middles);
 }
 
 static void feedback_close(feedback *f)
@@ -109,12 +112,14 @@ static bg_status runner_open(runner *r, const feedback *f, const bg_model *m, bo
     size_t tokens = (size_t)f->windows * f->n_ctx, widest = h->n_embd;
     for (size_t i = 0; i < m->n_tensors; i++) widest = BG_MAX(widest, (size_t)m->tensors[i].ne[0]);
     r->model = m;
-    r->streams = bg_alloc(tokens * h->n_embd, sizeof *r->streams);
+    r->streams_bytes = tokens * bg_half_row(h->n_embd) * sizeof *r->streams;
+    r->streams = bg_alloc_large(r->streams_bytes);
     r->middle = bg_alloc((size_t)f->n_ctx * h->n_embd, sizeof *r->middle);
     r->seen = bg_alloc(f->n_ctx * widest, sizeof *r->seen);
-    r->places = bg_alloc((size_t)h->n_layer + 1, sizeof *r->places);
-    if (!r->streams || !r->middle || !r->seen || !r->places)
-        return bg_fail_nomem(err, "what the layers read", tokens * h->n_embd * sizeof(float));
+    r->keep = bg_alloc((size_t)h->n_layer + 1, sizeof *r->keep);
+    r->middles = bg_alloc((size_t)h->n_layer + 1, sizeof *r->middles);
+    if (!r->streams || !r->middle || !r->seen || !r->keep || !r->middles)
+        return bg_fail_nomem(err, "what the layers read", r->streams_bytes);
     return bg_session_open(&r->session, m, &so, err);
 }
 
@@ -139,6 +144,11 @@ static bg_status feedback_open(feedback *f, const int32_t *tokens, size_t n, bg_
     return runner_open(&f->meant, f, f->source, false, err);
 }
 
+static uint16_t *stream_of(const feedback *f, const runner *r, uint64_t window, size_t row)
+{
+    return r->streams + (window * f->n_ctx + row) * bg_half_row(f->model->h.n_embd);
+}
+
 /* Runs a window from layer `first` up to `end`, from what the stream holds before `first` (at first,
  * the embedding). With `watched` that is seen what it reads, and the stream in the middle of the
  * layer; else the stream becomes that before layer `place`. */
@@ -146,18 +156,20 @@ static bg_status run(const feedback *f, runner *r, uint64_t window, uint32_t fir
                      const bg_tensor *watched, uint32_t place, bg_error *err)
 {
     const bg_observer observer = {see, r};
-    float *here = r->streams + window * f->n_ctx * f->model->h.n_embd;
+    uint16_t *here = stream_of(f, r, window, 0);
     bg_batch b = {.n = f->n_ctx, .tokens = f->tokens + window * f->n_ctx, .want = f->want};
-    bg_resume resume = {.first = first, .end = end, .until = watched, .from = here,
-                        .keep = watched ? NULL : r->places, .middle = watched ? r->places : NULL};
+    bg_resume resume = {.first = first, .end = end, .until = watched, .half = true, .from = here,
+                        .keep = r->keep, .middle = r->middles};
     bg_status s;
     r->watched = watched;
-    r->places[place] = watched ? r->middle : here;
+    r->keep[place] = watched ? NULL : here;
+    r->middles[place] = watched ? r->middle : NULL;
     bg_session_observe(r->session, watched ? &observer : NULL);
     bg_session_reset(r->session, 0);
     s = bg_session_resume(r->session, &b, &resume, NULL, err);
     bg_session_observe(r->session, NULL);
-    r->places[place] = NULL;
+    r->keep[place] = NULL;
+    r->middles[place] = NULL;
     return s;
 }
 
@@ -166,17 +178,27 @@ static void subtract(float *out, const float *a, const float *b, size_t n)
     for (size_t i = 0; i < n; i++) out[i] = a[i] - b[i];
 }
 
+/* How far the stream of a window that the matrices add to is off by now. */
+static void find_off(feedback *f, uint64_t window, stream adds_to)
+{
+    size_t n = f->model->h.n_embd;
+    if (adds_to == MIDDLE) subtract(f->off, f->meant.middle, f->own.middle, f->n_ctx * n);
+    for (size_t i = 0; adds_to == BEFORE && i < f->n_ctx; i++) {
+        float *meant = f->meant.middle + i * n, *own = f->own.middle + i * n; /* free now */
+        bg_half_row_get(stream_of(f, &f->meant, window, i), meant, n);
+        bg_half_row_get(stream_of(f, &f->own, window, i), own, n);
+        subtract(f->off + i * n, meant, own, n);
+    }
+}
+
 /* What a matrix reads in all windows, in the image's model and in the source. */
 static bg_status observe(feedback *f, const bg_tensor *own, const bg_tensor *meant, uint32_t first,
                          uint32_t end, stream adds_to, bg_second_order *second, bg_error *err)
 {
-    size_t width = (size_t)f->n_ctx * f->model->h.n_embd;
     for (uint64_t w = 0; w < f->windows; w++) {
-        const float *a = adds_to == MIDDLE ? f->meant.middle : f->meant.streams + w * width;
-        const float *b = adds_to == MIDDLE ? f->own.middle : f->own.streams + w * width;
         BG_TRY(run(f, &f->own, w, first, end, own, first, err));
         BG_TRY(run(f, &f->meant, w, first, end, meant, first, err));
-        if (adds_to != NONE) subtract(f->off, a, b, width);
+        find_off(f, w, adds_to);
         subtract(f->meant.seen, f->meant.seen, f->own.seen, f->n_ctx * own->ne[0]);
         bg_second_add(second, f->own.seen, f->meant.seen, f->off, f->n_ctx);
     }

@@ -10,7 +10,7 @@
 
 enum { TEXT_LIMIT = 256 << 20 };
 #define PROGRAM "bitgauge search "
-static const char header[] = PROGRAM "2, request %016" PRIx64 "\n";
+static const char header[] = PROGRAM "3, request %016" PRIx64 "\n";
 
 typedef struct entry { uint64_t key; double value; bool taken; } entry;
 

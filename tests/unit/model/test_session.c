@@ -266,6 +266,35 @@ static void absurd_context_is_refused(void **state)
     bg_text_fini(&file);
 }
 
+/* Each number within half a step of its binary place, but for those that are small beside the row's
+ * largest; what is not finite is seen to be so. */
+static void half_rows(void **state)
+{
+    enum { N = 300 };
+    static const float sizes[] = {1e-30f, 1e-3f, 1, 1000, 1e20f};
+    float x[N], back[N];
+    uint16_t *row = bg_alloc(bg_half_row(N), sizeof *row);
+    bg_rng rng;
+    (void)state;
+    bg_rng_seed(&rng, 1);
+    for (size_t s = 0; s < BG_COUNT(sizes); s++) {
+        for (size_t i = 0; i < N; i++) x[i] = sizes[s] * (float)bg_rng_normal(&rng);
+        bg_half_row_put(x, N, row);
+        bg_half_row_get(row, back, N);
+        for (size_t i = 0; i < N; i++)
+            assert_true(fabsf(back[i] - x[i]) <= 0x1p-11f * fabsf(x[i]) + 0x1p-20f * sizes[s]);
+    }
+    memset(x, 0, sizeof x);
+    bg_half_row_put(x, N, row);
+    bg_half_row_get(row, back, N);
+    assert_memory_equal(x, back, sizeof x);
+    x[7] = INFINITY;
+    bg_half_row_put(x, N, row);
+    bg_half_row_get(row, back, N);
+    assert_true(isnan(back[7]) && isnan(back[8]));
+    bg_free(row);
+}
+
 /* The embedded model against an independent implementation. */
 static void matches_python(void **state)
 {
@@ -295,7 +324,7 @@ int main(void)
         cmocka_unit_test(matches_naive_loops), cmocka_unit_test(matches_naive_loops_quantized),
         cmocka_unit_test(same_bits_with_any_team), cmocka_unit_test(sequences_do_not_mix),
         cmocka_unit_test(wants_and_limits), cmocka_unit_test(absurd_context_is_refused),
-        cmocka_unit_test(matches_python),
+        cmocka_unit_test(half_rows), cmocka_unit_test(matches_python),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
