@@ -91,6 +91,10 @@ void bg_model_close(bg_model **m);
  * first session does it; ahead of that it can be timed. Weights that were made in memory are packed
  * in place: their tensor's data is NULL from then on. May be called at any time by any thread. */
 bg_status bg_model_pack(const bg_model *m, struct bg_team *team, bg_error *err);
+/* Lets the layers' packed matrices go again, where the file still has them; the output's stays. A
+ * session that is open may from then on run no pass, unless all of these have been substituted, but
+ * for bg_session_output; and no model may be open that was quantized from this one. */
+void bg_model_unpack(const bg_model *m);
 
 /* Bytes of memory that bg_model_quantize would take for weights. */
 bg_status bg_model_plan_bytes(const bg_model *source, const bg_scheme *scheme, uint64_t *bytes,
@@ -186,7 +190,9 @@ typedef struct bg_session_options {
     uint32_t n_seq;       /* sequences with caches of their own; 0: 1 */
     bg_isa isa;           /* the best instruction set to use */
     struct bg_team *team; /* NULL: this thread alone; outlives the session */
-    bool any_format;      /* ready for bg_session_substitute */
+    bool any_format;      /* ready for bg_session_substitute of another format */
+    bool bare;            /* packs nothing: it is for bg_session_output, or for passes whose matrices
+                           * have all been substituted before */
     bg_activations activations; /* simulated ones: of a model whose matrices are floats */
 } bg_session_options;
 
@@ -230,7 +236,7 @@ bg_status bg_session_eval(bg_session *s, const bg_batch *b, float *logits, bg_er
 
 /* Other weights in the place of a tensor of the session's model, of the same shape: a packed matrix
  * (format.h), which outlives its use. NULL: the model's own again. Takes effect with the next
- * evaluation. Only for a session with any_format. */
+ * evaluation. Another format than the tensor's only in a session with any_format. */
 void bg_session_substitute(bg_session *s, const bg_tensor *t, bg_format format, const void *packed);
 
 /* Half rows: n floats as IEEE halves and a scale, where what is kept of them should take little memory.

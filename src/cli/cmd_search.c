@@ -266,9 +266,12 @@ static bg_status search(run *r, bg_error *err)
     BG_TRY(write_recipe(r, err));
     bg_cli_progress_end(&r->progress);
     if (a->out) BG_TRY(bg_image_write(r->image, a->out, err));
-    if (!bg_cli_tune_wanted(&a->tune) || bg_cli_interrupted()) return BG_OK;
-    BG_TRY(bg_cli_tune(&a->tune, r->model, r->tokens, r->n_tokens, r->image, r->team, err));
-    return bg_image_write(r->image, a->out, err);
+    if (bg_cli_tune_wanted(&a->tune) && !bg_cli_interrupted()) {
+        BG_TRY(bg_cli_tune(&a->tune, r->model, r->tokens, r->n_tokens, r->image, r->team, err));
+        BG_TRY(bg_image_write(r->image, a->out, err));
+    }
+    if (a->out) bg_image_free(&r->image); /* from now on it is the file */
+    return BG_OK;
 }
 
 /* ---- the table ---------------------------------------------------------------------------- */
@@ -316,7 +319,8 @@ static bg_status measure_rows(run *r, const bg_reference *reference, const bg_qu
     bg_quality q;
     bg_status s;
     BG_TRY(bg_recipe_plan(r->best, bg_model_gguf(r->model), r->importance, &plan, err));
-    s = bg_model_open_memory(&m, r->image->data, r->image->bytes, r->a->recipe, err);
+    s = r->image ? bg_model_open_memory(&m, r->image->data, r->image->bytes, r->a->recipe, err)
+                 : bg_model_open(&m, r->a->out, err);
     if (s == BG_OK) s = bg_quality_measure(reference, m, o, &q, err);
     if (s == BG_OK && r->a->min_tps > 0)
         s = bg_decode_speed(&r->tps, m, r->isa, r->team, err);
@@ -347,6 +351,7 @@ static bg_status evaluate(run *r, bg_error *err)
     if (s == BG_OK) bg_tokens_warn_overlap(r->tokens, r->n_tokens, tokens, n);
     begin_progress(r, "evaluating");
     if (s == BG_OK) s = bg_reference_open(&reference, r->model, tokens, n, &o, err);
+    bg_model_unpack(r->model); /* the reference has what its layers give */
     if (s == BG_OK) s = measure_rows(r, reference, &o, err);
     bg_reference_close(&reference);
     bg_tokens_free(tokens);

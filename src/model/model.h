@@ -170,6 +170,8 @@ bg_packs *bg_packs_new(size_t n_tensors);                       /* NULL: no memo
 void bg_packs_free(bg_packs **p);
 /* Says that recoded[i] is packed already. */
 void bg_packs_adopt(const bg_model *m, size_t i);
+/* Packs the output alone. */
+bg_status bg_model_pack_output(const bg_model *m, struct bg_team *team, bg_error *err);
 /* The packed panels of a matrix; NULL before bg_model_pack. */
 const void *bg_model_packed(const bg_model *m, const bg_tensor *t);
 /* Bytes of a tensor's memory in `recoded`. */

@@ -82,17 +82,40 @@ void bg_packs_adopt(const bg_model *m, size_t i)
     m->tensors[i].data = NULL;
 }
 
-bg_status bg_model_pack(const bg_model *m, bg_team *team, bg_error *err)
+static bg_status pack_layers(const bg_model *m, uint32_t layers, bg_team *team, bg_error *err)
 {
     bg_status status;
     if (m->shape) return BG_OK; /* made packed */
     pthread_mutex_lock(&m->packs->lock);
     status = pack_or_borrow(m, m->output, team, err);
-    for (uint32_t l = 0; status == BG_OK && l < m->h.n_layer; l++)
+    for (uint32_t l = 0; status == BG_OK && l < layers; l++)
         for (int w = 0; status == BG_OK && w < BG_W_COUNT; w++)
             status = pack_or_borrow(m, m->layers[l].w[w], team, err);
     pthread_mutex_unlock(&m->packs->lock);
     return status;
+}
+
+bg_status bg_model_pack(const bg_model *m, bg_team *team, bg_error *err)
+{
+    return pack_layers(m, m->h.n_layer, team, err);
+}
+
+bg_status bg_model_pack_output(const bg_model *m, bg_team *team, bg_error *err)
+{
+    return pack_layers(m, 0, team, err);
+}
+
+void bg_model_unpack(const bg_model *m)
+{
+    bg_packs *p = m->packs;
+    pthread_mutex_lock(&p->lock);
+    for (size_t i = 0; i < p->n; i++) {
+        if (!p->own[i] || &m->tensors[i] == m->output) continue;
+        bg_free_large((void *)(uintptr_t)p->data[i], p->own[i]);
+        p->data[i] = NULL;
+        p->own[i] = 0;
+    }
+    pthread_mutex_unlock(&p->lock);
 }
 
 const void *bg_model_packed(const bg_model *m, const bg_tensor *t)

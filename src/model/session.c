@@ -56,11 +56,11 @@ static void find_all_slots(bg_session *s)
             find_slot(s, bg_kernel_find(f->format, (bg_op)op, s->isa)->activation);
 }
 
-static bg_status prepare_matrices(bg_session *s, bg_error *err)
+static bg_status prepare_matrices(bg_session *s, bool bare, bg_error *err)
 {
     const bg_model *m = s->model;
     size_t n = (size_t)s->n_layer * BG_W_COUNT;
-    BG_TRY(bg_model_pack(m, s->team, err));
+    if (!bare) BG_TRY(bg_model_pack(m, s->team, err));
     s->matrices = bg_alloc(n, sizeof *s->matrices);
     if (!s->matrices) return bg_fail_nomem(err, "session", n * sizeof *s->matrices);
     for (uint32_t l = 0; l < s->n_layer; l++)
@@ -247,7 +247,7 @@ bg_status bg_session_open(bg_session **out, const bg_model *m, const bg_session_
     s->n_layer = m->n_held;
     if (m->n_held < m->h.n_layer) s->layer_end = bg_alloc(s->n_layer + 1, sizeof *s->layer_end);
     status = m->n_held < m->h.n_layer && !s->layer_end ? bg_fail_nomem(err, "session", 0)
-                                                       : prepare_matrices(s, err);
+                                                       : prepare_matrices(s, o->bare, err);
     if (status == BG_OK && o->any_format) find_all_slots(s);
     for (unsigned i = 0; status == BG_OK && s->activations && i < s->n_slots; i++)
         if (s->slots[i] != BG_FORMAT_F32)
@@ -418,6 +418,10 @@ bg_status bg_session_output(bg_session *s, const void *x, bool half, size_t n, f
     if (n < 1 || n > s->n_batch)
         return bg_fail(err, BG_ERR_INPUT, NULL, "logits of %zu tokens: give from 1 to %u", n,
                        s->n_batch);
+    if (!s->output.panels) {
+        BG_TRY(bg_model_pack_output(s->model, s->team, err));
+        s->output = prepare_matrix(s, s->model->output);
+    }
     for (uint32_t i = 0; i < n; i++) s->out[i] = i;
     bg_team_run(s->team, bg_forward_run, &p);
     return BG_OK;

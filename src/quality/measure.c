@@ -41,7 +41,7 @@ static bg_status fill_cache(bg_reference *r, const bg_quality_options *o, bg_err
     r->cache_bytes = (size_t)(some.count * per_window) * row;
     r->cache = bg_alloc_large(r->cache_bytes);
     if (!r->cache) return BG_OK; /* computed again each time instead */
-    BG_TRY(bg_runner_open(&runner, &some, r->base, BG_ACTIVATIONS_OWN, o, err));
+    BG_TRY(bg_runner_open(&runner, &some, r->base, BG_ACTIVATIONS_OWN, false, o, err));
     status = BG_OK;
     while (status == BG_OK && bg_windows_next(&some, &step)) {
         status = bg_runner_step(&runner, &step, r->cache + step.first_row * (row / sizeof(float)),
@@ -194,9 +194,9 @@ static bg_status open_measurement(measurement *m, const bg_reference *r, const b
     *m = (measurement){.r = r, .n_scores = (size_t)(r->windows.count * r->windows.scored),
                        .most_logits = o->logits_bytes ? o->logits_bytes : DEFAULT_LOGITS};
     BG_TRY(check_model(r, model, err));
-    BG_TRY(bg_runner_open(&m->model, &r->windows, model, o->activations, o, err));
+    BG_TRY(bg_runner_open(&m->model, &r->windows, model, o->activations, false, o, err));
     if (r->base)
-        BG_TRY(bg_runner_open(&m->base, &r->windows, r->base, BG_ACTIVATIONS_OWN, o, err));
+        BG_TRY(bg_runner_open(&m->base, &r->windows, r->base, BG_ACTIVATIONS_OWN, !run_base, o, err));
     BG_TRY(make_room(m, bg_windows_step_rows(&r->windows), run_base, err));
     m->scores = bg_alloc(m->n_scores, sizeof *m->scores);
     m->scratch = bg_alloc(m->n_scores, sizeof *m->scratch);

@@ -43,14 +43,14 @@ size_t bg_windows_step_rows(const bg_windows *w)
 }
 
 bg_status bg_runner_open(bg_runner *r, const bg_windows *w, const bg_model *m,
-                         bg_activations activations, const bg_quality_options *o,
+                         bg_activations activations, bool bare, const bg_quality_options *o,
                          bg_error *err)
 {
     const bg_tokenizer *t = bg_model_tokenizer(m);
     size_t batch = (size_t)bg_windows_abreast(w) * positions_per_step(w);
     bg_session_options so = {
         .n_ctx = w->n_ctx, .n_batch = (uint32_t)batch, .n_seq = bg_windows_abreast(w),
-        .isa = o->isa, .team = o->team, .activations = activations,
+        .isa = o->isa, .team = o->team, .activations = activations, .bare = bare,
     };
     const bg_hparams *h = bg_model_hparams(m);
     *r = (bg_runner){.windows = w, .n_layer = bg_model_layers_held(m), .n_vocab = h->n_vocab,

@@ -44,8 +44,9 @@ typedef struct bg_runner {
     size_t n_vocab, n_embd;
 } bg_runner;
 
+/* bare: its session only gives outputs; no step is run. */
 bg_status bg_runner_open(bg_runner *r, const bg_windows *w, const bg_model *m,
-                         bg_activations activations, const bg_quality_options *o,
+                         bg_activations activations, bool bare, const bg_quality_options *o,
                          bg_error *err);
 void bg_runner_close(bg_runner *r);
 /* Evaluates a step up to the output: `stream` has room for step->rows rows of n_embd. Every step of a

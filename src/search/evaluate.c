@@ -21,7 +21,8 @@ struct bg_evaluator {
     bg_variants *variants;
     size_t n_tensors;
     uint32_t *layer_of;      /* of each tensor: the first layer it changes; n_layer: the output */
-    bg_format *in_use;       /* what the session multiplies with; NONE: the model's own */
+    bool *in_layer;          /* matrices of layers: the model's own come from `variants`, too */
+    bg_format *in_use;       /* what of these the session multiplies with; NONE: the model's own */
     uint8_t *level_in_use;
     uint32_t n_layer, n_embd, n_vocab;
 
@@ -237,6 +238,7 @@ static bg_status wear(bg_evaluator *e, const bg_student *st, bg_error *err)
         const void *packed = NULL;
         uint8_t level;
         bg_format f = format_of(e, st, i, &level);
+        if (f == BG_FORMAT_NONE && e->in_layer[i]) f = t->format;
         if (e->in_use[i] == f && e->level_in_use[i] == level) continue;
         /* What it wore may be thrown away for what it will. */
         bg_session_substitute(e->session, t, t->format, NULL);
@@ -313,12 +315,17 @@ static bg_status find_layers(bg_evaluator *e, bg_error *err)
 {
     e->n_tensors = bg_model_tensor_count(e->model);
     e->layer_of = bg_alloc(e->n_tensors, sizeof *e->layer_of);
+    e->in_layer = bg_alloc(e->n_tensors, sizeof *e->in_layer);
     e->in_use = bg_alloc(e->n_tensors, sizeof *e->in_use);
     e->anchor = bg_alloc(e->n_tensors, sizeof *e->anchor);
     e->level_in_use = bg_alloc(e->n_tensors, 1);
     e->anchor_level = bg_alloc(e->n_tensors, 1);
-    if (!e->layer_of || !e->in_use || !e->anchor || !e->level_in_use || !e->anchor_level)
-        return bg_fail_nomem(err, "an evaluator", e->n_tensors * 12);
+    if (!e->layer_of || !e->in_layer || !e->in_use || !e->anchor || !e->level_in_use ||
+        !e->anchor_level)
+        return bg_fail_nomem(err, "an evaluator", e->n_tensors * 13);
+    for (uint32_t l = 0; l < e->n_layer; l++)
+        for (size_t w = 0; w < BG_W_COUNT; w++)
+            e->in_layer[e->model->layers[l].w[w] - e->model->tensors] = true;
     for (size_t i = 0; i < e->n_tensors; i++) {
         const char *name = bg_model_tensor_at(e->model, i)->name;
         bool output = strncmp(name, "output", 6) == 0;
@@ -354,7 +361,8 @@ static bg_status reserve(bg_evaluator *e, bg_error *err)
     return BG_OK;
 }
 
-/* What the teacher's predictions are made of; its streams are the first anchor. */
+/* What the teacher's predictions are made of; its streams are the first anchor. From then on its
+ * layers are only needed where a student has them. */
 static bg_status teach(bg_evaluator *e, bg_error *err)
 {
     for (size_t step = 0; step < steps_of(e, e->windows); step++) {
@@ -364,6 +372,7 @@ static bg_status teach(bg_evaluator *e, bg_error *err)
                         &rows, err));
     }
     e->anchor_windows = e->kept;
+    bg_model_unpack(e->model);
     return BG_OK;
 }
 
@@ -395,7 +404,8 @@ bg_status bg_evaluator_open(bg_evaluator **out, const bg_model *m, const int32_t
             .isa = o->isa, .team = o->team, .any_format = true}, err);
     if (s == BG_OK)
         s = bg_session_open(&e->teaching, m, &(bg_session_options){
-            .n_ctx = 1, .n_batch = (uint32_t)e->piece, .isa = o->isa, .team = o->team}, err);
+            .n_ctx = 1, .n_batch = (uint32_t)e->piece, .isa = o->isa, .team = o->team, .bare = true},
+            err);
     if (s == BG_OK)
         s = bg_variants_open(&e->variants, m, o->pruner, o->importance, memory_of(e, o), o->team, err);
     if (s == BG_OK) s = teach(e, err);
@@ -419,6 +429,7 @@ void bg_evaluator_close(bg_evaluator **evaluator)
     bg_free_large(e->logits, e->logits_bytes);
     bg_free_large(e->base, e->logits_bytes);
     bg_free(e->layer_of);
+    bg_free(e->in_layer);
     bg_free(e->in_use);
     bg_free(e->level_in_use);
     bg_free(e->anchor);

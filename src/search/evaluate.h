@@ -30,7 +30,8 @@ typedef struct bg_evaluator_options {
 /* A student: formats are a recipe's, one a tensor; levels, one a layer (prune.h), NULL for all 0. */
 typedef struct bg_student { const bg_format *formats; const uint8_t *levels; } bg_student;
 
-/* The model and its file, mapped, outlive it. */
+/* The model and its file, mapped, outlive it. What is packed of the model's layers is let go: see
+ * bg_model_unpack. */
 bg_status bg_evaluator_open(bg_evaluator **e, const bg_model *m, const int32_t *tokens,
                             size_t n_tokens, const bg_evaluator_options *o, bg_error *err);
 void bg_evaluator_close(bg_evaluator **e);

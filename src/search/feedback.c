@@ -28,6 +28,8 @@ typedef struct runner {
     bg_session *session;
     const bg_tensor *watched;
     size_t streams_bytes;
+    void *packed[BG_W_COUNT]; /* the matrices of the layer that is run, as the session has them */
+    size_t packed_bytes[BG_W_COUNT];
     uint16_t *streams;       /* [windows][n_ctx] half rows of n_embd before the layer */
     float *middle;           /* [n_ctx][n_embd] of a window, within the layer */
     float *seen;             /* [n_ctx][k] what the watched matrix reads in a window */
@@ -39,10 +41,8 @@ typedef struct feedback {
     bg_image *image;
     const bg_model *source;
     const bg_feedback_options *o;
-    bg_model *model;         /* the image's, as it was at first; what has changed is substituted */
+    bg_model *model;         /* the image's */
     runner own, meant;       /* the image's model and the source */
-    void **packed;           /* of each tensor of the model: what it has become, or NULL */
-    size_t *packed_bytes;
     uint32_t n_ctx;
     uint64_t windows, steps, done;
     int32_t *tokens;         /* [windows][n_ctx] */
@@ -58,9 +58,18 @@ static void see(void *user, int member, const bg_tensor *t, size_t column, const
     if (t == r->watched) memcpy(r->seen + column * t->ne[0] + first, x, n * sizeof *x);
 }
 
+static void drop_layer(runner *r)
+{
+    for (size_t w = 0; w < BG_W_COUNT; w++) {
+        bg_free_large(r->packed[w], r->packed_bytes[w]);
+        r->packed[w] = NULL;
+    }
+}
+
 static void runner_close(runner *r)
 {
     bg_session_close(&r->session);
+    drop_layer(r);
     bg_free_large(r->streams, r->streams_bytes);
     bg_free(r->middle);
     bg_free(r->seen);
@@ -72,10 +81,6 @@ static void feedback_close(feedback *f)
 {
     runner_close(&f->own);
     runner_close(&f->meant);
-    for (size_t i = 0; f->packed && f->packed_bytes && i < f->model->n_tensors; i++)
-        bg_free_large(f->packed[i], f->packed_bytes[i]);
-    bg_free(f->packed);
-    bg_free(f->packed_bytes);
     bg_free(f->tokens);
     bg_free(f->want);
     bg_free(f->off);
@@ -103,11 +108,10 @@ static bg_status take_tokens(feedback *f, const int32_t *tokens, size_t n, bg_er
     return BG_OK;
 }
 
-static bg_status runner_open(runner *r, const feedback *f, const bg_model *m, bool any_format,
-                             bg_error *err)
+static bg_status runner_open(runner *r, const feedback *f, const bg_model *m, bg_error *err)
 {
     const bg_hparams *h = &m->h;
-    bg_session_options so = {.isa = f->o->isa, .team = f->o->team, .any_format = any_format,
+    bg_session_options so = {.isa = f->o->isa, .team = f->o->team, .bare = true,
                              .n_ctx = f->n_ctx, .n_batch = f->n_ctx};
     size_t tokens = (size_t)f->windows * f->n_ctx, widest = h->n_embd;
     for (size_t i = 0; i < m->n_tensors; i++) widest = BG_MAX(widest, (size_t)m->tensors[i].ne[0]);
@@ -125,23 +129,48 @@ static bg_status runner_open(runner *r, const feedback *f, const bg_model *m, bo
 
 static bg_status feedback_open(feedback *f, const int32_t *tokens, size_t n, bg_error *err)
 {
-    size_t tensors;
     BG_TRY(bg_model_open_memory(&f->model, f->image->data, f->image->bytes,
                                 bg_gguf_path(f->image->g), err));
     if (f->source->h.n_layer != f->model->h.n_layer || f->source->h.n_embd != f->model->h.n_embd)
         return bg_fail(err, BG_ERR_INPUT, bg_gguf_path(f->source->gguf),
                        "has not the layers of the image");
-    tensors = f->model->n_tensors;
     BG_TRY(take_tokens(f, tokens, n, err));
-    f->packed = bg_alloc(tensors, sizeof *f->packed);
-    f->packed_bytes = bg_alloc(tensors, sizeof *f->packed_bytes);
     f->want = bg_alloc(f->n_ctx, 1);
     f->off = bg_alloc((size_t)f->n_ctx * f->model->h.n_embd, sizeof *f->off);
-    if (!f->packed || !f->packed_bytes || !f->want || !f->off)
-        return bg_fail_nomem(err, "error feedback", tensors * sizeof *f->packed);
+    if (!f->want || !f->off) return bg_fail_nomem(err, "error feedback", f->n_ctx);
     memset(f->want, 1, f->n_ctx);
-    BG_TRY(runner_open(&f->own, f, f->model, true, err));
-    return runner_open(&f->meant, f, f->source, false, err);
+    BG_TRY(runner_open(&f->own, f, f->model, err));
+    return runner_open(&f->meant, f, f->source, err);
+}
+
+/* Packs matrix w of the layer as it is now. */
+static bg_status pack_matrix(const feedback *f, runner *r, uint32_t layer, size_t w, bg_error *err)
+{
+    const bg_tensor *t = r->model->layers[layer].w[w];
+    const bg_format_info *format = bg_format_get((int)t->format);
+    if (!t->data)
+        return bg_fail(err, BG_ERR_INPUT, bg_gguf_path(r->model->gguf), "tensor %s is not as it is in "
+                       "a file any more", t->name);
+    if (!r->packed[w]) {
+        r->packed_bytes[w] = bg_packed_bytes(format, t->ne[1], t->ne[0]);
+        r->packed[w] = bg_alloc_large(r->packed_bytes[w]);
+        if (!r->packed[w]) return bg_fail_nomem(err, t->name, r->packed_bytes[w]);
+    }
+    BG_TRY(bg_pack_matrix(format, t->data, r->packed[w], t->ne[1], t->ne[0], f->o->team, err));
+    bg_gguf_release(r->model->gguf, t->data, t->bytes);
+    bg_session_substitute(r->session, t, t->format, r->packed[w]);
+    return BG_OK;
+}
+
+/* Of both models; all others of their layers are let go. */
+static bg_status take_layer(feedback *f, uint32_t layer, bg_error *err)
+{
+    runner *const both[] = {&f->own, &f->meant};
+    for (size_t i = 0; i < BG_COUNT(both); i++) {
+        drop_layer(both[i]);
+        for (size_t w = 0; w < BG_W_COUNT; w++) BG_TRY(pack_matrix(f, both[i], layer, w, err));
+    }
+    return BG_OK;
 }
 
 static uint16_t *stream_of(const feedback *f, const runner *r, uint64_t window, size_t row)
@@ -205,12 +234,6 @@ static bg_status observe(feedback *f, const bg_tensor *own, const bg_tensor *mea
     return BG_OK;
 }
 
-/* The number of a tensor of the image's model. */
-static size_t index_of(const feedback *f, const bg_tensor *t)
-{
-    return (size_t)(t - f->model->tensors);
-}
-
 static bool has_grid(const bg_tensor *t) { return bg_codec_of(t->format) != NULL; }
 
 /* The tensor of the source that a matrix is rounded from; NULL with a reason. */
@@ -231,22 +254,16 @@ static float share_of(const feedback *f, size_t k)
     return (float)BG_MAX(1 - 4 * (double)k / tokens, 0);
 }
 
-/* Rounds a matrix, where it lies in the image, and puts it into the session. */
-static bg_status replace(feedback *f, const bg_second_order *second, const bg_tensor *t,
-                         bg_error *err)
+/* Rounds a matrix, where it lies in the image. */
+static bg_status round_matrix(const feedback *f, const bg_second_order *second, const bg_tensor *t,
+                              bg_error *err)
 {
-    size_t i = index_of(f, t), rows = t->ne[1], k = t->ne[0];
     const bg_tensor *from = source_of(f, t, err);
     const bg_format_info *format = bg_format_get((int)t->format);
     if (!from) return BG_ERR_INPUT;
-    BG_TRY(bg_second_round(second, share_of(f, k), bg_format_get((int)from->format), from->data, format,
-                           (void *)(uintptr_t)t->data, rows, err));
+    BG_TRY(bg_second_round(second, share_of(f, t->ne[0]), bg_format_get((int)from->format), from->data,
+                           format, (void *)(uintptr_t)t->data, t->ne[1], err));
     bg_gguf_release(f->source->gguf, from->data, from->bytes);
-    f->packed_bytes[i] = BG_MAX(t->bytes, bg_packed_bytes(format, rows, k));
-    f->packed[i] = bg_alloc_large(f->packed_bytes[i]);
-    if (!f->packed[i]) return bg_fail_nomem(err, t->name, f->packed_bytes[i]);
-    BG_TRY(bg_pack_matrix(format, t->data, f->packed[i], rows, k, f->o->team, err));
-    bg_session_substitute(f->own.session, t, t->format, f->packed[i]);
     return BG_OK;
 }
 
@@ -275,7 +292,7 @@ static bg_status round_group(feedback *f, const bg_tensor *const *matrices, size
     if (s == BG_OK)
         s = bg_second_factor(&second, f->o->damping > 0 ? f->o->damping : DAMPING, err);
     for (size_t i = 0; s == BG_OK && i < n; i++)
-        if (has_grid(matrices[i])) s = replace(f, &second, matrices[i], err);
+        if (has_grid(matrices[i])) s = round_matrix(f, &second, matrices[i], err);
     bg_second_close(&second);
     return s == BG_OK ? step_done(f, err) : s;
 }
@@ -293,10 +310,12 @@ static bg_status round_layer(feedback *f, uint32_t l, bg_error *err)
 {
     const bg_layer *layer = &f->model->layers[l];
     bool normalised = layer->v[BG_V_ATTN_POST_NORM] || layer->v[BG_V_FFN_POST_NORM];
+    BG_TRY(take_layer(f, l, err));
     for (const group *g = groups; g < groups + BG_COUNT(groups); g++) {
         const bg_tensor *matrices[BG_COUNT(g->ids)];
         for (size_t i = 0; i < g->n; i++) matrices[i] = layer->w[g->ids[i]];
         BG_TRY(round_group(f, matrices, g->n, normalised ? NONE : g->adds_to, l, l + 1, err));
+        for (size_t i = 0; i < g->n; i++) BG_TRY(pack_matrix(f, &f->own, l, g->ids[i], err));
     }
     BG_TRY(move_on(f, l, l + 1, err));
     return step_done(f, err);
@@ -307,6 +326,7 @@ bg_status bg_feedback(bg_image *image, const bg_model *source, const int32_t *to
 {
     feedback f = {.image = image, .source = source, .o = o};
     bg_status s = feedback_open(&f, tokens, n_tokens, err);
+    if (s == BG_OK) s = take_layer(&f, 0, err);
     if (s == BG_OK) s = move_on(&f, 0, 0, err);
     if (s == BG_OK) f.steps = (uint64_t)f.model->h.n_layer * (BG_COUNT(groups) + 1) + 1;
     for (uint32_t l = 0; s == BG_OK && l < f.model->h.n_layer; l++) s = round_layer(&f, l, err);

@@ -104,11 +104,13 @@ static bg_status make(bg_variants *v, variant *made, bg_error *err)
     make_room(v, made->bytes);
     made->packed = bg_alloc_large(made->bytes);
     if (!made->packed) return bg_fail_nomem(err, t->name, made->bytes);
-    s = made->level ? make_level(v, made, weights, err)
-                    : bg_quantize_rows(from, t->data, to, made->packed, weights, rows, k, v->team,
-                                       err);
+    if (made->level) s = make_level(v, made, weights, err);
+    else if (from == to) s = BG_OK;
+    else s = bg_quantize_rows(from, t->data, to, made->packed, weights, rows, k, v->team, err);
+    if (s == BG_OK)
+        s = bg_pack_matrix(to, made->level || from != to ? made->packed : t->data, made->packed, rows,
+                           k, v->team, err);
     bg_gguf_release(v->g, t->data, t->bytes);
-    if (s == BG_OK) s = bg_pack_matrix(to, made->packed, made->packed, rows, k, v->team, err);
     if (s != BG_OK) bg_free_large(made->packed, made->bytes);
     return s;
 }
