@@ -256,7 +256,7 @@ int bg_cmd_quantize(int argc, char **argv)
         {.type = BG_OPT_TEXT, .names = "--recipe", .metavar = "FILE", .target = &r.recipe,
          .help = "a format for each tensor, in place of SCHEME (see `bitgauge search`)"},
         {.type = BG_OPT_TEXT, .names = "--from", .metavar = "FILE", .target = &r.from,
-         .help = "make a file of IN.gguf better that was quantized before, in place of SCHEME"},
+         .help = "a file quantized from IN.gguf to make better, in place of SCHEME"},
         {.type = BG_OPT_FLAG, .names = "--feedback", .target = &r.feedback,
          .help = "round layer by layer so that outputs change least on a text (minutes)"},
         {.type = BG_OPT_INT, .names = "--chunks", .metavar = "N", .target = &r.chunks, .min = 1,

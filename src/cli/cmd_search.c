@@ -59,15 +59,21 @@ static void begin_progress(run *r, const char *what)
     r->progress = (bg_cli_progress){.what = what};
 }
 
-/* The best so far, what it leaves of the budget and how far the stage is. */
+/* The best so far, what it leaves of the bytes, the evaluations and the time, and how far the stage is. */
 static bool show_search(void *user, const bg_search_state *s)
 {
     run *r = user;
-    char what[160], best[40] = "none yet", left[32];
-    if (isfinite(s->best_kld)) snprintf(best, sizeof best, "KLD %.4f", s->best_kld);
-    snprintf(what, sizeof what, "%s, best %s, %s left, %llu evaluations,", s->stage, best,
-             bg_format_size(left, sizeof left, (double)(r->budget - BG_MIN(r->budget, s->best_bytes))),
-             (unsigned long long)s->evaluations);
+    const request *a = r->a;
+    char what[160], best[64] = "", most[32] = "", time[72] = "", x[32], y[32];
+    if (isfinite(s->best_kld))
+        snprintf(best, sizeof best, " KLD %.4f, %s free,", s->best_kld,
+                 bg_format_size(x, sizeof x, (double)(r->budget - BG_MIN(r->budget, s->best_bytes))));
+    if (a->most) snprintf(most, sizeof most, " of %d", a->most);
+    if (a->minutes > 0)
+        snprintf(time, sizeof time, " %s of %s,", bg_format_duration(x, sizeof x, s->seconds),
+                 bg_format_duration(y, sizeof y, 60 * a->minutes));
+    snprintf(what, sizeof what, "%s:%s %llu%s evaluations,%s", s->stage, best,
+             (unsigned long long)s->evaluations, most, time);
     r->progress.what = what;
     bg_cli_progress_show(&r->progress, s->fraction);
     r->progress.what = NULL;
@@ -464,7 +470,7 @@ int bg_cmd_search(int argc, char **argv)
          0},
         {BG_OPT_TEXT, "--imatrix", "FILE", "importance matrix; default: of the calibration text",
          &a.imatrix, NULL, 0, 0},
-        {BG_OPT_TEXT, "--formats", "LIST", "formats to choose from (all)", &a.formats, NULL, 0, 0},
+        {BG_OPT_TEXT, "--formats", "LIST", "formats to choose from, such as Q2_K,Q3_K,Q4_K (all)", &a.formats, NULL, 0, 0},
         {BG_OPT_TEXT, "--prune", "off|on|SHARE", "take channels, heads and layers away where that pays, of all\n"
          "                              weights no more than SHARE (off)", &a.prune, NULL, 0, 0},
         {BG_OPT_TEXT, "--prune-order", "ORDER", "with formats, or all of SHARE before or after them (joint)",
@@ -480,7 +486,7 @@ int bg_cmd_search(int argc, char **argv)
         {BG_OPT_TEXT, "--recipe-out", "FILE", "the recipe (recipe.csv)", &a.recipe, NULL, 0, 0},
         {BG_OPT_TEXT, "--evaluations", "FILE", "keep what was measured here, for searches of other\n"
          "                              sizes", &a.evaluations, NULL, 0, 0},
-        {BG_OPT_TEXT, "-o --out --output", "FILE", "the model file", &a.out, NULL, 0, 0},
+        {BG_OPT_TEXT, "-o --out --output", "FILE", "the model file, too", &a.out, NULL, 0, 0},
         {BG_OPT_INT, "--chunks", "N", "windows to evaluate on at most (64; 0: the whole text)",
          &a.chunks, NULL, 0, 1 << 30},
         {BG_OPT_INT, "-t --threads", "N", "threads (0: one a core)", &a.threads, NULL, 0, 4096},

@@ -11,8 +11,11 @@ bg_status bg_cli_read_text(const char *path, const bg_model *m, int32_t **tokens
     size_t bytes;
     bg_status s;
     BG_TRY(bg_file_read(&text, &bytes, path, TEXT_LIMIT, err));
-    s = bytes ? bg_tokenize(bg_model_tokenizer(m), text, bytes, true, false, tokens, n, err)
-              : bg_fail(err, BG_ERR_INPUT, path, "is empty: give a text of some thousand words");
+    if (!bytes || memchr(text, 0, bytes))
+        s = bg_fail(err, BG_ERR_INPUT, path, "is %s: give a text of some thousand words",
+                    bytes ? "no text" : "empty");
+    else
+        s = bg_tokenize(bg_model_tokenizer(m), text, bytes, true, false, tokens, n, err);
     bg_free(text);
     return s;
 }

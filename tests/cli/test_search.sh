@@ -73,6 +73,7 @@ expect 'in.gguf: is the input itself' search in.gguf --size 3MB --recipe-out in.
 expect 'nowhere/x.gguf: cannot create' search --size 3MB -o nowhere/x.gguf
 expect 'nowhere/r.csv: cannot create' search --size 3MB --recipe-out nowhere/r.csv
 expect 'no regular file' search --size 3MB -o /dev/full
+expect 'in.gguf: is no text' search --size 3MB --calib in.gguf
 expect 'is the file of -o' search --size 3MB -o r.csv --recipe-out r.csv
 expect 'needs --prune' search --size 3MB --prune-order last
 expect 'with --memory alone' search --size 3MB --ctx 512
