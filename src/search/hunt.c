@@ -236,7 +236,7 @@ static void set_costs(bg_space *s, const uint8_t *picks)
     }
 }
 
-bg_status bg_hunt_learn(bg_hunt *h, bg_error *err)
+static bg_status learn_steps(bg_hunt *h, bg_error *err)
 {
     size_t n = h->space.n;
     uint8_t *picks = bg_alloc(n, 1);
@@ -247,7 +247,6 @@ bg_status bg_hunt_learn(bg_hunt *h, bg_error *err)
         bg_hunt_settle(h, picks);
         s = measure_steps(h, picks, err);
     }
-    if (s == BG_OK) set_costs(&h->space, picks);
     bg_free(picks);
     return s;
 }
@@ -282,13 +281,15 @@ static bg_status propose(bg_hunt *h, bg_mutant *m, size_t *n, bg_error *err)
     return BG_OK;
 }
 
-bg_status bg_hunt_step(bg_hunt *h, bool *better, bg_error *err)
+bg_status bg_hunt_step(bg_hunt *h, bool learn, bool *better, bg_error *err)
 {
     enum { MOST = 64 };
     bool joint = h->pruner && h->o->order == BG_PRUNE_JOINT;
     bg_mutant *m = bg_hunt_mutants(h, MOST, err);
     size_t n = 0;
-    bg_status s = m ? bg_hunt_learn(h, err) : BG_ERR_NOMEM;
+    bg_status s = m ? BG_OK : BG_ERR_NOMEM;
+    if (s == BG_OK && learn) s = learn_steps(h, err);
+    set_costs(&h->space, h->at.picks);
     if (s == BG_OK) s = propose(h, m, &n, err);
     if (s == BG_OK && joint) s = bg_hunt_reshape(h, m, &n, MOST, err);
     if (s == BG_OK) bg_hunt_turn(h); /* not what the costs were seen on */
@@ -297,13 +298,24 @@ bg_status bg_hunt_step(bg_hunt *h, bool *better, bg_error *err)
     return s;
 }
 
+/* The smaller what is to be gained, the more text it takes to see it. false: as much as there may be. */
+static bool look_longer(bg_hunt *h)
+{
+    if (h->windows[BG_LEVEL_SOME] >= h->windows[BG_LEVEL_MOST]) return false;
+    h->windows[BG_LEVEL_FEW] = h->windows[BG_LEVEL_SOME];
+    h->windows[BG_LEVEL_SOME] = h->windows[BG_LEVEL_MOST];
+    h->few_at = 0;
+    return true;
+}
+
 bg_status bg_hunt_refine(bg_hunt *h, bg_error *err)
 {
     bool better;
     for (int round = 0, idle = 0; idle < PATIENCE && round < ROUNDS; round++) {
         double before = h->at.kld;
-        BG_TRY(bg_hunt_step(h, &better, err));
+        BG_TRY(bg_hunt_step(h, true, &better, err));
         idle = better && h->at.kld < 0.999 * before ? 0 : idle + 1;
+        if (idle == PATIENCE && look_longer(h)) idle = 0;
     }
     return BG_OK;
 }

@@ -80,7 +80,8 @@ void bg_hunt_stage(bg_hunt *h, const char *stage, double fraction);
 /* The stages, one after another. */
 bg_status bg_hunt_sensitivity(bg_hunt *h, bg_error *err);
 bg_status bg_hunt_refine(bg_hunt *h, bg_error *err);
-bg_status bg_hunt_step(bg_hunt *h, bool *better, bg_error *err); /* a round of it */
+/* A round of it, with or without learning more first. */
+bg_status bg_hunt_step(bg_hunt *h, bool learn, bool *better, bg_error *err);
 bg_status bg_hunt_evolve(bg_hunt *h, bg_error *err);
 /* Adds shapes of layers that are worth their bytes, or nearly so, with formats solved anew; `n` of `most`
  * are there already. By what was learnt last. */
@@ -88,16 +89,16 @@ bg_status bg_hunt_reshape(bg_hunt *h, bg_mutant *m, size_t *n, size_t most, bg_e
 /* Tries shapes that lose least by themselves, each with formats of its own; goes to the best. */
 bg_status bg_hunt_prune_begin(bg_hunt *h, bg_error *err);
 /* The other levels that layers could have next: less of something, all gone, or with `back` also more.
- * Left out are those that leave less than `share` of the weights, and cuts that save nothing. `all`:
- * room for BG_HUNT_RESHAPES a layer. */
+ * `all`: room for BG_HUNT_RESHAPES a layer. */
 enum { BG_HUNT_RESHAPES = 2 * BG_PRUNER_STEPS + 1 };
-bg_status bg_hunt_reshapes(bg_hunt *h, const uint8_t *picks, double share, bool back,
-                           bg_reshape *all, size_t *n, bg_error *err);
+size_t bg_hunt_reshapes(const bg_hunt *h, bool back, bg_reshape *all);
+/* Measures one at some picks, whose divergence is `here`. It costs infinitely much where it leaves less
+ * than `share` of the weights, or is a cut that saves nothing. */
+bg_status bg_hunt_weigh(bg_hunt *h, const uint8_t *picks, double share, double here, bg_reshape *r,
+                        bg_error *err);
 /* Takes away o->prune of the weights before formats are chosen; and afterwards, with the best's formats,
  * what is over so many bytes. */
 bg_status bg_hunt_prune_first(bg_hunt *h, bg_error *err);
 bg_status bg_hunt_prune_last(bg_hunt *h, uint64_t file_bytes, bg_error *err);
-/* Costs from what one step of each item changes where the search is. */
-bg_status bg_hunt_learn(bg_hunt *h, bg_error *err);
 
 #endif

@@ -130,19 +130,34 @@ static bg_status propose_all(bg_hunt *h, const bg_reshape *all, size_t n_all, bg
     return BG_OK;
 }
 
+/* Those that may be, best first. */
+static bg_status weigh_all(bg_hunt *h, bg_reshape *all, size_t *n, bg_error *err)
+{
+    size_t possible = bg_hunt_reshapes(h, true, all);
+    double here, price = find_price(h);
+    bg_hunt_settle(h, h->at.picks);
+    BG_TRY(bg_hunt_measure(h, h->at.picks, BG_LEVEL_FEW, &here, err));
+    *n = 0;
+    for (size_t i = 0; i < possible; i++) {
+        bg_reshape *r = &all[*n];
+        *r = all[i];
+        bg_hunt_stage(h, "pruning", (double)i / (double)possible);
+        BG_TRY(bg_hunt_weigh(h, h->at.picks, 1 - h->o->prune, here, r, err));
+        if (!isfinite(r->cost)) continue;
+        r->net = net_of(&h->space, r, price);
+        ++*n;
+    }
+    qsort(all, *n, sizeof *all, by_net);
+    return BG_OK;
+}
+
 bg_status bg_hunt_reshape(bg_hunt *h, bg_mutant *m, size_t *n, size_t most, bg_error *err)
 {
     bg_reshape *all = bg_alloc(BG_HUNT_RESHAPES * (size_t)h->space.n_layer, sizeof *all);
     size_t n_all = 0;
     bg_status s = all ? BG_OK : bg_fail_nomem(err, "a search", h->space.n_layer);
-    if (s == BG_OK)
-        s = bg_hunt_reshapes(h, h->at.picks, 1 - h->o->prune, true, all, &n_all, err);
-    if (s == BG_OK) {
-        double price = find_price(h);
-        for (size_t i = 0; i < n_all; i++) all[i].net = net_of(&h->space, &all[i], price);
-        qsort(all, n_all, sizeof *all, by_net);
-        s = propose_all(h, all, n_all, m, n, most, err);
-    }
+    if (s == BG_OK) s = weigh_all(h, all, &n_all, err);
+    if (s == BG_OK) s = propose_all(h, all, n_all, m, n, most, err);
     bg_free(all);
     return s == BG_OK ? bg_space_shape(&h->space, h->at.levels, err) : s;
 }

@@ -10,24 +10,68 @@
  * the better half of these by another, until one is left. */
 enum { MOST_SHAPES = 16, PATIENCE = 3, STARTS = 4 };
 
-/* One unit less, the one that costs least a byte. *done: `share` of the weights would not stay. */
-static bg_status cut_one(bg_hunt *h, uint8_t *picks, double share, bool *done, bg_error *err)
+/* Cuts of layers, and what they were last seen to cost a byte. */
+typedef struct cuts {
+    bg_reshape *all;
+    size_t n;
+    double *seen;            /* [layer][level]; -INFINITY: not yet */
+} cuts;
+
+static bg_status cuts_open(cuts *c, const bg_space *s, bg_error *err)
+{
+    *c = (cuts){bg_alloc(BG_HUNT_RESHAPES * (size_t)s->n_layer, sizeof *c->all), 0,
+                bg_alloc((size_t)s->n_layer * 256, sizeof *c->seen)};
+    if (!c->all || !c->seen) return bg_fail_nomem(err, "a search", s->n_layer * 2048);
+    for (size_t i = 0; i < (size_t)s->n_layer * 256; i++) c->seen[i] = -INFINITY;
+    return BG_OK;
+}
+
+static void cuts_close(cuts *c)
+{
+    bg_free(c->all);
+    bg_free(c->seen);
+}
+
+/* The one that costs least a byte; NULL: none may be. Costs grow as more is gone, so that what was seen
+ * before, or of the step before, is a bound: only what looks best by that is measured again. */
+static bg_status find_cheapest(bg_hunt *h, cuts *c, const uint8_t *picks, double share,
+                               bg_reshape **best, bg_error *err)
+{
+    double here;
+    c->n = bg_hunt_reshapes(h, false, c->all);
+    bg_hunt_settle(h, picks);
+    BG_TRY(bg_hunt_measure(h, picks, BG_LEVEL_FEW, &here, err));
+    for (bg_reshape *r = c->all; r < c->all + c->n; r++) r->net = c->seen[r->layer * 256 + r->level];
+    for (;;) {
+        bg_reshape *r = NULL;
+        for (bg_reshape *i = c->all; i < c->all + c->n; i++)
+            if (!(i->net >= INFINITY) && (!r || i->net < r->net)) r = i;
+        *best = r;
+        if (!r || !isnan(r->cost)) return BG_OK;
+        bg_hunt_stage(h, "pruning", (double)(r - c->all) / (double)c->n);
+        BG_TRY(bg_hunt_weigh(h, picks, share, here, r, err));
+        r->net = r->saved > 0 ? r->cost / r->saved : INFINITY;
+        if (r->net < INFINITY) c->seen[r->layer * 256 + r->level] = r->net;
+    }
+}
+
+/* One unit less. *done: `share` of the weights would not stay. */
+static bg_status cut_one(bg_hunt *h, cuts *c, uint8_t *picks, double share, bool *done, bg_error *err)
 {
     bg_space *s = &h->space;
-    bg_reshape *all = bg_alloc(BG_HUNT_RESHAPES * (size_t)s->n_layer, sizeof *all), *best = NULL;
-    bg_status status = all ? BG_OK : bg_fail_nomem(err, "a search", s->n_layer);
-    size_t n = 0;
-    if (status == BG_OK) status = bg_hunt_reshapes(h, picks, share, false, all, &n, err);
-    for (bg_reshape *r = all; status == BG_OK && r < all + n; r++)
-        if (!best || r->cost / r->saved < best->cost / best->saved) best = r;
-    *done = !best;
-    if (best) {
-        s->levels[best->layer] = best->level;
-        status = bg_space_shape(s, s->levels, err);
-        bg_space_mend(s, picks, picks);
+    uint8_t steps[BG_PRUNER_STEPS];
+    bg_reshape *r;
+    BG_TRY(find_cheapest(h, c, picks, share, &r, err));
+    *done = !r;
+    if (!r) return BG_OK;
+    for (size_t n = bg_pruner_steps(h->pruner, r->level, steps), i = 0; i < n; i++) {
+        double *next = &c->seen[r->layer * 256 + steps[i]];
+        *next = fmax(*next, r->net);
     }
-    bg_free(all);
-    return status;
+    s->levels[r->layer] = r->level;
+    BG_TRY(bg_space_shape(s, s->levels, err));
+    bg_space_mend(s, picks, picks);
+    return BG_OK;
 }
 
 /* One after another, while `share` of the weights stays and the file is larger than this. */
@@ -35,9 +79,12 @@ static bg_status cut_down(bg_hunt *h, uint8_t *picks, double share, uint64_t byt
                           bg_error *err)
 {
     bool done = false;
-    while (!done && bg_space_bytes(&h->space, picks) > bytes)
-        BG_TRY(cut_one(h, picks, share, &done, err));
-    return BG_OK;
+    cuts c;
+    bg_status s = cuts_open(&c, &h->space, err);
+    while (s == BG_OK && !done && bg_space_bytes(&h->space, picks) > bytes)
+        s = cut_one(h, &c, picks, share, &done, err);
+    cuts_close(&c);
+    return s;
 }
 
 /* ---- beginnings --------------------------------------------------------------------------- */
@@ -68,7 +115,8 @@ static bg_status add_start(bg_hunt *h, bg_place *starts, size_t *n, bool *better
 
 /* At each shape on the way down formats are solved anew by what is known of the whole model. A few that
  * are no better than the best so far end it. */
-static bg_status find_starts(bg_hunt *h, uint8_t *finest, bg_place *starts, size_t *n, bg_error *err)
+static bg_status find_starts(bg_hunt *h, cuts *c, uint8_t *finest, bg_place *starts, size_t *n,
+                             bg_error *err)
 {
     double least = INFINITY;
     bool done = false, better = true;
@@ -77,27 +125,27 @@ static bg_status find_starts(bg_hunt *h, uint8_t *finest, bg_place *starts, size
         BG_TRY(add_start(h, starts, n, &better, err));
         if (better) idle = h->at.kld < least ? 0 : idle + 1;
         if (better) least = fmin(least, h->at.kld);
-        BG_TRY(cut_one(h, finest, 1 - h->o->prune, &done, err));
+        BG_TRY(cut_one(h, c, finest, 1 - h->o->prune, &done, err));
     }
     return BG_OK;
 }
 
-static bg_status refine_start(bg_hunt *h, bg_place *p, bg_error *err)
+static bg_status refine_start(bg_hunt *h, bg_place *p, bool learn, bg_error *err)
 {
     bool better;
     bg_place_copy(&h->at, p, &h->space);
     BG_TRY(bg_space_shape(&h->space, h->at.levels, err));
-    BG_TRY(bg_hunt_step(h, &better, err));
+    BG_TRY(bg_hunt_step(h, learn, &better, err));
     bg_place_copy(p, &h->at, &h->space);
     return BG_OK;
 }
 
-/* A round for each, then for the better half. */
+/* A round for each, then for the better half. What is learnt at the best serves all. */
 static bg_status halve_starts(bg_hunt *h, bg_place *starts, size_t n, bg_error *err)
 {
     qsort(starts, n, sizeof *starts, by_kld);
     for (n = BG_MIN(n, (size_t)STARTS); n > 1; n = (n + 1) / 2) {
-        for (size_t i = 0; i < n; i++) BG_TRY(refine_start(h, &starts[i], err));
+        for (size_t i = 0; i < n; i++) BG_TRY(refine_start(h, &starts[i], i == 0, err));
         qsort(starts, n, sizeof *starts, by_kld);
     }
     if (!n) return bg_space_solve(&h->space, h->budget, h->mended, err); /* says what is too large */
@@ -119,7 +167,10 @@ bg_status bg_hunt_prune_begin(bg_hunt *h, bg_error *err)
     uint8_t *picks = finest_picks(&h->space, err);
     bg_place starts[MOST_SHAPES] = {{0}};
     size_t n = 0;
-    bg_status status = picks ? find_starts(h, picks, starts, &n, err) : BG_ERR_NOMEM;
+    cuts c;
+    bg_status status = picks ? cuts_open(&c, &h->space, err) : BG_ERR_NOMEM;
+    if (status == BG_OK) status = find_starts(h, &c, picks, starts, &n, err);
+    if (picks) cuts_close(&c);
     if (status == BG_OK) status = halve_starts(h, starts, n, err);
     for (size_t i = 0; i < MOST_SHAPES; i++) bg_place_close(&starts[i]);
     bg_free(picks);

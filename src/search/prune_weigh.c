@@ -11,9 +11,8 @@ static uint32_t layers_left(const bg_space *s)
     return n;
 }
 
-/* Infinitely much where it is left out. */
-static bg_status weigh(bg_hunt *h, const uint8_t *picks, double share, double here, bg_reshape *r,
-                       bg_error *err)
+bg_status bg_hunt_weigh(bg_hunt *h, const uint8_t *picks, double share, double here, bg_reshape *r,
+                        bg_error *err)
 {
     bg_space *s = &h->space;
     uint8_t old = s->levels[r->layer];
@@ -31,26 +30,17 @@ static bg_status weigh(bg_hunt *h, const uint8_t *picks, double share, double he
     return bg_space_shape(s, s->levels, err);
 }
 
-bg_status bg_hunt_reshapes(bg_hunt *h, const uint8_t *picks, double share, bool back,
-                           bg_reshape *all, size_t *n, bg_error *err)
+size_t bg_hunt_reshapes(const bg_hunt *h, bool back, bg_reshape *all)
 {
     const bg_space *s = &h->space;
-    double here;
-    *n = 0;
-    bg_hunt_settle(h, picks);
-    BG_TRY(bg_hunt_measure(h, picks, BG_LEVEL_FEW, &here, err));
+    size_t n = 0;
     for (uint32_t l = 0; l < s->n_layer; l++) {
         uint8_t steps[BG_HUNT_RESHAPES], level = s->levels[l];
         size_t n_steps = bg_pruner_steps(h->pruner, level, steps);
-        bg_hunt_stage(h, "pruning", (double)l / (double)s->n_layer);
         if (level != BG_LAYER_DROPPED && layers_left(s) > 1) steps[n_steps++] = BG_LAYER_DROPPED;
         if (back) n_steps += bg_pruner_steps_back(h->pruner, level, steps + n_steps);
-        for (size_t i = 0; i < n_steps; i++) {
-            bg_reshape *r = &all[*n];
-            *r = (bg_reshape){.layer = l, .level = steps[i]};
-            BG_TRY(weigh(h, picks, share, here, r, err));
-            *n += isfinite(r->cost);
-        }
+        for (size_t i = 0; i < n_steps; i++)
+            all[n++] = (bg_reshape){.layer = l, .level = steps[i], .cost = NAN};
     }
-    return BG_OK;
+    return n;
 }

@@ -163,6 +163,7 @@ static void test_prune_smaller(void **state)
     assert_fails(bg_search_run(&r, NULL, model, tokens, TOKENS, &o, &result, &err), BG_ERR_INFEASIBLE,
                  "the smallest takes", &err);
     o.prune = 1;
+    o.most_asked = 60;
     for (int stopped = 0; stopped < 2; stopped++) {
         o.progress = stopped ? stop_after : NULL;
         o.user = &none;
