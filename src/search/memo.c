@@ -142,7 +142,11 @@ bg_status bg_memo_add(bg_memo *m, uint64_t key, double value, bg_error *err)
     if (!m->file) return BG_OK;
     fprintf(m->file, "%016" PRIx64 " %a\n", key, value);
     if (fflush(m->file) == 0) return BG_OK;
-    return bg_fail(err, BG_ERR_IO, m->path, "cannot write (%s): free some space", strerror(errno));
+    bg_log(BG_LOG_WARN, "%s: cannot write (%s): the search goes on, but if it is stopped, it cannot be gone "
+           "on with from here", m->path, strerror(errno));
+    fclose(m->file);
+    m->file = NULL;
+    return BG_OK;
 }
 
 size_t bg_memo_count(const bg_memo *m) { return m->n; }

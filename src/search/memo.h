@@ -17,6 +17,7 @@ bg_status bg_memo_open(bg_memo **m, const char *path, uint64_t request, bg_error
 /* finished: the file is no longer needed and removed. */
 void bg_memo_close(bg_memo **m, bool finished);
 bool bg_memo_find(const bg_memo *m, uint64_t key, double *value);
+/* A file that cannot be written any more is warned of in the log; memory goes on. */
 bg_status bg_memo_add(bg_memo *m, uint64_t key, double value, bg_error *err);
 size_t bg_memo_count(const bg_memo *m);
 

@@ -18,6 +18,11 @@ made=$(lines)
 cmp a.csv b.csv || fail "another recipe after a kill ($made evaluations)"
 cmp a.gguf b.gguf || fail "another file after a kill ($made evaluations)"
 
+# A disk that fills up, here a limit on the size of files, costs no more than that it cannot be resumed.
+(ulimit -f 1; "$BITGAUGE" search $search --recipe-out full.csv > out 2> err) || fail "full disk: $(cat err)"
+grep -q 'full.csv.evaluations: cannot write' err || fail "no warning: $(cat err)"
+cmp a.csv full.csv || fail "another recipe with a full disk"
+
 # Threads do not change it, another seed may.
 "$BITGAUGE" search $search -t 1 --recipe-out c.csv -o c.gguf > out 2> err || fail "-t 1: $(cat err)"
 cmp a.csv c.csv || fail "another recipe with one thread"
