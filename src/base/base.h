@@ -29,6 +29,9 @@ void *bg_grow(void *p, size_t count, size_t size);   /* realloc of plain malloc 
 void bg_free(void *p);                               /* for bg_alloc and bg_grow; NULL is fine */
 char *bg_strdup(const char *s);                      /* free with bg_free */
 bg_status bg_fail_nomem(bg_error *err, const char *what, size_t bytes);
+/* bg_fail at a place in a file: "model.gguf: byte 12", "recipe.csv: line 3". */
+bg_status bg_fail_at(bg_error *err, bg_status status, const char *path, const char *unit, size_t n,
+                     const char *format, va_list ap) __attribute__((format(printf, 6, 0)));
 
 /* Large buffers (weights, KV caches): mmap'd, huge pages advised, freed with its size. */
 void *bg_alloc_large(size_t bytes);

@@ -24,6 +24,16 @@ bg_status bg_fail(bg_error *err, bg_status status, const char *where, const char
     return status;
 }
 
+bg_status bg_fail_at(bg_error *err, bg_status status, const char *path, const char *unit, size_t n,
+                     const char *format, va_list ap)
+{
+    if (!err) return status;
+    err->status = status;
+    snprintf(err->where, sizeof err->where, "%.200s: %s %zu", path, unit, n);
+    vsnprintf(err->message, sizeof err->message, format, ap);
+    return status;
+}
+
 bg_status bg_fail_nomem(bg_error *err, const char *what, size_t bytes)
 {
     char size[32];

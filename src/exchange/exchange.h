@@ -25,7 +25,7 @@ typedef struct bg_entry {
     const char *name;          /* of the file */
     size_t line;
 } bg_entry;
-/* BG_ERR_INPUT with "name:line". */
+/* BG_ERR_INPUT with "name: line 3". */
 bg_status bg_entry_fail(bg_error *err, const bg_entry *e, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Fields, which CSV has as text. Absent, empty and null are unknown: *value is NaN, *text NULL. */

@@ -11,13 +11,12 @@ enum { MAX_ENTRIES = 5000 };
 
 bg_status bg_entry_fail(bg_error *err, const bg_entry *e, const char *format, ...)
 {
-    char where[256], message[400];
+    bg_status s;
     va_list ap;
     va_start(ap, format);
-    vsnprintf(message, sizeof message, format, ap);
+    s = bg_fail_at(err, BG_ERR_INPUT, e->name, "line", e->line, format, ap);
     va_end(ap);
-    snprintf(where, sizeof where, "%.230s:%zu", e->name, e->line);
-    return bg_fail(err, BG_ERR_INPUT, where, "%s", message);
+    return s;
 }
 
 /* Null and "" are as good as nothing. */

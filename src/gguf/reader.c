@@ -22,13 +22,11 @@ static bg_status fail_at(const cursor *c, size_t pos, bg_status status, const ch
 
 static bg_status fail_at(const cursor *c, size_t pos, bg_status status, const char *format, ...)
 {
-    char where[256], message[400];
     va_list ap;
     va_start(ap, format);
-    vsnprintf(message, sizeof message, format, ap);
+    bg_fail_at(c->err, status, c->g->path, "byte", pos, format, ap);
     va_end(ap);
-    snprintf(where, sizeof where, "%.200s: byte %zu", c->g->path, pos);
-    return bg_fail(c->err, status, where, "%s", message);
+    return status;
 }
 
 static bg_status fail_truncated(const cursor *c, uint64_t needed)

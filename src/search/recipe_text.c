@@ -70,13 +70,12 @@ static bg_status wrong(const reader *d, const char *format, ...)
 
 static bg_status wrong(const reader *d, const char *format, ...)
 {
-    char where[256], text[400];
+    bg_status s;
     va_list ap;
     va_start(ap, format);
-    vsnprintf(text, sizeof text, format, ap);
+    s = bg_fail_at(d->err, BG_ERR_INPUT, d->path, "line", d->line, format, ap);
     va_end(ap);
-    snprintf(where, sizeof where, "%.200s: line %zu", d->path, d->line);
-    return bg_fail(d->err, BG_ERR_INPUT, where, "%s", text);
+    return s;
 }
 
 static bool find_tensor(const bg_gguf *g, const char *name, size_t *i)

@@ -44,7 +44,7 @@ refuses "no/folder" export "$R" -f bencher -o no/folder/file
 printf 'build_commit,n_prompt\n"x","12\n' >cut.csv
 refuses "is it a file of llama-bench" import cut.csv --out new
 printf '[\n{"n_prompt": 1,\n' >cut.json
-refuses "cut.json:[23]: is not JSON" import cut.json --out new
+refuses "cut.json: line [23]: is not JSON" import cut.json --out new
 [ ! -e new ] || fail "a folder of a refused file"
 # A full disk leaves no half file.
 (trap '' XFSZ; ulimit -f 8; "$BITGAUGE" export "$R" -f google-benchmark -o full) 2>err && fail "full disk"

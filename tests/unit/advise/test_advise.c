@@ -66,6 +66,14 @@ static const char *ask(const bg_results *r, bg_advise_options o)
     return status == BG_OK ? name : NULL;
 }
 
+/* Of results that are these cells. */
+static void assert_pick(const cell *cells, size_t n, bg_objective objective, const char *scheme)
+{
+    bg_results *r = make(cells, n);
+    assert_string_equal(ask(r, (bg_advise_options){.objective = objective}), scheme);
+    bg_results_close(&r);
+}
+
 /* Quality with activations that no engine here has says nothing of a scheme. */
 static void simulated_quality_is_left_out(void **state)
 {
@@ -90,29 +98,22 @@ static void simulated_quality_is_left_out(void **state)
 
 static void picks_the_knee(void **state)
 {
-    bg_results *r = make(usual, 7);
     (void)state;
-    assert_string_equal(ask(r, (bg_advise_options){.ctx = 0}), "Q5_K_M");
-    bg_results_close(&r);
+    assert_pick(usual, 7, BG_OBJECTIVE_BALANCED, "Q5_K_M");
 }
 
 static void knee_follows_speed(void **state)
 {
     cell cells[7];
-    bg_results *r;
     (void)state;
     /* A machine whose 4-bit kernels are good and whose 5-bit ones are not. */
     memcpy(cells, usual, sizeof cells);
     cells[3].tps = 5000;
     cells[4].tps = 4800;
-    r = make(cells, 7);
-    assert_string_equal(ask(r, (bg_advise_options){.ctx = 0}), "Q4_K_M");
-    bg_results_close(&r);
+    assert_pick(cells, 7, BG_OBJECTIVE_BALANCED, "Q4_K_M");
     /* A machine on which nothing is faster than 8 bits: fewer bits only lose. */
     for (size_t i = 0; i < 6; i++) cells[i].tps = 4700 - 10 * (double)i;
-    r = make(cells, 7);
-    assert_string_equal(ask(r, (bg_advise_options){.ctx = 0}), "Q8_0");
-    bg_results_close(&r);
+    assert_pick(cells, 7, BG_OBJECTIVE_BALANCED, "Q8_0");
 }
 
 /* Layers with a window need so much and no more, less in a context that is shorter. */
@@ -193,20 +194,14 @@ static void noise_is_no_speed(void **state)
         {"Q4_K_S", 5.0, 8030, 100, .025, 4.77}, {"Q4_K_M", 5.2, 8000, 100, .0196, 4.75},
         {"Q5_K_M", 5.9, 7990, 100, .0062, 4.694}, {"F16", 16.4, 2500, 60, 0, 4.6655},
     };
-    bg_results *r = make(cells, 4);
     (void)state;
-    assert_string_equal(ask(r, (bg_advise_options){.ctx = 0}), "Q5_K_M");
-    assert_string_equal(ask(r, (bg_advise_options){.objective = BG_OBJECTIVE_SPEED}), "Q5_K_M");
-    bg_results_close(&r);
+    assert_pick(cells, 4, BG_OBJECTIVE_BALANCED, "Q5_K_M");
+    assert_pick(cells, 4, BG_OBJECTIVE_SPEED, "Q5_K_M");
     /* One interval as wide as the scale does not make its owner equal to all. */
     cells[3].half = 20000;
-    r = make(cells, 4);
-    assert_string_equal(ask(r, (bg_advise_options){.ctx = 0}), "Q5_K_M");
-    bg_results_close(&r);
+    assert_pick(cells, 4, BG_OBJECTIVE_BALANCED, "Q5_K_M");
     for (size_t i = 0; i < 3; i++) cells[i].half = 5;
-    r = make(cells, 4);
-    assert_string_equal(ask(r, (bg_advise_options){.objective = BG_OBJECTIVE_SPEED}), "Q4_K_S");
-    bg_results_close(&r);
+    assert_pick(cells, 4, BG_OBJECTIVE_SPEED, "Q4_K_S");
 }
 
 /* Under load: the knee by medians has an interval of a factor of three, so it may be the slowest. It
@@ -217,15 +212,11 @@ static void a_pick_is_sure(void **state)
         {"IQ4_NL", 5.1, 7900, 60, .012, 4.72}, {"Q4_K_M", 5.2, 7100, 60, .0196, 4.75},
         {"Q5_K_M", 5.9, 6900, 60, .0062, 4.694}, {"F16", 16.4, 2500, 60, 0, 4.6655},
     };
-    bg_results *r = make(cells, 4);
     (void)state;
-    assert_string_equal(ask(r, (bg_advise_options){.objective = BG_OBJECTIVE_SPEED}), "IQ4_NL");
-    bg_results_close(&r);
+    assert_pick(cells, 4, BG_OBJECTIVE_SPEED, "IQ4_NL");
     cells[0].half = 5200;
-    r = make(cells, 4);
-    assert_string_equal(ask(r, (bg_advise_options){.ctx = 0}), "Q5_K_M");
-    assert_string_equal(ask(r, (bg_advise_options){.objective = BG_OBJECTIVE_SPEED}), "Q4_K_M");
-    bg_results_close(&r);
+    assert_pick(cells, 4, BG_OBJECTIVE_BALANCED, "Q5_K_M");
+    assert_pick(cells, 4, BG_OBJECTIVE_SPEED, "Q4_K_M");
 }
 
 /* On a busy machine intervals of few repetitions begin below nothing. Yet no point of the front, and

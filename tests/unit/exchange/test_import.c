@@ -193,30 +193,30 @@ static void refusals(void **state)
 {
     (void)state;
     assert_refused("", "f: row 1", "empty");
-    assert_refused("[\n{},\n3]", "f:2", "neither");
-    assert_refused("[\n\n[]]", "f:3", "not a JSON object");
-    assert_refused("{\"n_prompt\": 1,\n\"n_gen\": ]}", "f:2", "not JSON");
-    assert_refused("[{\"n_prompt\": 0}", "f:1", "neither n_prompt");
-    assert_refused("[" LLAMA("a.gguf", "llama 7B Q8_0", ""), "f:1", "ends inside");
-    assert_refused(LLAMA("a.gguf", "x", "") "\n" LLAMA("a.gguf", "x", ""), "f:2", "same cell");
+    assert_refused("[\n{},\n3]", "f: line 2", "neither");
+    assert_refused("[\n\n[]]", "f: line 3", "not a JSON object");
+    assert_refused("{\"n_prompt\": 1,\n\"n_gen\": ]}", "f: line 2", "not JSON");
+    assert_refused("[{\"n_prompt\": 0}", "f: line 1", "neither n_prompt");
+    assert_refused("[" LLAMA("a.gguf", "llama 7B Q8_0", ""), "f: line 1", "ends inside");
+    assert_refused(LLAMA("a.gguf", "x", "") "\n" LLAMA("a.gguf", "x", ""), "f: line 2", "same cell");
     assert_refused(LLAMA("a.gguf", "llama 7B F16", "") "\n" LLAMA("b.gguf", "llama 7B Q8_0", ""),
-                   "f:2", "--model");
-    assert_refused(LLAMA("a.gguf", "x", ", \"samples_ns\": [1, 0]"), "f:1", "impossible time");
-    assert_refused(LLAMA("a.gguf", "x", ", \"samples_ns\": [\"1\"]"), "f:1", "impossible time");
-    assert_refused(LLAMA("a.gguf", "x", ", \"model_size\": -1"), "f:1", "no count");
-    assert_refused(LLAMA("a.gguf", "x", ", \"model_size\": 1e300"), "f:1", "no count");
-    assert_refused(LLAMA("a.gguf", "x", ", \"isa\": 3"), "f:1", "no text");
-    assert_refused(LLAMA("a.gguf", "x", ", \"n_gen\": 3"), "f:1", "duplicate");
+                   "f: line 2", "--model");
+    assert_refused(LLAMA("a.gguf", "x", ", \"samples_ns\": [1, 0]"), "f: line 1", "impossible time");
+    assert_refused(LLAMA("a.gguf", "x", ", \"samples_ns\": [\"1\"]"), "f: line 1", "impossible time");
+    assert_refused(LLAMA("a.gguf", "x", ", \"model_size\": -1"), "f: line 1", "no count");
+    assert_refused(LLAMA("a.gguf", "x", ", \"model_size\": 1e300"), "f: line 1", "no count");
+    assert_refused(LLAMA("a.gguf", "x", ", \"isa\": 3"), "f: line 1", "no text");
+    assert_refused(LLAMA("a.gguf", "x", ", \"n_gen\": 3"), "f: line 1", "duplicate");
     assert_refused("{\"name\": \"-/s/tg8/-/t1/tps\", \"unit\": \"tokens/s\", \"value\": 1}\n"
-                   LLAMA("b.gguf", "llama 7B Q8_0", ""), "f:2", "--model");
-    assert_refused("a,b\n1,2\n", "f:2", "n_prompt");
+                   LLAMA("b.gguf", "llama 7B Q8_0", ""), "f: line 2", "--model");
+    assert_refused("a,b\n1,2\n", "f: line 2", "n_prompt");
     assert_refused("n_prompt,n_gen\n1,2,3\n", "f: row 2", "llama-bench");
-    assert_refused("n_prompt,n_gen\n1,x\n", "f:2", "no number");
-    assert_refused("[{\"name\": \"a\", \"unit\": \"b\", \"value\": 1}]", "f:1", "of the form");
-    assert_refused("[{\"name\": \"m/s/tg8/-/t1/tps\", \"unit\": \"s\", \"value\": 1}]", "f:1", "unit");
-    assert_refused("[{\"name\": \"m/s/tg8/-/t1/tps\", \"unit\": \"tokens/s\", \"value\": -1}]", "f:1",
+    assert_refused("n_prompt,n_gen\n1,x\n", "f: line 2", "no number");
+    assert_refused("[{\"name\": \"a\", \"unit\": \"b\", \"value\": 1}]", "f: line 1", "of the form");
+    assert_refused("[{\"name\": \"m/s/tg8/-/t1/tps\", \"unit\": \"s\", \"value\": 1}]", "f: line 1", "unit");
+    assert_refused("[{\"name\": \"m/s/tg8/-/t1/tps\", \"unit\": \"tokens/s\", \"value\": -1}]", "f: line 1",
                    "impossible");
-    assert_refused("[{\"name\": \"m/s/tg8/-/t1/model\", \"unit\": \"1\", \"value\": 1}]", "f:1",
+    assert_refused("[{\"name\": \"m/s/tg8/-/t1/model\", \"unit\": \"1\", \"value\": 1}]", "f: line 1",
                    "of the form");
 }
 

@@ -13,6 +13,21 @@ static bg_sweep_options options(void)
     return o;
 }
 
+static bg_plan make(const bg_sweep_options *o, int threads)
+{
+    bg_plan p;
+    bg_error err;
+    assert_ok(bg_plan_make(&p, o, threads, &err), &err);
+    return p;
+}
+
+static void refuses(const bg_sweep_options *o, int threads, const char *word)
+{
+    bg_plan p;
+    bg_error err;
+    assert_fails(bg_plan_make(&p, o, threads, &err), BG_ERR_INPUT, word, &err);
+}
+
 static void profiles_are_read(void **state)
 {
     static const char *const names[] = {"quick", "full", "ci"};
@@ -20,9 +35,8 @@ static void profiles_are_read(void **state)
     for (size_t i = 0; i < BG_COUNT(names); i++) {
         bg_sweep_options o = options();
         bg_plan p;
-        bg_error err;
         o.profile = names[i];
-        assert_ok(bg_plan_make(&p, &o, 4, &err), &err);
+        p = make(&o, 4);
         assert_true(p.n_cells > 0 && p.min_reps <= p.max_reps && p.precision > 0);
         assert_int_equal(p.threads[0], 4);
         if (i < 2) assert_int_equal(p.n_schemes, bg_scheme_count());
@@ -34,7 +48,6 @@ static void options_override(void **state)
 {
     bg_sweep_options o = options();
     bg_plan p;
-    bg_error err;
     (void)state;
     o.schemes = "Q4_K_M,Q6_K";
     o.threads = "4,1,auto,1";
@@ -44,7 +57,7 @@ static void options_override(void **state)
     o.reps = 4;
     o.quality = BG_QUALITY_OFF;
     o.time_limit = 11;
-    assert_ok(bg_plan_make(&p, &o, 4, &err), &err);
+    p = make(&o, 4);
     assert_int_equal(p.n_threads, 2);
     assert_int_equal(p.threads[0], 1);
     assert_int_equal(p.threads[1], 4);
@@ -57,7 +70,7 @@ static void options_override(void **state)
     bg_plan_fini(&p);
     o.n_prompt = 0;
     o.quality = BG_QUALITY_FULL;
-    assert_ok(bg_plan_make(&p, &o, 4, &err), &err);
+    p = make(&o, 4);
     assert_int_equal(p.n_cells, 2 * (2 + 1));
     assert_string_equal(p.cells[2].test, "quality");
     assert_int_equal(p.cells[2].threads, 4);
@@ -68,7 +81,6 @@ static void simulated_cells(void **state)
 {
     bg_sweep_options o = options();
     bg_plan p;
-    bg_error err;
     (void)state;
     o.schemes = "Q4_0";
     o.n_prompt = 64;
@@ -76,7 +88,7 @@ static void simulated_cells(void **state)
     o.quality = BG_QUALITY_OFF;
     o.threads = "1,2,4";
     o.simulate = true;
-    assert_ok(bg_plan_make(&p, &o, 4, &err), &err);
+    p = make(&o, 4);
     assert_int_equal(p.n_cells, 3 + 2);
     assert_true(bg_cell_timed(&p.cells[2]) && bg_plan_timed(&p));
     assert_string_equal(p.cells[3].test, "sim-pp16");
@@ -85,7 +97,7 @@ static void simulated_cells(void **state)
     assert_int_equal(p.cells[4].threads, 1);
     bg_plan_fini(&p);
     o.shape = "llama-2-7b";
-    assert_fails(bg_plan_make(&p, &o, 4, &err), BG_ERR_INPUT, "counts models", &err);
+    refuses(&o, 4, "counts models");
     /* valgrind knows no AVX-512. */
     assert_int_equal(bg_sim_isa(BG_ISA_AVX512VNNI), BG_ISA_AVX2);
     assert_int_equal(bg_sim_isa(BG_ISA_AMX), BG_ISA_AVX2);
@@ -123,12 +135,10 @@ static void bad_options(void **state)
 static void nothing_to_do(void **state)
 {
     bg_sweep_options o = options();
-    bg_plan p;
-    bg_error err;
     (void)state;
     o.n_prompt = o.n_gen = 0;
     o.quality = BG_QUALITY_OFF;
-    assert_fails(bg_plan_make(&p, &o, 1, &err), BG_ERR_INPUT, "nothing to measure", &err);
+    refuses(&o, 1, "nothing to measure");
 }
 
 static void groups_fit(void **state)
@@ -149,15 +159,14 @@ static void settings_compare(void **state)
 {
     bg_sweep_options o = options();
     bg_plan a, b, c;
-    bg_error err;
     json_t *ja, *jb, *jc, *back;
     char *text;
     (void)state;
-    assert_ok(bg_plan_make(&a, &o, 2, &err), &err);
+    a = make(&o, 2);
     o.time_limit = 999; /* how long it may take is not what is measured */
-    assert_ok(bg_plan_make(&b, &o, 2, &err), &err);
+    b = make(&o, 2);
     o.n_gen = 65;
-    assert_ok(bg_plan_make(&c, &o, 2, &err), &err);
+    c = make(&o, 2);
     ja = bg_plan_settings(&a);
     jb = bg_plan_settings(&b);
     jc = bg_plan_settings(&c);
@@ -180,11 +189,10 @@ static void searches(void **state)
 {
     bg_sweep_options o = options();
     bg_plan p;
-    bg_error err;
     (void)state;
     o.schemes = "Q2_K,Q8_0,Q4_K_M";
     o.search = "auto";
-    assert_ok(bg_plan_make(&p, &o, 1, &err), &err);
+    p = make(&o, 1);
     assert_int_equal(p.n_schemes, 5);
     assert_string_equal(bg_plan_name(&p, 3), "search-Q2_K");
     assert_string_equal(bg_plan_name(&p, 4), "search-Q4_K_M");
@@ -192,7 +200,7 @@ static void searches(void **state)
     assert_true(bg_plan_open(&p, 4));
     bg_plan_fini(&p);
     o.search = "2.7MB,q3_k_m,2.7MB";
-    assert_ok(bg_plan_make(&p, &o, 1, &err), &err);
+    p = make(&o, 1);
     assert_int_equal(p.n_schemes, 5);
     assert_string_equal(bg_plan_name(&p, 3), "search-2.7MB");
     assert_int_equal(p.searched[3].bytes, 2700000);
@@ -201,9 +209,9 @@ static void searches(void **state)
     bg_plan_fini(&p);
     o.search = "auto";
     o.schemes = "Q8_0,F16";
-    assert_fails(bg_plan_make(&p, &o, 1, &err), BG_ERR_INPUT, "no scheme of the sweep", &err);
+    refuses(&o, 1, "no scheme of the sweep");
     o.search = "Q4_K_X";
-    assert_fails(bg_plan_make(&p, &o, 1, &err), BG_ERR_INPUT, "neither a size", &err);
+    refuses(&o, 1, "neither a size");
 }
 
 /* Each scheme beside its variant, but where the list has variants itself. */
@@ -211,24 +219,23 @@ static void importance_adds_variants(void **state)
 {
     bg_sweep_options o = options();
     bg_plan p;
-    bg_error err;
     (void)state;
     o.schemes = "Q2_K,Q8_0,Q4_K_M";
     o.imatrix = "x.gguf";
-    assert_ok(bg_plan_make(&p, &o, 1, &err), &err);
+    p = make(&o, 1);
     assert_int_equal(p.n_schemes, 5);
     assert_string_equal(bg_scheme_name(p.schemes[1]), "Q2_K+imatrix");
     assert_string_equal(bg_scheme_name(p.schemes[2]), "Q8_0");
     assert_string_equal(bg_scheme_name(p.schemes[4]), "Q4_K_M+imatrix");
     bg_plan_fini(&p);
     o.schemes = "Q2_K,Q4_K_M+imatrix";
-    assert_ok(bg_plan_make(&p, &o, 1, &err), &err);
+    p = make(&o, 1);
     assert_int_equal(p.n_schemes, 2);
     bg_plan_fini(&p);
     o.imatrix = NULL;
-    assert_fails(bg_plan_make(&p, &o, 1, &err), BG_ERR_INPUT, "give --imatrix", &err);
+    refuses(&o, 1, "give --imatrix");
     o.quality = BG_QUALITY_OFF; /* for its speed alone */
-    assert_ok(bg_plan_make(&p, &o, 1, &err), &err);
+    p = make(&o, 1);
     bg_plan_fini(&p);
 }
 
@@ -237,13 +244,12 @@ static void simulated_activations(void **state)
 {
     bg_sweep_options o = options();
     bg_plan plain, p;
-    bg_error err;
     size_t n = 0;
     (void)state;
     o.schemes = "Q2_K,Q8_0";
-    assert_ok(bg_plan_make(&plain, &o, 1, &err), &err);
+    plain = make(&o, 1);
     o.activations = "q8,q4";
-    assert_ok(bg_plan_make(&p, &o, 1, &err), &err);
+    p = make(&o, 1);
     assert_int_equal(p.n_cells, plain.n_cells + 4);
     for (size_t i = 0; i < p.n_cells; i++) {
         if (!p.cells[i].activations) continue;
@@ -254,7 +260,7 @@ static void simulated_activations(void **state)
     bg_plan_fini(&p);
     bg_plan_fini(&plain);
     o.activations = "q8,q5";
-    assert_fails(bg_plan_make(&p, &o, 1, &err), BG_ERR_INPUT, "not 'q5'", &err);
+    refuses(&o, 1, "not 'q5'");
 }
 
 /* Of an engine that chooses its instruction set a cell a number of threads, and its quality only where
@@ -263,13 +269,12 @@ static void engines_have_cells(void **state)
 {
     bg_sweep_options o = options();
     bg_plan p;
-    bg_error err;
     json_t *settings;
     (void)state;
     o.schemes = "Q4_K_M,Q8_0";
     o.threads = "1,2";
     o.engines = "llama.cpp,builtin";
-    assert_ok(bg_plan_make(&p, &o, 2, &err), &err);
+    p = make(&o, 2);
     assert_int_equal(p.n_engines, 2);
     assert_int_equal(p.n_cells, 2 * (5 + 4));
     assert_string_equal(p.engines[p.cells[0].engine]->name, "bitgauge");
@@ -281,11 +286,11 @@ static void engines_have_cells(void **state)
     json_decref(settings);
     bg_plan_fini(&p);
     o.llama_perplexity = "llama-perplexity";
-    assert_ok(bg_plan_make(&p, &o, 2, &err), &err);
+    p = make(&o, 2);
     assert_int_equal(p.n_cells, 2 * (5 + 5));
     bg_plan_fini(&p);
     o.engines = NULL; /* folders of before there were engines go on */
-    assert_ok(bg_plan_make(&p, &o, 2, &err), &err);
+    p = make(&o, 2);
     settings = bg_plan_settings(&p);
     assert_null(json_object_get(settings, "engines"));
     json_decref(settings);
