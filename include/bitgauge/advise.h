@@ -46,8 +46,9 @@ typedef enum bg_loss_basis {
     BG_LOSS_BPW       /* estimate: 32 * 4^-bpw, each bit quarters the squared error */
 } bg_loss_basis;
 
-/* One scheme in one engine as a candidate: its rows joined, for speed the fastest of each test over instruction
- * sets and threads. Unknown numbers are NaN, rows NULL. Borrowed from the results and the advice.
+/* One scheme in one engine as a candidate: its rows joined, for speed the fastest of each test over
+ * instruction sets and threads. Unknown numbers are NaN, rows NULL. Borrowed from the results and
+ * the advice.
  */
 typedef struct bg_candidate {
     const char *scheme, *engine;

@@ -11,7 +11,8 @@ extern "C" {
 
 enum { BG_BENCH_MAX_BATCH = 4096 };
 
-/* llama.cpp in the place of the builtin engine: its llama-bench times files, a process each time. */
+/* llama.cpp in the place of the builtin engine: its llama-bench times files, a process each
+ * time. */
 typedef struct bg_bench_peer bg_bench_peer;
 typedef struct bg_bench_peer_options {
     const char *llama_bench;   /* the program; NULL: along $PATH */

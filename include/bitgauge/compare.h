@@ -33,8 +33,8 @@ typedef enum bg_floor_source {
 } bg_floor_source;
 
 /* What a cell did beside the others of its metric, kind of test ("pp", "tg") and threads. A
- * repetition is divided by how far those measured around it, of other cells, are from their medians,
- * and the ratio by the median ratio of the other cells. */
+ * repetition is divided by how far those measured around it, of other cells, are from their
+ * medians, and the ratio by the median ratio of the other cells. */
 typedef struct bg_own {
     size_t others;                   /* 0: there is no own part, and no more than NaN in the rest */
     bg_ratio ratio;                  /* relative to the others */
@@ -48,7 +48,8 @@ typedef struct bg_own {
 typedef struct bg_compared {
     const bg_row *base_row, *new_row;
     bg_column metric;
-    bool exact;                      /* compared without statistics; p, q and the interval are NaN */
+    bool exact;                      /* compared without statistics; p, q and the interval are
+                                      * NaN */
     size_t n[2], outliers[2], tainted[2];   /* samples of base and new; all of them are used */
     double value[2];                 /* medians, or the values themselves */
     bg_ratio ratio;                  /* new / base; of shares of the roof across machines */
@@ -116,7 +117,8 @@ bool bg_comparison_regressed(const bg_comparison *c);
 
 typedef enum bg_compare_format {
     BG_COMPARE_MD, BG_COMPARE_JSON, BG_COMPARE_JUNIT,
-    BG_COMPARE_ANNOTATIONS,          /* workflow commands of GitHub Actions: ::error::, ::warning:: */
+    BG_COMPARE_ANNOTATIONS,          /* workflow commands of GitHub Actions: ::error::,
+                                      * ::warning:: */
 } bg_compare_format;
 /* Ends with a newline; free with bg_free_text. */
 bg_status bg_comparison_text(const bg_comparison *c, bg_compare_format format, char **text,

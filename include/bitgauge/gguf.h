@@ -44,11 +44,11 @@ typedef struct bg_tensor {
     size_t bytes;
 } bg_tensor;
 
-/* Maps the file. Everything returned by getters is borrowed and lives until close.
- * BG_ERR_IO: cannot be opened. BG_ERR_INPUT: not GGUF, truncated, hostile.
- * BG_ERR_UNSUPPORTED: big-endian, version 1. An unknown tensor type is not an error here (info shows
- * it); the model room refuses it. Of a model that is split into several files the first
- * (NAME-00001-of-00003.gguf) opens all: tensors are those of all, metadata the first's. */
+/* Maps the file. Everything returned by getters is borrowed and lives until close. BG_ERR_IO:
+ * cannot be opened. BG_ERR_INPUT: not GGUF, truncated, hostile. BG_ERR_UNSUPPORTED: big-endian,
+ * version 1. An unknown tensor type is not an error here (info shows it); the model room refuses
+ * it. Of a model that is split into several files the first (NAME-00001-of-00003.gguf) opens all:
+ * tensors are those of all, metadata the first's. */
 bg_status bg_gguf_open(bg_gguf **g, const char *path, bg_error *err);
 /* The same on memory that outlives it (tests, fuzzers). `name` appears in errors. */
 bg_status bg_gguf_open_memory(bg_gguf **g, const void *data, size_t size, const char *name,

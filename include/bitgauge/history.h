@@ -1,9 +1,9 @@
 /* bitgauge/history.h: results over time, as files that git keeps and merges.
  *
- * A store is a folder. runs/ID.csv holds one run, a row a number: nothing is ever written into a file
- * that is there, so stores that grew apart on two branches merge without a conflict. ID is
- * DATE-COMMIT-HASH, "20260131T120000Z-1a2b3c4d5e6f-0011223344556677"; the hash is of the numbers, so
- * the same results go in once. samples/ID/ may hold the results folder itself, to compare with.
+ * A store is a folder. runs/ID.csv holds one run, a row a number: nothing is ever written into a
+ * file that is there, so stores that grew apart on two branches merge without a conflict. ID is
+ * DATE-COMMIT-HASH, "20260131T120000Z-1a2b3c4d5e6f-0011223344556677"; the hash is of the numbers,
+ * so the same results go in once. samples/ID/ may hold the results folder itself, to compare with.
  */
 #ifndef BITGAUGE_HISTORY_H
 #define BITGAUGE_HISTORY_H

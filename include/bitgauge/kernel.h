@@ -74,10 +74,12 @@ bg_isa bg_isa_parent(bg_isa isa);
  * format. */
 const bg_kernel *bg_kernel_find(bg_format format, bg_op op, bg_isa isa);
 
-/* Encodes one column of k floats as a kernel's activation format asks, with the fastest code of isa.
- * The result is bg_activation_bytes(activation, k) bytes. Identical for every isa, bit for bit. */
+/* Encodes one column of k floats as a kernel's activation format asks, with the fastest code of
+ * isa. The result is bg_activation_bytes(activation, k) bytes. Identical for every isa, bit for
+ * bit. */
 void bg_activation_encode(bg_format activation, bg_isa isa, const float *in, void *out, size_t k);
-/* A multiple of 64, for BF16 an odd one, so that neighbouring columns fall into other cache sets. */
+/* A multiple of 64, for BF16 an odd one, so that neighbouring columns fall into other cache
+ * sets. */
 size_t bg_activation_bytes(bg_format activation, size_t k);
 
 /* Precision of what matrices read: what the kernels of their formats take, or a simulated one, for
@@ -90,7 +92,8 @@ typedef enum bg_activations {
 } bg_activations;
 const char *bg_activations_name(bg_activations a);           /* "q4"; NULL of OWN */
 bg_activations bg_activations_find(const char *name);        /* OWN: there is none of that name */
-/* Any but OWN. `in` and `out` may be the same; a block with a number that is not finite becomes NaN. */
+/* Any but OWN. `in` and `out` may be the same; a block with a number that is not finite becomes
+ * NaN. */
 void bg_activations_round(bg_activations a, const float *in, float *out, size_t n);
 /* The best of isa and its ancestors whose kernels of float formats read floats. */
 bg_isa bg_activations_isa(bg_isa isa);

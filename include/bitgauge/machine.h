@@ -114,7 +114,8 @@ typedef struct bg_noise_floor {
     char kind[16];             /* of test, its name up to the first digit: "pp", "tg", "read", ...;
                                   "pp/own": of the part beside others */
     int threads;
-    double floor;              /* 99 % quantile of |median A / median B - 1|, estimated; 0.03: 3 % */
+    double floor;              /* 99 % quantile of |median A / median B - 1|, estimated; 0.03:
+                                * 3 % */
     uint32_t pairs;            /* of halves that it comes from */
     double seconds;            /* from the first half's begin to the last one's end */
     char measured[32];         /* when: UTC, "2026-01-31T12:00:00Z" */

@@ -191,8 +191,8 @@ typedef struct bg_session_options {
     bg_isa isa;           /* the best instruction set to use */
     struct bg_team *team; /* NULL: this thread alone; outlives the session */
     bool any_format;      /* ready for bg_session_substitute of another format */
-    bool bare;            /* packs nothing: it is for bg_session_output, or for passes whose matrices
-                           * have all been substituted before */
+    bool bare;            /* packs nothing: it is for bg_session_output, or for passes whose
+                           * matrices have all been substituted before */
     bg_activations activations; /* simulated ones: of a model whose matrices are floats */
 } bg_session_options;
 
@@ -206,11 +206,11 @@ size_t bg_session_scratch_bytes(const bg_session *s);
  * of those of the same formats that it holds, for each. 0 for a whole model. */
 double bg_session_skipped_seconds(const bg_session *s);
 
-/* Hears what matrices multiply, before it is encoded for their kernels: numbers [first, first + n) of
- * column `column` of an evaluation (columns are its tokens; from the last attention on, those with
- * want[] alone), once for each matrix that reads them. Members of the team call at the same time,
- * with different columns or parts of one. The observer outlives the session or is taken off with
- * NULL. */
+/* Hears what matrices multiply, before it is encoded for their kernels: numbers [first, first + n)
+ * of column `column` of an evaluation (columns are its tokens; from the last attention on, those
+ * with want[] alone), once for each matrix that reads them. Members of the team call at the same
+ * time, with different columns or parts of one. The observer outlives the session or is taken off
+ * with NULL. */
 typedef struct bg_observer {
     void (*see)(void *user, int member, const bg_tensor *matrix, size_t column, const float *x,
                 size_t first, size_t n);
@@ -218,14 +218,14 @@ typedef struct bg_observer {
 } bg_observer;
 void bg_session_observe(bg_session *s, const bg_observer *o);
 
-/* One forward pass over n <= n_batch tokens. Token i belongs to sequence seq[i] (NULL: 0) and
- * takes that sequence's next position; it attends to all earlier ones of its sequence. Logits of
- * the tokens with want[i] (NULL: only the last) are written one after another, n_vocab floats
- * each; without `logits` all but the last product is done. Repeatable: the same batches with the same
- * isa give the same bits, whatever the team's size. Other batches of the same tokens agree within
+/* One forward pass over n <= n_batch tokens. Token i belongs to sequence seq[i] (NULL: 0) and takes
+ * that sequence's next position; it attends to all earlier ones of its sequence. Logits of the
+ * tokens with want[i] (NULL: only the last) are written one after another, n_vocab floats each;
+ * without `logits` all but the last product is done. Repeatable: the same batches with the same isa
+ * give the same bits, whatever the team's size. Other batches of the same tokens agree within
  * rounding only: kernels for one column and for several add in different orders. BG_ERR_INPUT, with
- * nothing changed, for a token that is not in the vocabulary, a sequence that the session has not, or
- * a context that is full. */
+ * nothing changed, for a token that is not in the vocabulary, a sequence that the session has not,
+ * or a context that is full. */
 typedef struct bg_batch {
     size_t n;
     const int32_t *tokens;
@@ -239,17 +239,17 @@ bg_status bg_session_eval(bg_session *s, const bg_batch *b, float *logits, bg_er
  * evaluation. Another format than the tensor's only in a session with any_format. */
 void bg_session_substitute(bg_session *s, const bg_tensor *t, bg_format format, const void *packed);
 
-/* Half rows: n floats as IEEE halves and a scale, where what is kept of them should take little memory.
- * A row is so many uint16_t; the scale is a power of two, so that none is too large. */
+/* Half rows: n floats as IEEE halves and a scale, where what is kept of them should take little
+ * memory. A row is so many uint16_t; the scale is a power of two, so that none is too large. */
 size_t bg_half_row(size_t n);
 void bg_half_row_put(const float *x, size_t n, uint16_t *row);
 void bg_half_row_get(const uint16_t *row, float *x, size_t n);
 
 /* An evaluation that keeps what is between layers, or does not begin with the first: then sequences
  * must be empty before it and the batch at least two tokens (BG_ERR_INPUT). The residual stream
- * before layer l is [n][n_embd], a row a token; before n_layer, where only the output is left, a row
- * a wanted token. The results are those of the whole pass, bit for bit; with half rows those of one
- * that keeps the stream before layer `first`, too, for it goes on with what is kept. */
+ * before layer l is [n][n_embd], a row a token; before n_layer, where only the output is left, a
+ * row a wanted token. The results are those of the whole pass, bit for bit; with half rows those of
+ * one that keeps the stream before layer `first`, too, for it goes on with what is kept. */
 typedef struct bg_resume {
     uint32_t first;          /* layers before it are not run, */
     uint32_t end;            /* nor these from this one on, and no output; 0: all are */
@@ -257,14 +257,16 @@ typedef struct bg_resume {
                                 observed; NULL: it does not */
     bool half;               /* from and keep are half rows; the batch is at least two tokens */
     const void *from;        /* the residual stream before it; not read when first is 0 */
-    void *const *keep;       /* where to put that before layer 0..n_layer, each or all NULL: nowhere */
-    float *const *middle;    /* the same, of floats, within layer 0..n_layer - 1, after its attention */
+    void *const *keep;       /* where to put that before layer 0..n_layer, each or all NULL:
+                              * nowhere */
+    float *const *middle;    /* the same, of floats, within layer 0..n_layer - 1, after its
+                              * attention */
 } bg_resume;
 bg_status bg_session_resume(bg_session *s, const bg_batch *b, const bg_resume *r, float *logits,
                             bg_error *err);
 /* The output alone, of n rows (half: half rows) of the residual stream before n_layer: of a large
- * vocabulary few logits then need be in memory at once. Sequences stay as they are. Those of the whole
- * pass, bit for bit where that had as many rows, else within rounding. */
+ * vocabulary few logits then need be in memory at once. Sequences stay as they are. Those of the
+ * whole pass, bit for bit where that had as many rows, else within rounding. */
 bg_status bg_session_output(bg_session *s, const void *x, bool half, size_t n, float *logits,
                             bg_error *err);
 

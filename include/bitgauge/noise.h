@@ -21,12 +21,12 @@ typedef struct bg_calibration {
     void *user;
 } bg_calibration;
 
-/* Repeats, interleaved at random, tests of the embedded model in Q4_K_M ("pp", "tg": 64 tokens of
- * a prompt, 16 of generation), and where the roofs were measured reading from memory ("read") and
- * arithmetic ("arithmetic"), each at 1 thread and at all; sets the machine's floors of these
- * kinds, and of what a cell does beside others ("pp/own", "tg/own"): the model is there six times, and
- * its copies differ by where they lie. One that is too slow to be repeated 16 times in four times as long has none, and a
- * warning says so. What was set stays when this fails. */
+/* Repeats, interleaved at random, tests of the embedded model in Q4_K_M ("pp", "tg": 64 tokens of a
+ * prompt, 16 of generation), and where the roofs were measured reading from memory ("read") and
+ * arithmetic ("arithmetic"), each at 1 thread and at all; sets the machine's floors of these kinds,
+ * and of what a cell does beside others ("pp/own", "tg/own"): the model is there six times, and its
+ * copies differ by where they lie. One that is too slow to be repeated 16 times in four times as
+ * long has none, and a warning says so. What was set stays when this fails. */
 bg_status bg_noise_calibrate(bg_machine *m, const bg_calibration *c, bg_error *err);
 
 /* The floor from repetitions in the order taken, of any unit. A stretch of a twelfth of them (of
@@ -36,8 +36,9 @@ bg_status bg_noise_calibrate(bg_machine *m, const bg_calibration *c, bg_error *e
  * independent ones would be too small. NaN for under 16 values. Values are positive. */
 double bg_noise_estimate(const double *values, size_t n, uint32_t *pairs);
 
-/* The floor of own parts from medians of identical work, measured in turn, so that what disturbs them
- * is common: 99 % of differences of two are smaller, if their logarithms are normal. NaN for n < 2. */
+/* The floor of own parts from medians of identical work, measured in turn, so that what disturbs
+ * them is common: 99 % of differences of two are smaller, if their logarithms are normal. NaN for
+ * n < 2. */
 double bg_noise_between(const double *medians, size_t n);
 
 /* JSON array of what disturbs a repetition and whether that can be seen here, for bg_machine_json.

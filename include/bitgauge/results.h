@@ -52,8 +52,9 @@ bool bg_row_set_absent(bg_row *r, bg_column column, const char *reason);
 /* The reason why a column is empty: copied into buffer; false when none is given. */
 bool bg_row_absent_reason(const bg_row *r, bg_column column, char *buffer, size_t size);
 
-/* A number that a row measured, with its 95 % interval (NaN: unknown) and the repetitions or windows
- * behind it (NaN: it is exact, or they are unknown). Name, unit and what is better are the column's. */
+/* A number that a row measured, with its 95 % interval (NaN: unknown) and the repetitions or
+ * windows behind it (NaN: it is exact, or they are unknown). Name, unit and what is better are the
+ * column's. */
 typedef struct bg_measure { bg_column column; double value, low, high, n; } bg_measure;
 /* Writes up to BG_MEASURES of them, in the order of the columns. Returns their number; 0 for a row
  * that failed. Attributes (bits per weight, spreads) are no measures. */
@@ -69,7 +70,8 @@ typedef struct bg_sample {
     double seconds, tokens;
     double ttft_ms;            /* NaN when the test has none */
     double steal_ratio;
-    double roof_tps;           /* tokens/s at the roof that bounds it, as it was then; NaN unknown */
+    double roof_tps;           /* tokens/s at the roof that bounds it, as it was then; NaN
+                                * unknown */
     char tainted[64];          /* "" or the causes, comma separated */
     char outlier[8];           /* "slow" or "fast" outside the fences of its cell, else "" */
     double counters[BG_COUNTER_COUNT];
@@ -109,8 +111,8 @@ bg_row *bg_results_row_mut(bg_results *r, size_t i);
 /* First row with these, or NULL. threads 0, NULL isa: any; of any engine. */
 const bg_row *bg_results_find(const bg_results *r, const char *scheme, const char *test,
                               const char *isa, int threads);
-/* What makes a cell: scheme, test, engine, instruction set and threads. A row and a sample that do not
- * say their engine take that of their folder (bg_origin) when they are read. */
+/* What makes a cell: scheme, test, engine, instruction set and threads. A row and a sample that do
+ * not say their engine take that of their folder (bg_origin) when they are read. */
 bool bg_row_same_cell(const bg_row *a, const bg_row *b);
 bool bg_sample_is_of(const bg_sample *s, const bg_row *row);
 /* Takes ownership of *row (sets it NULL). Replaces a row of the same cell. */

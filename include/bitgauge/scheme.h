@@ -25,8 +25,8 @@ typedef struct bg_scheme_model {
 /* Case does not matter; Q2_K_M, Q3_K, Q4_K and Q5_K are understood too. NULL if unknown. */
 const bg_scheme *bg_scheme_find(const char *name);
 /* The scheme as it is with an importance matrix, a row of its own in results: "Q4_K_M+imatrix". Its
- * formats are the same. find and parse know it, lists of all schemes leave it out. NULL: an importance
- * matrix changes nothing about it. */
+ * formats are the same. find and parse know it, lists of all schemes leave it out. NULL: an
+ * importance matrix changes nothing about it. */
 const bg_scheme *bg_scheme_with_importance(const bg_scheme *s);
 bool bg_scheme_wants_importance(const bg_scheme *s);           /* is such a one */
 /* BG_ERR_INPUT when it is and there is none. */

@@ -2,9 +2,9 @@
  *
  * A test runs in a child process under callgrind, which executes it on a simulated processor of
  * fixed caches: single-threaded, with an instruction set that valgrind knows, on fixed tokens, with
- * an environment, folder and arguments that do not depend on the caller. So the counts depend on the
- * program, the model and the version of valgrind, and on nothing of the machine but what libraries it
- * has. Counted is what bench and sweep time, once all of it ran before.
+ * an environment, folder and arguments that do not depend on the caller. So the counts depend on
+ * the program, the model and the version of valgrind, and on nothing of the machine but what
+ * libraries it has. Counted is what bench and sweep time, once all of it ran before.
  */
 #ifndef BITGAUGE_SIMULATED_H
 #define BITGAUGE_SIMULATED_H
@@ -41,9 +41,9 @@ typedef struct bg_callgrind bg_callgrind;
 struct bg_importance;
 struct bg_team;
 
-/* Finds valgrind and makes a temporary folder, under $TMPDIR or /tmp. The running program is started
- * again as `PROGRAM count ...`, which is to call bg_sim_run. BG_ERR_UNSUPPORTED with the remedy:
- * there is no valgrind, or the build has no use for it. */
+/* Finds valgrind and makes a temporary folder, under $TMPDIR or /tmp. The running program is
+ * started again as `PROGRAM count ...`, which is to call bg_sim_run. BG_ERR_UNSUPPORTED with the
+ * remedy: there is no valgrind, or the build has no use for it. */
 bg_status bg_callgrind_open(bg_callgrind **c, bg_error *err);
 void bg_callgrind_close(bg_callgrind **c);            /* removes the folder */
 /* A JSON object: version of valgrind, geometry of the caches. Free with bg_free_text. */

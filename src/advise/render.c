@@ -183,7 +183,8 @@ static void print_conclusion(const bg_advice *a, bg_text *t)
         bg_text_printf(t, ", %s%s tokens/s", bg_candidate_predicted(c) ? "predicted " : "",
                        bg_advise_number(x, sizeof x, c->tg_tps));
     if (!isnan(c->ppl_loss_pct)) /* adding 0 makes -0 a 0 */
-        bg_text_printf(t, ", %sperplexity %+.2f %%", published, round(100 * c->ppl_loss_pct) / 100 + 0.0);
+        bg_text_printf(t, ", %sperplexity %+.2f %%", published,
+                       round(100 * c->ppl_loss_pct) / 100 + 0.0);
     if (a->basis == BG_LOSS_KLD && !isnan(c->kld))
         bg_text_printf(t, ", %sKL divergence %s", published,
                        bg_advise_number(x, sizeof x, c->kld));

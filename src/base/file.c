@@ -177,8 +177,8 @@ bg_status bg_outfile_commit(bg_outfile **out, bg_error *err)
 {
     bg_outfile *f = *out;
     bg_status s = BG_OK;
-    /* ferror keeps an earlier failed write that later writes would hide, but not its reason: one more
-     * byte is likely to fail of the same. */
+    /* ferror keeps an earlier failed write that later writes would hide, but not its reason: one
+     * more byte is likely to fail of the same. */
     bool failed = ferror(f->stream);
     if (failed && pwrite(fileno(f->stream), "", 1, lseek(fileno(f->stream), 0, SEEK_END)) == 1)
         errno = ENOSPC;

@@ -7,7 +7,8 @@
 void bg_cli_advise_finish(bg_cli_advise *a)
 {
     a->options.ctx = (uint32_t)a->ctx;
-    if (a->options.engine && strcmp(a->options.engine, "builtin") == 0) a->options.engine = "bitgauge";
+    if (a->options.engine && strcmp(a->options.engine, "builtin") == 0)
+        a->options.engine = "bitgauge";
     for (int o = 0; a->objective && o < BG_OBJECTIVE_COUNT; o++)
         if (strcmp(a->objective, bg_objective_name((bg_objective)o)) == 0)
             a->options.objective = (bg_objective)o;

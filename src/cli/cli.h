@@ -56,8 +56,8 @@ int bg_cli_fail(const bg_error *err);
 /* The model to use: `path`, or the embedded one when NULL. Free with bg_free. */
 bg_status bg_cli_model_path(const char *path, char **out, bg_error *err);
 
-/* Team of `threads` (0: one a usable core); `bound` to cores, in their order, where speed is what is
- * asked: two such programs side by side would share the first ones. */
+/* Team of `threads` (0: one a usable core); `bound` to cores, in their order, where speed is what
+ * is asked: two such programs side by side would share the first ones. */
 struct bg_machine;
 bg_status bg_cli_team(int threads, bool bound, struct bg_machine **machine, bg_team **team,
                       bg_error *err);

@@ -62,7 +62,8 @@ int bg_cmd_export(int argc, char **argv)
     } else {
         const bg_opt options[] = {
             {BG_OPT_TEXT, "-f --format", "NAME", "which", &format, choices.data, 0, 0},
-            {BG_OPT_TEXT, "-o --out", "FILE", "where to; default: standard output", &out, NULL, 0, 0},
+            {BG_OPT_TEXT, "-o --out", "FILE", "where to; default: standard output", &out, NULL, 0,
+             0},
         };
         const bg_opt_spec spec = {
             .command = "export", .usage = "[DIR] --format NAME [-o FILE]", .summary = summary.data,

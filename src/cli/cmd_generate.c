@@ -78,7 +78,8 @@ static bg_status read_prompt(job *j, bg_error *err)
 {
     const char *text = j->o.prompt ? j->o.prompt : "";
     int32_t bos = bg_tokenizer_bos(j->tokenizer);
-    BG_TRY(bg_tokenize(j->tokenizer, text, strlen(text), true, true, &j->prompt, &j->n_prompt, err));
+    BG_TRY(bg_tokenize(j->tokenizer, text, strlen(text), true, true, &j->prompt, &j->n_prompt,
+                       err));
     if (!j->n_prompt && bos >= 0) { /* whatever the model wants, something must come first */
         bg_tokens_free(j->prompt);
         BG_TRY(bg_tokenize(j->tokenizer, "<s>", 3, false, true, &j->prompt, &j->n_prompt, err));
@@ -238,7 +239,8 @@ static bg_status print_json(const job *j, bg_error *err)
                      "generated_tps", speed_json((double)j->generated, j->seconds), "texts", texts);
     out = root ? json_dumps(root, JSON_INDENT(2) | JSON_SORT_KEYS) : NULL;
     json_decref(root);
-    if (!out) return bg_fail(err, BG_ERR_INPUT, NULL, "the prompt is not valid UTF-8: --json needs it");
+    if (!out) return bg_fail(err, BG_ERR_INPUT, NULL,
+                             "the prompt is not valid UTF-8: --json needs it");
     puts(out);
     free(out);
     return BG_OK;
@@ -311,9 +313,12 @@ int bg_cmd_generate(int argc, char **argv)
     options *o = &j.o;
     const char *words[1] = {NULL};
     const bg_opt table[] = {
-        {BG_OPT_TEXT, "-m --model", "FILE", "model (default: the embedded one)", &o->model, NULL, 0, 0},
-        {BG_OPT_TEXT, "-p --prompt", "TEXT", "text to go on from (default: none)", &o->prompt, NULL, 0, 0},
-        {BG_OPT_INT, "-n --n-predict", "N", "most tokens to write (default 128)", &o->n_predict, NULL, 1, 1e9},
+        {BG_OPT_TEXT, "-m --model", "FILE", "model (default: the embedded one)", &o->model, NULL, 0,
+         0},
+        {BG_OPT_TEXT, "-p --prompt", "TEXT", "text to go on from (default: none)", &o->prompt, NULL,
+         0, 0},
+        {BG_OPT_INT, "-n --n-predict", "N", "most tokens to write (default 128)", &o->n_predict,
+         NULL, 1, 1e9},
         {BG_OPT_REAL, "--temp", "T", "temperature; 0 takes the likeliest token (default 1)",
          &o->temperature, NULL, 0, 100},
         {BG_OPT_INT, "-s --seed", "N", "of the random draws (default 1)", &o->seed, NULL, 0, 2e9},
@@ -321,9 +326,12 @@ int bg_cmd_generate(int argc, char **argv)
          &o->parallel, NULL, 1, 4096},
         {BG_OPT_INT, "-c --ctx --ctx-size", "N", "context (default: that of the training)", &o->ctx,
          NULL, 1, 1 << 30},
-        {BG_OPT_TEXT, "--scheme", "S", "quantize to this scheme first, in memory", &o->scheme, NULL, 0, 0},
-        {BG_OPT_INT, "-t --threads", "N", "threads (default: one a usable core)", &o->threads, NULL, 1, 4096},
-        {BG_OPT_TEXT, "--isa", "NAME", "best instruction set to use (default: native)", &o->isa, NULL, 0, 0},
+        {BG_OPT_TEXT, "--scheme", "S", "quantize to this scheme first, in memory", &o->scheme, NULL,
+         0, 0},
+        {BG_OPT_INT, "-t --threads", "N", "threads (default: one a usable core)", &o->threads, NULL,
+         1, 4096},
+        {BG_OPT_TEXT, "--isa", "NAME", "best instruction set to use (default: native)", &o->isa,
+         NULL, 0, 0},
         {BG_OPT_FLAG, "--json", NULL, "texts and speeds for programs", &o->json, NULL, 0, 0},
     };
     const bg_opt_spec spec = {

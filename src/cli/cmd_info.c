@@ -146,7 +146,8 @@ static void append_tensors(bg_text *out, const bg_gguf *g)
     int width = 6;
     for (size_t i = 0; i < bg_gguf_tensor_count(g); i++)
         width = BG_MAX(width, (int)BG_MIN(strlen(bg_gguf_tensor_at(g, i)->name), (size_t)44));
-    bg_text_printf(out, "\nTensors:\n  %-*s  %-8s  %12s  shape\n", width, "name", "format", "bytes");
+    bg_text_printf(out, "\nTensors:\n  %-*s  %-8s  %12s  shape\n", width, "name", "format",
+                   "bytes");
     for (size_t i = 0; i < bg_gguf_tensor_count(g); i++) {
         const bg_tensor *t = bg_gguf_tensor_at(g, i);
         bg_text_printf(out, "  %-*s  %-8s  %12zu  %llu", width, t->name,
@@ -210,7 +211,8 @@ static void append_shape(bg_text *out, const bg_info *info)
         bg_text_puts(out, "\n");
     }
     if (info->n_ctx_train)
-        bg_text_printf(out, "  %-14s%llu tokens\n", "context", (unsigned long long)info->n_ctx_train);
+        bg_text_printf(out, "  %-14s%llu tokens\n", "context",
+                       (unsigned long long)info->n_ctx_train);
 }
 
 /* The sum over the layers of a number that the file gives for all or for each. */
@@ -332,7 +334,8 @@ int bg_cmd_info(int argc, char **argv)
     bool json = false, tensors = false, list = false;
     const char *shape_name = NULL;
     const bg_opt options[] = {
-        {.type = BG_OPT_FLAG, .names = "--tensors", .help = "list the tensors too", .target = &tensors},
+        {.type = BG_OPT_FLAG, .names = "--tensors", .help = "list the tensors too",
+         .target = &tensors},
         {.type = BG_OPT_TEXT, .names = "--shape", .metavar = "NAME", .target = &shape_name,
          .help = "a known model, as its F16 file would be"},
         {.type = BG_OPT_FLAG, .names = "--list-shapes", .help = "list the known models",

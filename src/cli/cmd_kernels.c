@@ -150,8 +150,8 @@ static bg_status bench_kernel(const request *q, const bg_machine *m, const matri
     return BG_OK;
 }
 
-/* Every kernel that is wanted on one size of matrix. Formats whose blocks do not fit its rows are not
- * used for it. */
+/* Every kernel that is wanted on one size of matrix. Formats whose blocks do not fit its rows are
+ * not used for it. */
 static bg_status bench_matrix(const request *q, const bg_machine *m, const matrix *a, json_t *out,
                               bg_error *err)
 {
@@ -221,7 +221,8 @@ static bg_status find_matrices(request *q, bg_error *err)
     g = bg_shape_gguf(shape);
     for (size_t i = 0; i < bg_gguf_tensor_count(g); i++) {
         const bg_tensor *t = bg_gguf_tensor_at(g, i);
-        bool layer = strncmp(t->name, "blk.", 4) == 0, table = strstr(t->name, "token_embd") != NULL;
+        bool layer = strncmp(t->name, "blk.", 4) == 0;
+        bool table = strstr(t->name, "token_embd") != NULL;
         if (t->n_dims < 2 || (layer && strncmp(t->name, "blk.0.", 6) != 0)) continue;
         if (table && bg_gguf_tensor_find(g, "output.weight")) continue; /* looked up only */
         add_matrix(q, t);

@@ -57,7 +57,8 @@ int bg_cmd_report(int argc, char **argv)
     if (parsed >= 0) return parsed;
     if (words >= 2 && comparing) return compare(dirs, words, out);
     if (words >= 2 || comparing) {
-        bg_fail(&err, BG_ERR_INPUT, NULL, "two folders or more go with --compare, and it with them");
+        bg_fail(&err, BG_ERR_INPUT, NULL,
+                "two folders or more go with --compare, and it with them");
         return bg_cli_fail(&err);
     }
     bg_cli_advise_finish(&ask);

@@ -59,7 +59,8 @@ static void begin_progress(run *r, const char *what)
     r->progress = (bg_cli_progress){.what = what};
 }
 
-/* The best so far, what it leaves of the bytes, the evaluations and the time, and how far the stage is. */
+/* The best so far, what it leaves of the bytes, the evaluations and the time, and how far the stage
+ * is. */
 static bool show_search(void *user, const bg_search_state *s)
 {
     run *r = user;
@@ -67,7 +68,8 @@ static bool show_search(void *user, const bg_search_state *s)
     char what[160], best[64] = "", most[32] = "", time[72] = "", x[32], y[32];
     if (isfinite(s->best_kld))
         snprintf(best, sizeof best, " KLD %.4f, %s free,", s->best_kld,
-                 bg_format_size(x, sizeof x, (double)(r->budget - BG_MIN(r->budget, s->best_bytes))));
+                 bg_format_size(x, sizeof x,
+                                (double)(r->budget - BG_MIN(r->budget, s->best_bytes))));
     if (a->most) snprintf(most, sizeof most, " of %d", a->most);
     if (a->minutes > 0)
         snprintf(time, sizeof time, " %s of %s,", bg_format_duration(x, sizeof x, s->seconds),
@@ -120,8 +122,8 @@ static bg_status read_prune(run *r, bg_error *err)
 enum { USUAL_CONTEXT = 4096 };
 static uint32_t context(const request *a) { return a->ctx ? (uint32_t)a->ctx : USUAL_CONTEXT; }
 
-/* What decoding with this context takes besides the weights, whatever their formats: the memory that
- * `recommend` speaks of. */
+/* What decoding with this context takes besides the weights, whatever their formats: the memory
+ * that `recommend` speaks of. */
 static bg_status running_bytes(const run *r, uint64_t *bytes, bg_error *err)
 {
     bg_session *s;
@@ -194,7 +196,8 @@ static bg_status get_importance(run *r, bg_error *err)
 static bg_status check_request(const request *a, bg_error *err)
 {
     if ((a->size > 0) + (a->bpw > 0) + (a->memory > 0) != 1)
-        return bg_fail(err, BG_ERR_INPUT, NULL, "how small? Give one of --size, --bpw and --memory");
+        return bg_fail(err, BG_ERR_INPUT, NULL,
+                       "how small? Give one of --size, --bpw and --memory");
     if (a->ctx && !a->memory)
         return bg_fail(err, BG_ERR_INPUT, "--ctx", "is of use with --memory alone: leave it out");
     if (a->order && strcmp(a->prune, "off") == 0)
@@ -268,7 +271,8 @@ static bg_status search(run *r, bg_error *err)
         .keep_checkpoint = a->evaluations != NULL, .progress = show_search, .user = r,
     };
     begin_progress(r, "search");
-    BG_TRY(bg_search_run(&r->best, &r->image, r->model, r->tokens, r->n_tokens, &o, &r->result, err));
+    BG_TRY(bg_search_run(&r->best, &r->image, r->model, r->tokens, r->n_tokens, &o, &r->result,
+                         err));
     BG_TRY(write_recipe(r, err));
     bg_cli_progress_end(&r->progress);
     if (a->out) BG_TRY(bg_image_write(r->image, a->out, err));
@@ -452,7 +456,8 @@ static void run_close(run *r)
 
 int bg_cmd_search(int argc, char **argv)
 {
-    request a = {.isa = "native", .prune = "off", .recipe = "recipe.csv", .chunks = 64, .seed = 1, .tune = BG_CLI_TUNE_DEFAULTS};
+    request a = {.isa = "native", .prune = "off", .recipe = "recipe.csv", .chunks = 64, .seed = 1,
+                 .tune = BG_CLI_TUNE_DEFAULTS};
     const bg_opt options[] = {
         {BG_OPT_TEXT, "-m --model", "FILE", "the model; default: the embedded one", &a.model, NULL, 0,
          0},
@@ -470,7 +475,8 @@ int bg_cmd_search(int argc, char **argv)
          0},
         {BG_OPT_TEXT, "--imatrix", "FILE", "importance matrix; default: of the calibration text",
          &a.imatrix, NULL, 0, 0},
-        {BG_OPT_TEXT, "--formats", "LIST", "formats to choose from, such as Q2_K,Q3_K,Q4_K (all)", &a.formats, NULL, 0, 0},
+        {BG_OPT_TEXT, "--formats", "LIST", "formats to choose from, such as Q2_K,Q3_K,Q4_K (all)",
+         &a.formats, NULL, 0, 0},
         {BG_OPT_TEXT, "--prune", "off|on|SHARE", "take channels, heads and layers away where that pays, of all\n"
          "                              weights no more than SHARE (off)", &a.prune, NULL, 0, 0},
         {BG_OPT_TEXT, "--prune-order", "ORDER", "with formats, or all of SHARE before or after them (joint)",

@@ -31,7 +31,8 @@ static json_t *value(const bg_gguf_value *v)
     bg_gguf_string s = {0};
     size_t offset = 0;
     uint64_t shown = BG_MIN(v->count, (uint64_t)ARRAY_SHOWN);
-    if (v->type == BG_GGUF_STRING) return bg_gguf_next_string(v, &offset, &s) ? text(s) : json_null();
+    if (v->type == BG_GGUF_STRING)
+        return bg_gguf_next_string(v, &offset, &s) ? text(s) : json_null();
     if (v->type != BG_GGUF_ARRAY) return element(v, 0);
     list = json_array();
     for (uint64_t i = 0; i < shown; i++)

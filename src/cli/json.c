@@ -7,7 +7,8 @@ int bg_cli_print_json(json_t *root)
     bool failed = !root || json_dumpf(root, stdout, JSON_INDENT(2)) != 0;
     json_decref(root);
     if (failed) {
-        fprintf(stderr, "bitgauge: cannot write the JSON: not enough memory, or the disk is full\n");
+        fprintf(stderr,
+                "bitgauge: cannot write the JSON: not enough memory, or the disk is full\n");
         return BG_EXIT_MISUSE;
     }
     putchar('\n');

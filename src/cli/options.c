@@ -102,7 +102,8 @@ static int set_number(const bg_opt_spec *spec, const bg_opt *o, const char *name
     if (end == text || *end || errno || value != value)
         return misuse(spec, "%s wants a number, not '%s'", name, text);
     if (o->min < o->max && (value < o->min || value > o->max))
-        return misuse(spec, "%s wants a number from %.10g to %.10g, not %s", name, o->min, o->max, text);
+        return misuse(spec, "%s wants a number from %.10g to %.10g, not %s", name, o->min, o->max,
+                      text);
     if (o->type == BG_OPT_REAL) {
         *(double *)o->target = value;
         return -1;
@@ -138,7 +139,8 @@ static int set_option(const bg_opt_spec *spec, const bg_opt *o, const char *name
     default:
         for (p = o->choices; p && next_word(&p, '|', word, sizeof word);)
             if (strcmp(word, text) == 0) break;
-            else if (!*p) return misuse(spec, "%s wants one of %s, not '%s'", name, o->choices, text);
+            else if (!*p) return misuse(spec, "%s wants one of %s, not '%s'", name, o->choices,
+                                        text);
         *(const char **)o->target = text;
         return -1;
     }

@@ -319,8 +319,8 @@ static bg_status adjust_all(bg_comparison *c, bg_error *err)
 }
 
 /* How the others scatter shows how far identical work differs in these very folders; a calibration
- * does so for the machine. Both rest on few, and their mean square is surer than either. Only without
- * the first, parts of the samples are asked. */
+ * does so for the machine. Both rest on few, and their mean square is surer than either. Only
+ * without the first, parts of the samples are asked. */
 static void take_floors(state *s, bg_compared *cell)
 {
     bg_own *own = &cell->own;

@@ -44,9 +44,9 @@ double bg_floors_get(const bg_floors *f, bg_floor_of of, const bg_compared *c,
                      bg_floor_source *source);
 
 bool bg_compared_same_group(const bg_compared *a, const bg_compared *b);
-/* Gives cells their own parts, and the comparison what they did together: fills own.others, ratio, p
- * and spread, and c->together but floors and verdicts. series[i] are those of cell i, base and new,
- * with n 0 where it has none. */
+/* Gives cells their own parts, and the comparison what they did together: fills own.others, ratio,
+ * p and spread, and c->together but floors and verdicts. series[i] are those of cell i, base and
+ * new, with n 0 where it has none. */
 bg_status bg_compare_split(bg_comparison *c, bg_series (*series)[2], bg_floors *f, uint64_t seed,
                            uint32_t resamples, bg_error *err);
 

@@ -196,8 +196,8 @@ static void put_cases(const bg_comparison *c, bg_text *out)
     }
 }
 
-/* The schema that CI systems read: https://github.com/testmoapp/junitxml. A regression is a failure,
- * what could not be judged is skipped, a cell that no longer runs is an error. */
+/* The schema that CI systems read: https://github.com/testmoapp/junitxml. A regression is a
+ * failure, what could not be judged is skipped, a cell that no longer runs is an error. */
 void bg_compare_junit(const bg_comparison *c, bg_text *out)
 {
     size_t errors = 0, worse = c->counts[BG_VERDICT_WORSE];

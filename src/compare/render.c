@@ -321,7 +321,8 @@ static void annotate_together(const bg_comparison *c, bg_text *out)
 
 void bg_compare_annotations(const bg_comparison *c, bg_text *out)
 {
-    enum { MOST = 8 }; /* of a level; ten of a step are shown: one tells of the others, one of all */
+    enum { MOST = 8 }; /* of a level; ten of a step are shown: one tells of the others, one of
+                        * all */
     static const struct { bg_verdict verdict; const char *level; } levels[] = {
         {BG_VERDICT_WORSE, "error"}, {BG_VERDICT_INCONCLUSIVE, "warning"}};
     char name[128], text[400];

@@ -9,7 +9,8 @@
 
 enum {
     FEWEST_CELLS = 4,
-    NEAR = 4,                       /* at least so many repetitions before and after are looked at */
+    NEAR = 4,                       /* at least so many repetitions before and after are looked
+                                     * at */
     NEAR_MOST = 32,
     SPREAD_CELLS = 7,               /* of so many others it is known how they scatter */
 };
@@ -231,8 +232,8 @@ static bool is_later(const bg_comparison *c, bg_series (*series)[2], size_t i)
     return false;
 }
 
-/* Cells of identical work may feel a disturbance differently. How far the own parts of the others of
- * that many threads are from none tells by how much. */
+/* Cells of identical work may feel a disturbance differently. How far the own parts of the others
+ * of that many threads are from none tells by how much. */
 static void give_spread(bg_comparison *c, bg_compared *cell, double *others)
 {
     size_t n = 0;

@@ -1,5 +1,6 @@
 /* Google Benchmark's JSON: a context, and an array of benchmarks: an "iteration" a repetition, and
- * behind those of a cell the aggregates mean, median, stddev and cv. An iteration is a whole test. */
+ * behind those of a cell the aggregates mean, median, stddev and cv. An iteration is a whole
+ * test. */
 #include "exchange/exchange.h"
 
 #include "bitgauge/stats.h"

@@ -55,8 +55,8 @@ static void name_scheme(test *t)
         if (*c == '/' || *c == ',') *c = '-';
 }
 
-/* "models/llama-7b-Q4_K_M.gguf" -> "llama-7b": one model in all its schemes, where the file is of the
- * scheme, and not quantized in memory. */
+/* "models/llama-7b-Q4_K_M.gguf" -> "llama-7b": one model in all its schemes, where the file is of
+ * the scheme, and not quantized in memory. */
 static void name_model(test *t)
 {
     const char *slash = strrchr(t->filename, '/');

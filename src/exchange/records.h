@@ -7,8 +7,8 @@
 
 #include <jansson.h>
 
-/* Tables (csv, sql) have no place for arrays and leave them out; all records have the same keys, and
- * numbers `digits` digits. False: no memory, or the stream failed. */
+/* Tables (csv, sql) have no place for arrays and leave them out; all records have the same keys,
+ * and numbers `digits` digits. False: no memory, or the stream failed. */
 typedef struct bg_records {
     const char *name;
     void (*begin)(FILE *f);

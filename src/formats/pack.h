@@ -4,8 +4,8 @@
 
 #include "bitgauge/format.h"
 
-/* One panel of up to 16 rows, `stride` bytes apart. zeros is a row that stands in for those that are
- * missing. */
+/* One panel of up to 16 rows, `stride` bytes apart. zeros is a row that stands in for those that
+ * are missing. */
 void bg_pack_panel(const bg_format_info *f, const void *src, size_t stride, size_t rows, size_t k,
                    const void *zeros, void *dst);
 

@@ -59,9 +59,9 @@ void bg_search(const bg_grid *g, const float *in, const float *importance, size_
 /* All of a block but its levels. */
 typedef struct bg_scales { float d, dmin; int8_t sc[16], m[16]; } bg_scales;
 
-/* What a format's blocks hold, how they are written, and read again, for those who choose levels and
- * scales by something else than a search. `load` leaves alone what the format has not. NULL: the
- * format has no grid. */
+/* What a format's blocks hold, how they are written, and read again, for those who choose levels
+ * and scales by something else than a search. `load` leaves alone what the format has not. NULL:
+ * the format has no grid. */
 typedef struct bg_codec {
     const bg_grid *grid;
     bg_store_fn *store;

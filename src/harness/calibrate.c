@@ -222,7 +222,8 @@ static void keep_floors(const calibration *c, double seconds)
             floor.floor = bg_noise_estimate(w->values, w->n, &floor.pairs);
             keep_floor(c, floor, "", w->n);
         }
-        medians[copies++] = w->n < FEWEST * FEWEST ? (double)NAN : bg_quantile(w->values, w->n, 0.5);
+        medians[copies++] = w->n < FEWEST * FEWEST ? (double)NAN
+                                                   : bg_quantile(w->values, w->n, 0.5);
         if (w->gauge) copies = 0;
         if (copies < COPIES) continue;
         floor.floor = bg_noise_between(medians, COPIES);

@@ -112,7 +112,8 @@ bg_status bg_callgrind_model(bg_callgrind *c, const char *path, const bg_scheme 
     unlink(to);
     if (scheme) return bg_quantize_file(path, to, scheme, importance, team, hear, &l, err);
     if (realpath(path, from) && symlink(from, to) == 0) return BG_OK;
-    return bg_fail(err, BG_ERR_IO, path, "cannot be linked from %s (%s)", c->work.dir, strerror(errno));
+    return bg_fail(err, BG_ERR_IO, path, "cannot be linked from %s (%s)", c->work.dir,
+                   strerror(errno));
 }
 
 static bg_status read_dump(const char *path, double counts[BG_SIM_COUNT], bg_error *err)

@@ -79,7 +79,8 @@ static bg_status gather(gathered *g, const bg_plan *p, const bg_cell *c, const b
     size_t n, latencies = 0;
     memset(g, 0, sizeof *g);
     g->list = bg_alloc(BG_MAX(bg_results_sample_count(r), 1), sizeof *g->list);
-    if (!g->list) return bg_fail_nomem(err, "samples", bg_results_sample_count(r) * sizeof *g->list);
+    if (!g->list)
+        return bg_fail_nomem(err, "samples", bg_results_sample_count(r) * sizeof *g->list);
     for (size_t i = 0; i < bg_results_sample_count(r); i++) {
         const bg_sample *s = bg_results_sample(r, i);
         if (!bg_cell_made(p, c, s)) continue;

@@ -209,7 +209,8 @@ typedef struct bg_watch {
     double condition;                             /* of the last test */
 } bg_watch;
 void bg_watch_begin(bg_watch *w);
-/* Within a long test, `seconds` after its begin: reads once more when the last reading is long ago. */
+/* Within a long test, `seconds` after its begin: reads once more when the last reading is long
+ * ago. */
 void bg_watch_between(bg_watch *w, double seconds);
 void bg_watch_end(bg_watch *w, double seconds);   /* which the test took */
 

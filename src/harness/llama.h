@@ -33,7 +33,8 @@ typedef struct bg_llama_told {
     double *seconds;               /* room for ask->reps */
     char version[64];              /* "abcdef (4567)"; "": it does not tell */
     double peak_rss;               /* bytes; NaN unknown */
-    bg_text *output;               /* what it printed, to be freed with bg_text_fini; NULL: unwanted */
+    bg_text *output;               /* what it printed, to be freed with bg_text_fini; NULL:
+                                    * unwanted */
 } bg_llama_told;
 
 typedef struct bg_llama {
@@ -53,7 +54,8 @@ const char *bg_llama_model_path(const bg_llama *l, size_t scheme, char out[PATH_
 /* path NULL: looks for its name along $PATH. */
 void bg_llama_find(bg_llama_program *program, const char *name, const char *path);
 /* Runs a program to its end. argv[0] is its path. BG_ERR_UNSUPPORTED: it failed, and how. One that
- * was silent for too long is not run again. p->output is freed with bg_text_fini whatever happens. */
+ * was silent for too long is not run again. p->output is freed with bg_text_fini whatever
+ * happens. */
 bg_status bg_llama_run(const bg_llama_host *host, bg_llama_program *program, bg_process *p,
                        bg_error *err);
 /* Runs a test. BG_ERR_UNSUPPORTED: what it printed is not the times of that test. */

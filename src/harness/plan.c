@@ -265,8 +265,8 @@ static void take_numbers(bg_plan *p, const profile *from, const bg_sweep_options
         while (strcmp(quality_names[p->quality], from->quality) != 0) p->quality++;
 }
 
-/* With an importance matrix every scheme stands beside its variant, unless the list says itself which
- * are wanted. Speeds do not need the matrix. */
+/* With an importance matrix every scheme stands beside its variant, unless the list says itself
+ * which are wanted. Speeds do not need the matrix. */
 static bg_status add_variants(bg_plan *p, const bg_sweep_options *o, bg_error *err)
 {
     const bg_scheme *all[2 * BG_PLAN_MAX_SCHEMES];
@@ -346,7 +346,8 @@ static bg_status add_searches(bg_plan *p, const bg_sweep_options *o, bg_error *e
                        "goes with --search: give that, too");
     if (!rest) return BG_OK;
     if (o->shape)
-        return bg_fail(err, BG_ERR_INPUT, "--search", "needs a model: a shape's weights are random");
+        return bg_fail(err, BG_ERR_INPUT, "--search",
+                       "needs a model: a shape's weights are random");
     p->search_minutes = o->search_minutes < 0 ? 3 : o->search_minutes;
     if (strcmp(rest, "auto") != 0) {
         while (bg_next_word(&rest, word, sizeof word)) BG_TRY(add_search(p, word, err));

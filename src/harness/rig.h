@@ -39,7 +39,8 @@ typedef struct bg_rig {
     bg_image *images[BG_PLAN_MAX_SCHEMES];        /* of those that are searched for */
     bg_error problems[BG_PLAN_MAX_SCHEMES];       /* why one of them is not to be had */
     bg_importance *search_importance;  /* what they are quantized with; NULL: the rig's own */
-    bg_tokens calibration;             /* what they are searched on; none as long as none is needed */
+    bg_tokens calibration;             /* what they are searched on; none as long as none is
+                                        * needed */
     bool calibrates_itself;            /* on a text of the folder that the model wrote */
     double quantize_seconds[BG_PLAN_MAX_SCHEMES], load_seconds[BG_PLAN_MAX_SCHEMES];
     bg_session *sessions[BG_PLAN_MAX_SCHEMES][BG_RIG_VARIANTS];
@@ -59,8 +60,8 @@ bg_status bg_rig_open(bg_rig *rig, bg_error *err);   /* teams, counters, scratch
 void bg_rig_close(bg_rig *rig);
 /* What a scheme is quantized with: the plan has each without an importance matrix, and with it. */
 const bg_importance *bg_rig_importance(const bg_rig *rig, size_t scheme);
-/* searched.c: finds the recipes that the plan's open cells need and the folder has not yet. One that
- * cannot be found is the reason why its cells fail. BG_ERR_INTERRUPTED: to be gone on with. */
+/* searched.c: finds the recipes that the plan's open cells need and the folder has not yet. One
+ * that cannot be found is the reason why its cells fail. BG_ERR_INTERRUPTED: to be gone on with. */
 bg_status bg_rig_search(bg_rig *rig, bg_error *err);
 /* The file of a searched point in memory, made when it is first asked for. */
 bg_status bg_rig_image(bg_rig *rig, size_t scheme, const bg_image **image, bg_error *err);

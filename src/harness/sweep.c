@@ -215,7 +215,8 @@ static bg_status calibrate(bg_rig *rig, bg_error *err)
         bytes[i] = p->n_engines * bytes[i] + p->n_isas * p->n_threads * session;
     }
     for (size_t i = 0; i < p->n_engines; i++)
-        if (rig->runners[i].room) budget = BG_MIN(budget, rig->runners[i].room(rig->runners[i].user));
+        if (rig->runners[i].room)
+            budget = BG_MIN(budget, rig->runners[i].room(rig->runners[i].user));
     bg_plan_group(p, bytes, budget);
     rig->windows = p->quality == BG_QUALITY_QUICK ? p->quick_windows : 0;
     fit = QUALITY_SHARE * p->time_limit / (double)(p->n_schemes + 1) / seconds;
@@ -287,7 +288,8 @@ static bg_status write_machine(bg_rig *rig, bg_error *err)
     char *json = bg_path_join(rig->options->out, "machine.json");
     char *xml = bg_path_join(rig->options->out, "machine.xml");
     bg_status status = json && xml ? BG_OK : bg_fail_nomem(err, "machine.json", 0);
-    if (status == BG_OK) status = bg_counters_json(rig->counters[0], &notes.counters, &notes.energy, err);
+    if (status == BG_OK)
+        status = bg_counters_json(rig->counters[0], &notes.counters, &notes.energy, err);
     if (status == BG_OK) notes.idle = idle_json(&rig->idle);
     if (status == BG_OK) notes.disturbances = bg_taints_json(rig->taints[0]);
     if (status == BG_OK) status = bg_machine_json(rig->machine, &notes, &text, err);

@@ -22,8 +22,8 @@ static double seconds_now(const bg_timed *t)
            (t->watch ? t->watch->paused : 0);
 }
 
-/* Reads the roof within the test that began at `start`. What else is counted would count the reading
- * as well, so then there is none. */
+/* Reads the roof within the test that began at `start`. What else is counted would count the
+ * reading as well, so then there is none. */
 static void look(const bg_timed *t, double start)
 {
     if (t->watch && !t->on_start) bg_watch_between(t->watch, seconds_now(t) - start);

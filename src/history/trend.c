@@ -22,8 +22,10 @@ static bool selected(const bg_history_row *r, const bg_history_filter *f)
 /* All that makes a series, the scheme last. */
 static int compare_keys(const bg_history_row *a, const bg_history_row *b, bool scheme)
 {
-    const char *const x[] = {a->machine, a->engine, a->model, a->metric, a->isa, a->threads, a->test};
-    const char *const y[] = {b->machine, b->engine, b->model, b->metric, b->isa, b->threads, b->test};
+    const char *const x[] = {a->machine, a->engine, a->model, a->metric, a->isa, a->threads,
+                             a->test};
+    const char *const y[] = {b->machine, b->engine, b->model, b->metric, b->isa, b->threads,
+                             b->test};
     for (size_t i = 0; i < BG_COUNT(x); i++) {
         int order = strcmp(x[i], y[i]);
         if (order) return order;
@@ -36,8 +38,8 @@ bool bg_history_neighbours(const bg_history_series *a, const bg_history_series *
     return compare_keys(a->rows[0], b->rows[0], false) == 0;
 }
 
-/* Rows of a series are neighbours after sorting, in the order of time; those of other schemes of the
- * same kind too, ordered by their first appearance. */
+/* Rows of a series are neighbours after sorting, in the order of time; those of other schemes of
+ * the same kind too, ordered by their first appearance. */
 typedef struct item { const bg_history_row *row; size_t first; } item;
 
 static int compare_items(const void *pa, const void *pb)
@@ -106,7 +108,8 @@ bg_status bg_history_follow(bg_history_trend **out, const bg_history *h, const b
     if (whole) t->series = bg_alloc(series + 1, sizeof *t->series);
     whole = whole && t->series;
     for (size_t from = 0, to; from < n && whole; from = to) {
-        for (to = from + 1; to < n && compare_keys(items[from].row, items[to].row, true) == 0;) to++;
+        to = from + 1;
+        while (to < n && compare_keys(items[from].row, items[to].row, true) == 0) to++;
         whole = fill_series(&t->series[t->n++], items + from, to - from, alpha > 0 ? alpha : ALPHA,
                             floor > 0 ? floor : FLOOR);
     }

@@ -1,7 +1,7 @@
 /* ahead.h: how kernels ask for weights that come from memory before they use them. Internal.
  *
- * What a CPU's own prefetchers leave to be done differs by vendor: bench/kernels-log.md has what was
- * measured. Reading past the end of a matrix is harmless here. */
+ * What a CPU's own prefetchers leave to be done differs by vendor: bench/kernels-log.md has what
+ * was measured. Reading past the end of a matrix is harmless here. */
 #ifndef BG_ISA_AHEAD_H
 #define BG_ISA_AHEAD_H
 

@@ -56,7 +56,8 @@ static inline size_t bg_attend_first(const bg_attend *a, size_t pos)
 /* Enough for every set. */
 static inline size_t bg_attend_scratch(size_t dim)
 {
-    enum { STRIP = 32 };          /* rows whose scores are kept, and what dimensions are padded to */
+    enum { STRIP = 32 };          /* rows whose scores are kept, and what dimensions are padded
+                                   * to */
     size_t width = (dim + STRIP - 1) / STRIP * STRIP;
     return BG_ATT_ROWS * width * 6 +                             /* queries */
            BG_ATT_BLOCK * width * 8 +                            /* a block's keys and values */

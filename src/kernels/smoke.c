@@ -37,7 +37,8 @@ static bool right(const bg_kernel *kernel, bg_matmul *a)
     return true;
 }
 
-/* Enough queries for tiles, more positions than a block of them, and an odd part of the last panel. */
+/* Enough queries for tiles, more positions than a block of them, and an odd part of the last
+ * panel. */
 enum { TOKENS = 4, HEADS = 8, DIM = 64, POSITIONS = 176, BEFORE = 165, QUERIES = TOKENS * HEADS };
 
 static bool attends(bg_attend_fn *attend, bg_rng *rng, float bound)
@@ -87,7 +88,8 @@ bool bg_isa_smoke(const void *user)
             bg_pack_panel(f, rows + p * BG_PANEL_ROWS * row_bytes, row_bytes, BG_PANEL_ROWS, K, rows,
                           w + p * a.panel_bytes);
         for (size_t c = 0; c < COLS; c++) {
-            bg_activation_encode(kernel->activation, kernel->isa, in + c * K, x + c * a.x_stride, K);
+            bg_activation_encode(kernel->activation, kernel->isa, in + c * K, x + c * a.x_stride,
+                                 K);
             bg_activation_encode(kernel->activation, BG_ISA_REF, in + c * K, expected, K);
             if (memcmp(x + c * a.x_stride, expected,
                        bg_format_row_bytes(bg_format_get(kernel->activation), K)) != 0)

@@ -107,7 +107,8 @@ char *bg_machine_floors_path(const bg_machine *m)
     int n = snprintf(all, sizeof all, "%s, %s, %d, %d", m->model, m->topology.arch, m->n_cores,
                      bg_machine_default_threads(m));
     snprintf(name, sizeof name, "noise-%016llx.json",
-             (unsigned long long)bg_hash(BG_HASH_INIT, all, (size_t)BG_MIN(n, (int)sizeof all - 1)));
+             (unsigned long long)bg_hash(BG_HASH_INIT, all,
+                                         (size_t)BG_MIN(n, (int)sizeof all - 1)));
     if (cache && *cache == '/') dir = bg_path_join(cache, "bitgauge");
     else dir = home && *home == '/' ? bg_path_join(home, ".cache/bitgauge") : NULL;
     path = dir ? bg_path_join(dir, name) : NULL;

@@ -46,7 +46,8 @@ typedef struct bg_read_loop {
     const char *isa; /* the set it needs; NULL ends the list */
     uint64_t (*run)(const void *p, size_t n);
     bool wide;       /* never slower than those that are not */
-    bool far;        /* several streams, or fetches into a cache below: for beyond the second level */
+    bool far;        /* several streams, or fetches into a cache below: for beyond the second
+                      * level */
 } bg_read_loop;
 extern const bg_read_loop bg_read_loops[];
 

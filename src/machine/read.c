@@ -1,5 +1,6 @@
-/* Loops that do nothing but read. Which is fastest depends on the level and the CPU: with or without
- * software prefetch, and how many streams the prefetchers follow. A roof is the best of them. */
+/* Loops that do nothing but read. Which is fastest depends on the level and the CPU: with or
+ * without software prefetch, and how many streams the prefetchers follow. A roof is the best of
+ * them. */
 #include "machine/isa.h"
 
 #include <string.h>
@@ -14,9 +15,9 @@
 #define FETCH(line, BYTES, AHEAD, NEAR) \
     if (AHEAD && 64 * line < 8 * BYTES) __builtin_prefetch(p + AHEAD + 64 * line, 0, NEAR);
 
-/* Each of STREAMS equal parts is read at once, a step of eight vectors of each in turn. AHEAD: bytes
- * to prefetch ahead, 0 for none; NEAR: 3 into the first level, 2 into the second. Sanitizers would
- * measure themselves, so they are kept out. */
+/* Each of STREAMS equal parts is read at once, a step of eight vectors of each in turn. AHEAD:
+ * bytes to prefetch ahead, 0 for none; NEAR: 3 into the first level, 2 into the second. Sanitizers
+ * would measure themselves, so they are kept out. */
 #define READ_LOOP(NAME, ISA, BYTES, STREAMS, AHEAD, NEAR)                                     \
     TARGET(ISA) __attribute__((no_sanitize_address, no_sanitize_thread))                      \
     static uint64_t NAME(const void *from, size_t n)                                          \

@@ -10,7 +10,8 @@
 static const char cpu_folder[] = "devices/system/cpu";
 enum { CPUS_MAX = 1 << 16 };
 
-/* "0-3,8-11" as flags by number. Returns how many are set; anything that is no such list sets none. */
+/* "0-3,8-11" as flags by number. Returns how many are set; anything that is no such list sets
+ * none. */
 static int parse_list(const char *text, bool *flags, int max)
 {
     int n = 0;

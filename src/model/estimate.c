@@ -9,7 +9,8 @@
  *   FFN          f(gate) up, by moments of f over a normal gate, independent of up
  *   residual     means add, and variances
  *
- * The importance of a column is mean^2 + variance of what it multiplies, as in files made of texts. */
+ * The importance of a column is mean^2 + variance of what it multiplies, as in files made of
+ * texts. */
 #include "base/team.h"
 #include "model/imatrix.h"
 
@@ -19,8 +20,8 @@
 
 /* The part of the variance that averaging over positions leaves. */
 static const float kept_variance = 0.3f;
-/* A few hidden neurons of some models answer to the first token of a text by thousands of times what
- * others ever do, and here every token looks like a first one: squares over so many times the
+/* A few hidden neurons of some models answer to the first token of a text by thousands of times
+ * what others ever do, and here every token looks like a first one: squares over so many times the
  * median are cut. */
 static const float most_of_median = 10;
 /* Rows of the embedding that are looked at, evenly over the vocabulary. */

@@ -27,7 +27,8 @@ double bg_model_flops_per_token(const bg_model *m, uint32_t depth)
         const bg_layer *l = &m->layers[i];
         for (int w = 0; w < BG_W_COUNT; w++)
             weights += (double)l->w[w]->ne[0] * (double)l->w[w]->ne[1];
-        /* Scores and the weighted sum of values: a multiply-add each per head value and position. */
+        /* Scores and the weighted sum of values: a multiply-add each per head value and
+         * position. */
         attention += (double)l->n.n_head * (double)m->h.head_dim * (seen(l, depth) + 1.0);
     }
     return 2.0 * weights + 4.0 * attention;

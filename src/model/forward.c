@@ -119,8 +119,8 @@ static void keep_row(keeping k, size_t i, float *x, size_t n)
     bg_half_row_get(row, x, n);
 }
 
-/* The matrices of a layer that read an input (none: it is the output's, whose layer is n_layer), and
- * the kernel formats that they read. */
+/* The matrices of a layer that read an input (none: it is the output's, whose layer is n_layer),
+ * and the kernel formats that they read. */
 typedef struct readers {
     uint32_t layer;
     const bg_matrix_id *ids;
@@ -139,8 +139,8 @@ static void observe(const worker *w, const readers *r, size_t i, const float *in
         o->see(o->user, w->member, m->layers[m->held[r->layer]].w[r->ids[j]], i, in, first, n);
 }
 
-/* Encodes numbers [first, first + n) of column i of an input into `act`, for each kernel format of its
- * readers; k is the column's length, first a multiple of every block. */
+/* Encodes numbers [first, first + n) of column i of an input into `act`, for each kernel format of
+ * its readers; k is the column's length, first a multiple of every block. */
 static void encode_part(const worker *w, uint8_t *const *act, const readers *r, size_t i,
                         const float *in, size_t first, size_t n, size_t k)
 {
@@ -161,8 +161,8 @@ static void encode(const worker *w, const readers *r, size_t i, const float *in,
     encode_part(w, w->act, r, i, in, 0, k, k);
 }
 
-/* Adds what the block before left in delta (when `add`), itself normalised where `post` is not NULL;
- * puts that down in `keep`, where it is wanted, normalises, encodes. */
+/* Adds what the block before left in delta (when `add`), itself normalised where `post` is not
+ * NULL; puts that down in `keep`, where it is wanted, normalises, encodes. */
 static void normalise(const worker *w, const columns *c, const float *weight, bool add,
                       const float *post, keeping keep, const readers *r)
 {
@@ -189,8 +189,8 @@ static void encode_columns(const worker *w, const columns *c, const float *in, s
     for (size_t i = begin; i < end; i++) encode(w, r, i, in + token_of(c, i) * k, k);
 }
 
-/* Rows [begin, end) of a product with n encoded columns; y is row `begin` of column 0, y_stride from
- * column to column. begin is the first row of a panel. */
+/* Rows [begin, end) of a product with n encoded columns; y is row `begin` of column 0, y_stride
+ * from column to column. begin is the first row of a panel. */
 static void multiply(const worker *w, const bg_matrix *a, uint8_t *const *act, size_t begin,
                      size_t end, size_t n, float *y, size_t y_stride)
 {
@@ -212,8 +212,8 @@ static size_t matrix_bytes(const bg_matrix *a)
     return (a->rows + BG_PANEL_ROWS - 1) / BG_PANEL_ROWS * a->panel_bytes;
 }
 
-/* The first row of a member's share of `total` bytes, of which the matrix begins at `first`; in units
- * of so many panels. */
+/* The first row of a member's share of `total` bytes, of which the matrix begins at `first`; in
+ * units of so many panels. */
 static size_t share_row(const worker *w, const bg_matrix *a, size_t first, size_t total, int member,
                         size_t unit)
 {

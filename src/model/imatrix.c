@@ -2,8 +2,8 @@
  *
  *   i32 entries | entries of: i32 length | name | i32 calls | i32 values | f32 values[]
  *
- * The values are means times `calls`. Behind the entries are i32 chunks and the name of the text, its
- * i32 length first; a file may lack both. */
+ * The values are means times `calls`. Behind the entries are i32 chunks and the name of the text,
+ * its i32 length first; a file may lack both. */
 #include "base/file.h"
 #include "model/imatrix.h"
 

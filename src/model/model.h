@@ -156,8 +156,8 @@ uint64_t bg_sample_bytes(const bg_model *m);
 bg_status bg_sample_fill(bg_model *m, struct bg_team *team,
                          void (*progress)(void *user, double fraction), void *user, bg_error *err);
 
-/* What every file that is made of another begins with: the source's keys but for those that speak of
- * itself alone. */
+/* What every file that is made of another begins with: the source's keys but for those that speak
+ * of itself alone. */
 bg_status bg_quantize_keys(bg_gguf_writer *w, const bg_gguf *g, uint32_t file_type,
                            const bg_importance *importance, bg_error *err);
 /* Adds a tensor to a plan, and its bytes to those of its format; then lists the formats. */

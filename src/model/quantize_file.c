@@ -206,7 +206,8 @@ static bool take_piece(job *j, piece *p)
         unit = unit_bytes(bg_gguf_tensor_at(j->g, j->next.tensor), to);
         matrix = matrix_bytes(to);
         *p = j->next;
-        p->bytes = BG_MIN(BG_MAX(PIECE_BYTES / unit, (size_t)1) * unit, matrix - j->next.at % matrix);
+        p->bytes = BG_MIN(BG_MAX(PIECE_BYTES / unit, (size_t)1) * unit,
+                          matrix - j->next.at % matrix);
         j->next.at += p->bytes;
         taken = true;
     }
@@ -327,8 +328,8 @@ bg_status bg_quantize_try_output(const bg_gguf *g, const char *out, bg_error *er
     return bg_outfile_try(out, err);
 }
 
-/* All that follows the choice of a source; `matrix` is the importance that the file speaks of. Frees
- * what the job holds. */
+/* All that follows the choice of a source; `matrix` is the importance that the file speaks of.
+ * Frees what the job holds. */
 static bg_status write_file(job *j, const char *out, const bg_importance *matrix, bg_error *err)
 {
     bg_quantize_plan plan;

@@ -36,8 +36,8 @@ static inline bg_op bg_op_for(size_t cols) { return cols == 1 ? BG_OP_GEMV : BG_
  * kept from row part_row on. */
 typedef struct bg_cut { uint32_t begin, parts, part; size_t part_row; } bg_cut;
 
-/* Consecutive tokens of one sequence: positions pos, pos + 1, ..., and how their attention is cut up
- * in layers that see all, and in those with a window. */
+/* Consecutive tokens of one sequence: positions pos, pos + 1, ..., and how their attention is cut
+ * up in layers that see all, and in those with a window. */
 typedef struct bg_span {
     uint32_t first, count, seq, pos;
     bg_cut cut[2];

@@ -167,7 +167,8 @@ bg_status bg_model_link(bg_model *m, bg_error *err)
     h->n_vocab = embd ? (uint32_t)embd->ne[1] : 0;
     m->layers = bg_alloc(h->n_layer, sizeof *m->layers);
     m->packs = bg_packs_new(m->n_tensors);
-    if (!m->layers || !m->packs) return bg_fail_nomem(err, "layers", h->n_layer * sizeof *m->layers);
+    if (!m->layers || !m->packs)
+        return bg_fail_nomem(err, "layers", h->n_layer * sizeof *m->layers);
     for (uint32_t l = 0; l < h->n_layer; l++)
         BG_TRY(bg_layer_sizes_read(&m->layers[l].n, h, m->arch, m->gguf, l, err));
     for (size_t i = 0; i < bg_parts_count; i++) {

@@ -196,7 +196,8 @@ static bg_status open_measurement(measurement *m, const bg_reference *r, const b
     BG_TRY(check_model(r, model, err));
     BG_TRY(bg_runner_open(&m->model, &r->windows, model, o->activations, false, o, err));
     if (r->base)
-        BG_TRY(bg_runner_open(&m->base, &r->windows, r->base, BG_ACTIVATIONS_OWN, !run_base, o, err));
+        BG_TRY(bg_runner_open(&m->base, &r->windows, r->base, BG_ACTIVATIONS_OWN, !run_base, o,
+                              err));
     BG_TRY(make_room(m, bg_windows_step_rows(&r->windows), run_base, err));
     m->scores = bg_alloc(m->n_scores, sizeof *m->scores);
     m->scratch = bg_alloc(m->n_scores, sizeof *m->scratch);

@@ -49,8 +49,8 @@ bg_status bg_runner_open(bg_runner *r, const bg_windows *w, const bg_model *m,
                          bg_activations activations, bool bare, const bg_quality_options *o,
                          bg_error *err);
 void bg_runner_close(bg_runner *r);
-/* Evaluates a step up to the output: `stream` has room for step->rows rows of n_embd. Every step of a
- * window must be run, in order. */
+/* Evaluates a step up to the output: `stream` has room for step->rows rows of n_embd. Every step of
+ * a window must be run, in order. */
 bg_status bg_runner_step(bg_runner *r, const bg_step *step, float *stream, bg_error *err);
 
 /* Rows are cut into pieces, at least 2 rows each unless there is but one, whose logits take no more

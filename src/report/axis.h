@@ -21,8 +21,8 @@ static inline void bg_axis_widen(bg_axis *a, double value)
     a->high = BG_MAX(a->high, value);
 }
 
-/* Room at both ends: this share of what it spans, or of `least` (a ratio, or where steps are equal a
- * share of the high end) if that is more. */
+/* Room at both ends: this share of what it spans, or of `least` (a ratio, or where steps are equal
+ * a share of the high end) if that is more. */
 static inline void bg_axis_pad(bg_axis *a, double least, double share)
 {
     double pad = a->equal ? BG_MAX(a->high - a->low, a->high * least) * share

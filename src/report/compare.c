@@ -39,7 +39,8 @@ static void name_sides(cmp *c)
 /* A folder with several engines stands for its first: the page of the folder compares them. */
 static const char *take_engine(cmp_side *side)
 {
-    const bg_row *row = bg_results_row_count(side->results) ? bg_results_row(side->results, 0) : NULL;
+    const bg_row *row = bg_results_row_count(side->results) ? bg_results_row(side->results, 0)
+                                                            : NULL;
     const char *engine = row ? bg_row_text(row, BG_COL_ENGINE) : NULL;
     const char *version = row ? bg_row_text(row, BG_COL_ENGINE_VER) : NULL;
     if (!engine) return NULL;

@@ -142,7 +142,8 @@ static bool take_samples(const bg_results *r, const bg_row *row, double **out, s
     for (size_t i = 0; i < most; i++) {
         const bg_sample *s = bg_results_sample(r, i);
         double tps = s->tokens / s->seconds;
-        if (bg_sample_is_of(s, row) && isfinite(tps) && tps > 0) list[(*n)++] = (placed){s->position, tps};
+        if (bg_sample_is_of(s, row) && isfinite(tps) && tps > 0)
+            list[(*n)++] = (placed){s->position, tps};
     }
     qsort(list, *n, sizeof *list, by_position);
     for (size_t i = 0; i < *n; i++) (*out)[i] = list[i].value;
@@ -188,7 +189,8 @@ static bool ratio_of_samples(cmp_pair *p, const double *a, size_t na, const doub
     p->high = r.high;
     /* So few ranks have no small p, whatever they are. */
     if (na >= RANKED && nb >= RANKED) p->p = bg_stats_differ(a, na, b, nb, &r, 1);
-    else p->p = p_of(log(r.ratio), log(r.high / r.low) / 2 / bg_stats_t(LEVEL, r.freedom), r.freedom);
+    else p->p = p_of(log(r.ratio), log(r.high / r.low) / 2 / bg_stats_t(LEVEL, r.freedom),
+                     r.freedom);
     return true;
 }
 

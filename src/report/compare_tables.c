@@ -1,4 +1,5 @@
-/* compare_tables.c: the numbers behind the conclusions. A row that nobody could fill is left out. */
+/* compare_tables.c: the numbers behind the conclusions. A row that nobody could fill is left
+ * out. */
 #include "report/compare.h"
 
 #include <math.h>

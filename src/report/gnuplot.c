@@ -19,7 +19,8 @@ struct bg_gnuplot {
 enum { DRAWING_LIMIT = 64 << 20, MESSAGES_LIMIT = 1 << 20 };
 
 /* What gnuplot makes, in the order of PNG=0, PNG=1. */
-static const struct { const char *type, *ending; } drawings[] = {{"svg", "</svg>"}, {"png", "IEND"}};
+static const struct { const char *type, *ending; } drawings[] = {{"svg", "</svg>"},
+                                                                 {"png", "IEND"}};
 
 /* The script is copied to where it runs, so that it finds its neighbours by plain names. */
 static bg_status copy_template(const bg_gnuplot *g, const char *name, const char *as, bg_error *err)

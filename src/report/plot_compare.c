@@ -321,7 +321,8 @@ static void place_names(fronts *f)
                                         .width = 7.4 * (double)strlen(p->scheme)};
         else others[obstacles++] = (bg_obstacle){x, y};
     }
-    bg_place_labels(f->labels, n, others, obstacles, WIDTH - LEFT - RIGHT, HEIGHT - f->top - BOTTOM);
+    bg_place_labels(f->labels, n, others, obstacles, WIDTH - LEFT - RIGHT,
+                    HEIGHT - f->top - BOTTOM);
 }
 
 static int by_x(const void *a, const void *b)
@@ -334,7 +335,8 @@ static int by_x(const void *a, const void *b)
 static void write_points(const cmp *c, const fronts *f, bg_gnuplot *g)
 {
     for (size_t s = 0; s < c->n; s++) {
-        FILE *all = open_data(g, "points%zu.dat", s, 0), *front = open_data(g, "front%zu.dat", s, 0);
+        FILE *all = open_data(g, "points%zu.dat", s, 0);
+        FILE *front = open_data(g, "front%zu.dat", s, 0);
         for (size_t i = 0; i < f->n && all && front; i++) {
             const point *p = &f->points[i];
             if (p->side != s) continue;

@@ -173,8 +173,8 @@ static double round_step(double x)
     return decade * (x >= 5 * decade ? 5 : x >= 2 * decade ? 2 : 1);
 }
 
-/* Round numbers for the logarithmic axis of sizes: by steps of their own over about a decade, by equal
- * ones over little. */
+/* Round numbers for the logarithmic axis of sizes: by steps of their own over about a decade, by
+ * equal ones over little. */
 static bool write_ticks(const scatter *s, bg_gnuplot *g)
 {
     static const double steps[] = {1, 1.5, 2, 3, 4, 5, 6, 8};

@@ -277,7 +277,8 @@ static void put_qualities(const report *r, const comparison *c, size_t engine, d
                 char b[32];
                 bg_doc_cell(d, "%s", qualities[q].decimals < 0
                                          ? bg_report_number(b, sizeof b, value)
-                                         : bg_report_fixed(b, sizeof b, value, qualities[q].decimals));
+                                         : bg_report_fixed(b, sizeof b, value,
+                                                           qualities[q].decimals));
             }
     }
     if (!any)

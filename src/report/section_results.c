@@ -32,7 +32,8 @@ void bg_section_results(const report *r, doc *d)
                     "the 95 % interval (?: more than the speed itself). Loss is relative to the source model's perplexity; KLD is "
                     "the mean KL divergence from its predictions.");
     for (size_t k = 0; k < bg_summary_count; k++)
-        bg_doc_column(d, bg_summary_columns[k].title, bg_summary_columns[k].unit, bg_summary_columns[k].text);
+        bg_doc_column(d, bg_summary_columns[k].title, bg_summary_columns[k].unit,
+                      bg_summary_columns[k].text);
     for (size_t i = 0; i < r->n_schemes; i++) {
         const bg_candidate *c = r->schemes[i];
         bg_doc_row(d, c == bg_advice_pick(r->advice) && bg_advice_feasible(r->advice));

@@ -60,7 +60,8 @@ void bg_section_searched(const report *r, doc *d)
         if (is_searched(r->schemes[i])) put_point(r, d, r->schemes[i]);
     bg_doc_text(d, "Their recipes are in the results folder. The files are made by:");
     for (size_t i = 0; i < r->n_schemes; i++) {
-        char *command = is_searched(r->schemes[i]) ? bg_advice_command(r->advice, r->schemes[i]) : NULL;
+        char *command = is_searched(r->schemes[i])
+                            ? bg_advice_command(r->advice, r->schemes[i]) : NULL;
         if (command) bg_doc_item(d, "`%s`", command);
         bg_free_text(command);
     }

@@ -25,7 +25,8 @@ static void put_cell(bg_text *t, const char *s, size_t width, bool left, bool la
 static void measure(const report *r, size_t *widths)
 {
     for (size_t k = 0; k < bg_summary_count; k++) {
-        widths[k] = BG_MAX(text_width(bg_summary_columns[k].title), text_width(bg_summary_columns[k].unit));
+        widths[k] = BG_MAX(text_width(bg_summary_columns[k].title),
+                           text_width(bg_summary_columns[k].unit));
         for (size_t i = 0; i < r->n_schemes; i++) {
             char cell[64];
             bg_summary_columns[k].print(r, r->schemes[i], cell, sizeof cell);
@@ -43,7 +44,8 @@ static void choose(const size_t *widths, size_t limit, bool *shown)
         for (size_t k = 0; k < bg_summary_count; k++) {
             if (!shown[k]) continue;
             total += widths[k] + (total ? GAP : 0);
-            if (bg_summary_columns[k].keep > bg_summary_columns[worst].keep || !shown[worst]) worst = k;
+            if (bg_summary_columns[k].keep > bg_summary_columns[worst].keep || !shown[worst])
+                worst = k;
         }
         if (total <= limit || bg_summary_columns[worst].keep == 0) return;
         shown[worst] = false;
@@ -60,7 +62,8 @@ static void put_line(const report *r, const bg_candidate *c, int heading, const 
         char cell[64];
         if (!shown[k]) continue;
         if (c) bg_summary_columns[k].print(r, c, cell, sizeof cell);
-        else snprintf(cell, sizeof cell, "%s", heading ? bg_summary_columns[k].unit : bg_summary_columns[k].title);
+        else snprintf(cell, sizeof cell, "%s",
+                      heading ? bg_summary_columns[k].unit : bg_summary_columns[k].title);
         put_cell(t, cell, widths[k], bg_summary_columns[k].text, k == last);
     }
     while (t->length && t->data[t->length - 1] == ' ') t->data[--t->length] = 0;

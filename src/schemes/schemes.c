@@ -92,7 +92,8 @@ static const struct { bg_format from, to; } fallbacks[] = {
 #include "schemes/schemes.def"
 };
 
-/* Formats of eight bits and more have levels enough everywhere: their encoders do not look at it. */
+/* Formats of eight bits and more have levels enough everywhere: their encoders do not look at
+ * it. */
 const bg_scheme *bg_scheme_with_importance(const bg_scheme *s)
 {
     if (s->weighted) return s;

@@ -164,7 +164,8 @@ static bg_status read_format(reader *d, size_t tensor, const char *text)
     f = bg_format_find(text);
     if (!f || !f->level)
         return wrong(d, "'%.40s' is no format of weights: `bitgauge kernels` lists them", text);
-    if (t->n_dims < 2) return wrong(d, "this vector stays %s", bg_gguf_tensor_type_name(t->type_id));
+    if (t->n_dims < 2)
+        return wrong(d, "this vector stays %s", bg_gguf_tensor_type_name(t->type_id));
     if (t->format == BG_FORMAT_NONE)
         return wrong(d, "the source is %s, which cannot be decoded: take an F16, BF16 or F32 file",
                      bg_gguf_tensor_type_name(t->type_id));

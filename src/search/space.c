@@ -166,7 +166,8 @@ bg_status bg_space_shape(bg_space *s, const uint8_t *levels, bg_error *err)
         plan.file_bytes -= bg_round_up(own, unit);
         for (size_t c = 0; c < it->n; c++) {
             uint64_t bytes = it->whole[c];
-            bool fits = !level || bg_pruner_bytes(s->pruner, it->tensor, level, it->format[c], &bytes);
+            bool fits = !level || bg_pruner_bytes(s->pruner, it->tensor, level, it->format[c],
+                                                  &bytes);
             it->bytes[c] = fits ? bg_round_up(bytes, unit) : BG_NEVER;
         }
     }

@@ -56,7 +56,8 @@ static bg_status time_token(const decoder *d, double *seconds, bg_error *err)
     double runs[RUNS];
     uint32_t n = FEWEST_TOKENS;
     BG_TRY(run(d, n, &runs[0], err));
-    n = (uint32_t)BG_MAX(BG_MIN(RUN_SECONDS * n / BG_MAX(runs[0], 1e-9), MOST_TOKENS), FEWEST_TOKENS);
+    n = (uint32_t)BG_MAX(BG_MIN(RUN_SECONDS * n / BG_MAX(runs[0], 1e-9), MOST_TOKENS),
+                         FEWEST_TOKENS);
     for (size_t i = 0; i < RUNS; i++) BG_TRY(run(d, n, &runs[i], err));
     qsort(runs, RUNS, sizeof *runs, by_size);
     *seconds = runs[RUNS / 4] / n;
@@ -79,7 +80,8 @@ bg_status bg_decode_speed(double *tps, const bg_model *m, bg_isa isa, bg_team *t
 double bg_speeds_weights(const bg_model *m, size_t i)
 {
     const bg_tensor *t = bg_model_tensor_at(m, i);
-    bool looked_up = strncmp(t->name, "token_embd.", 11) == 0 && !bg_model_hparams(m)->tied_embeddings;
+    bool looked_up = strncmp(t->name, "token_embd.", 11) == 0 &&
+                     !bg_model_hparams(m)->tied_embeddings;
     return t->n_dims < 2 || looked_up ? 0 : (double)t->ne[0] * (double)t->ne[1];
 }
 

@@ -21,7 +21,8 @@ typedef struct search {
 /* Mid-ranks, less their mean. */
 static void rank(search *s, size_t from, size_t n)
 {
-    for (size_t i = 0; i < n; i++) s->sorted[i] = (bg_ranked){.value = s->values[from + i], .at = i};
+    for (size_t i = 0; i < n; i++)
+        s->sorted[i] = (bg_ranked){.value = s->values[from + i], .at = i};
     bg_stats_give_ranks(s->sorted, n);
     for (size_t i = 0; i < n; i++)
         s->ranks[s->sorted[i].at] = s->sorted[i].rank - (double)(n + 1) / 2;
@@ -29,8 +30,8 @@ static void rank(search *s, size_t from, size_t n)
 
 typedef struct arc { size_t from, to; } arc;
 
-/* The arc whose rank sum deviates most from 0: the square over its variance in random orders, up to a
- * factor that all orders share. Ends may be those of the series. */
+/* The arc whose rank sum deviates most from 0: the square over its variance in random orders, up to
+ * a factor that all orders share. Ends may be those of the series. */
 static double best_arc(const double *ranks, size_t n, arc *at)
 {
     double best = 0;

@@ -15,9 +15,10 @@ double bg_stats_sorted_quantile(const double *sorted, size_t n, double q);
 bool bg_stats_resample(const double *sorted, size_t n, bg_rng *rng, uint32_t resamples,
                        double *medians);
 
-/* What the autocorrelation time of few samples likely is: theirs and one that is usual, as if the latter
- * came from 20, but what is not theirs leaves three effective ones. All that was calibrated by simulation
- * on recorded noise of a shared machine, for intervals that cover: few samples show too little of it. */
+/* What the autocorrelation time of few samples likely is: theirs and one that is usual, as if the
+ * latter came from 20, but what is not theirs leaves three effective ones. All that was calibrated
+ * by simulation on recorded noise of a shared machine, for intervals that cover: few samples show
+ * too little of it. */
 double bg_stats_likely_time(const double *values, size_t n, double usual);
 
 typedef struct bg_ranked { double value, rank; size_t at; } bg_ranked;

@@ -5,8 +5,8 @@
 #include <string.h>
 
 enum { DEFAULT_RESAMPLES = 2000 };
-/* As bg_stats_likely_time says. A run that is short against the states of a machine sees one of them, so
- * its median is less sure than a ratio of two. */
+/* As bg_stats_likely_time says. A run that is short against the states of a machine sees one of
+ * them, so its median is less sure than a ratio of two. */
 static const double LEVEL = 0.95, USUAL_TIME = 8;
 
 /* Makes the median absolute deviation an estimate of sigma for normal values: 1 / Phi^-1(3/4). */
@@ -76,7 +76,8 @@ bool bg_stats_resample(const double *sorted, size_t n, bg_rng *rng, uint32_t res
     return true;
 }
 
-/* The end of an interval that is `wider` times as far from the middle; of positive values by ratio. */
+/* The end of an interval that is `wider` times as far from the middle; of positive values by
+ * ratio. */
 static double stretch(double middle, double end, double wider, bool positive)
 {
     return positive ? middle * pow(end / middle, wider) : middle + wider * (end - middle);

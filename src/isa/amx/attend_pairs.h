@@ -1,10 +1,10 @@
-/* attend_pairs.h: attention on bfloat16, as tiles want it: pairs of neighbours along k. Internal; goes
- * before attend.h.
+/* attend_pairs.h: attention on bfloat16, as tiles want it: pairs of neighbours along k. Internal;
+ * goes before attend.h.
  *
- * Keys and values are converted a block at a time and serve all rows. The 8 bits of bfloat16 are too
- * few for scores, whose errors grow into the weights' exponents: queries and keys are split into a
- * head and the rest, q k = head(q) head(k) + rest(q) head(k) + head(q) rest(k), as one product of
- * three times the length. Weights and values are rounded once. */
+ * Keys and values are converted a block at a time and serve all rows. The 8 bits of bfloat16 are
+ * too few for scores, whose errors grow into the weights' exponents: queries and keys are split
+ * into a head and the rest, q k = head(q) head(k) + rest(q) head(k) + head(q) rest(k), as one
+ * product of three times the length. Weights and values are rounded once. */
 #ifndef BG_AMX_ATTEND_PAIRS_H
 #define BG_AMX_ATTEND_PAIRS_H
 

@@ -1,9 +1,9 @@
 /* gemm.h: how a product walks through tiles. Internal.
  *
  * Weights are unpacked to bf16 for 64 rows and DEPTH places of k at a time, which stay in the first
- * cache while all columns go by, 16 at a time, straight from where they are. The sums are loaded and
- * stored once for each: for BLOCK_ROWS rows they wait in the second cache, with what is read of the
- * columns beside them. bench/kernels-log.md has the other ways to share the caches, which were
+ * cache while all columns go by, 16 at a time, straight from where they are. The sums are loaded
+ * and stored once for each: for BLOCK_ROWS rows they wait in the second cache, with what is read of
+ * the columns beside them. bench/kernels-log.md has the other ways to share the caches, which were
  * slower. */
 #ifndef BG_AMX_GEMM_H
 #define BG_AMX_GEMM_H

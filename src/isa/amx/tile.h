@@ -1,4 +1,5 @@
-/* tile.h: the words that products are written in: eight tiles of up to 16 rows of 64 bytes. Internal.
+/* tile.h: the words that products are written in: eight tiles of up to 16 rows of 64 bytes.
+ * Internal.
  *
  * Their names are for four tiles of sums, of two times 16 rows of x by two times 16 of w. With
  * BG_TILES_EMULATED the same words are plain C. */

@@ -43,8 +43,8 @@ BG_INLINE amx_scale scale_offset(vflt scale, float offset) /* scale * (q - offse
     return (amx_scale){scale, _mm512_mul_ps(scale, _mm512_set1_ps(-offset))};
 }
 
-/* A format of blocks; all constants. Quads are bytes below 128, or with `is_signed` any signed bytes
- * (whose shift is not looked at). */
+/* A format of blocks; all constants. Quads are bytes below 128, or with `is_signed` any signed
+ * bytes (whose shift is not looked at). */
 typedef struct amx_format {
     size_t weights, bytes;   /* of a block, of one row */
     int shared;              /* weights that share a scale */

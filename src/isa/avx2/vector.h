@@ -127,8 +127,8 @@ BG_INLINE vflt v_halves(const void *p, int v)
 {
     return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i_u *)((const char *)p + 2 * LANES * v)));
 }
-/* The signed bytes at p beside the 16 that follow them, and acc plus their products with two numbers
- * that all rows share. */
+/* The signed bytes at p beside the 16 that follow them, and acc plus their products with two
+ * numbers that all rows share. */
 BG_INLINE vpair v_byte_pairs(const void *p, int v)
 {
     __m128i a = _mm_loadu_si128((const __m128i_u *)p);

@@ -16,7 +16,8 @@
 enum {
     PAIRS = BG_PANEL_ROWS / 2,  /* of rows of a panel */
     SIDE = PAIRS / 2,           /* of them that a tile takes... */
-    WIDTH = 2,                  /* ...with as many pairs of columns: that many sums and totals fit */
+    WIDTH = 2,                  /* ...with as many pairs of columns: that many sums and totals
+                                 * fit */
     OCTETS = 32,                /* of a row that are unpacked at a time */
     STRIP = 96,                 /* pairs of columns that are finished at a time */
 };
@@ -47,7 +48,8 @@ BG_INLINE void matrix_put(vint a, vint b, int offset, int v, vint out[PAIRS])
 /* Numbers of two columns, for both rows. */
 BG_INLINE vflt matrix_floats(float a, float b) { return (vflt){a, b, a, b}; }
 
-/* `n` octets, of activations from x[column] on, added to sums; q is moved on to SIDE pairs of rows. */
+/* `n` octets, of activations from x[column] on, added to sums; q is moved on to SIDE pairs of
+ * rows. */
 BG_INLINE void matrix_dot(const vint *q, const int8_t *const *x, int n, matrix_sums sums)
 {
     BG_UNROLL
@@ -71,8 +73,9 @@ BG_INLINE void matrix_clear(matrix_sums sums)
     }
 }
 
-/* Unpacks `n` blocks of a panel, and multiplies them with columns x[0] to x[2 WIDTH - 1], from which
- * the activations of the first block are to be taken, adding to the results of WIDTH pairs. */
+/* Unpacks `n` blocks of a panel, and multiplies them with columns x[0] to x[2 WIDTH - 1], from
+ * which the activations of the first block are to be taken, adding to the results of WIDTH
+ * pairs. */
 typedef void matrix_unpack_fn(const uint8_t *w, size_t n, void *panel);
 typedef void matrix_tile_fn(const void *panel, size_t n, const uint8_t *const *x,
                             matrix_results *y);

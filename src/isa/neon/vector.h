@@ -1,8 +1,8 @@
 /* vector.h: the words of src/isa/avx2/vector.h, which says what they mean, for NEON, dotprod and
  * i8mm. Internal.
  *
- * A vector has 4 rows of the packed layout; VECTORS of them are a panel's row of units. Weights that
- * are unsigned stay below 128, so that they are right as signed bytes, too. */
+ * A vector has 4 rows of the packed layout; VECTORS of them are a panel's row of units. Weights
+ * that are unsigned stay below 128, so that they are right as signed bytes, too. */
 #ifndef BG_NEON_VECTOR_H
 #define BG_NEON_VECTOR_H
 
@@ -61,7 +61,8 @@ BG_INLINE vint v_add32(vint a, vint b) { return vaddq_s32(a, b); }
 BG_INLINE vint v_sub32(vint a, vint b) { return vsubq_s32(a, b); }
 BG_INLINE vint v_mul32(vint a, vint b) { return vmulq_s32(a, b); }
 BG_INLINE vint v_shift_left32(vint a, int n) { return a << n; }
-BG_INLINE vint v_shift(vint a, int n) /* an operator takes a constant where an intrinsic would not */
+BG_INLINE vint v_shift(vint a, int n) /* an operator takes a constant where an intrinsic would
+                                       * not */
 {
     return v_of_u8(n < 0 ? v_u8(a) >> -n : v_u8(a) << n);
 }

@@ -14,7 +14,8 @@ typedef enum bg_ref_sum {
     BG_REF_ROUNDINGS
 } bg_ref_sum;
 
-/* The matmul of a weight format with columns of an activation format that some kernel of it takes. */
+/* The matmul of a weight format with columns of an activation format that some kernel of it
+ * takes. */
 void bg_ref_matmul(bg_format format, bg_format activation, bg_ref_sum sum, const bg_matmul *args);
 
 bg_encode_fn bg_ref_encode_q8_0, bg_ref_encode_q8_k, bg_ref_encode_bf16;

@@ -1,9 +1,9 @@
 /* attend.h: the loops of bg_vecops.attend. Internal.
  *
  * Softmax is kept running over blocks of positions (Milakov and Gimelshein, "Online normalizer
- * calculation for softmax", 2018), in powers of two of scores less a footing. A block's scores, and what its values add up
- * to, are two products of a strip of rows with a small matrix whose columns lie in panels of 16.
- * Beside the words of a floats.h the including file brings
+ * calculation for softmax", 2018), in powers of two of scores less a footing. A block's scores, and
+ * what its values add up to, are two products of a strip of rows with a small matrix whose columns
+ * lie in panels of 16. Beside the words of a floats.h the including file brings
  *
  *   ATT_BITE                 numbers of a row that a product eats at once: 4 bytes of them
  *   ATT_GRAIN                products take k in multiples of this
@@ -30,8 +30,9 @@ typedef struct att_room {
     size_t ready;           /* rows that products are set up for */
 } att_room;
 
-/* Weights are powers of two of scores less a footing, an integer near the first score. As long as no
- * score is further above, they and their sums stay far from overflow, and no maximum is needed. */
+/* Weights are powers of two of scores less a footing, an integer near the first score. As long as
+ * no score is further above, they and their sums stay far from overflow, and no maximum is
+ * needed. */
 #define ATT_HIGH 60.0f
 /* Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits. */
 #define ATT_MAGIC 12582912.0f
@@ -44,8 +45,8 @@ BG_INLINE att_footing att_stand(float base)
 }
 
 /* 2^(x - base), at least 2^-126, NaN for NaN. What is left of x after rounding is in [-1/2, 1/2];
- * polynomials by Remez' exchange, relative error 4.4e-7 (with 1 exact at 0), or 7.5e-5 where weights
- * will be rounded to bfloat16. */
+ * polynomials by Remez' exchange, relative error 4.4e-7 (with 1 exact at 0), or 7.5e-5 where
+ * weights will be rounded to bfloat16. */
 BG_INLINE vfloats att_weight(vfloats x, att_footing f)
 {
     vfloats n, r, p;

@@ -16,8 +16,8 @@ BG_INLINE void att_queries(const bg_attend *a, float factor, void *rows, size_t 
     }
 }
 
-/* Those of a single token come from memory: asked for 4 KiB ahead, they take 105 us where it was 143 (and
- * 88 from cache); 2, 8 and 16 KiB are worse. */
+/* Those of a single token come from memory: asked for 4 KiB ahead, they take 105 us where it was
+ * 143 (and 88 from cache); 2, 8 and 16 KiB are worse. */
 BG_INLINE size_t att_ahead(const bg_attend *a) { return a->tokens == 1 ? 4096 : 0; }
 
 BG_INLINE att_matrix att_keys(const bg_attend *a, size_t start, size_t width, void *room)

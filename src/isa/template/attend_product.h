@@ -73,8 +73,8 @@ BG_INLINE void att_columns_run(size_t vectors, size_t most, const char *a, size_
     }
 }
 
-/* c[i][j] (+)= sum over l < k of a[i][l] * b[l][j] for i < m and j < n, a multiple of 16; a_stride in
- * bytes. Every element is summed up in order of l, whatever m and n. */
+/* c[i][j] (+)= sum over l < k of a[i][l] * b[l][j] for i < m and j < n, a multiple of 16; a_stride
+ * in bytes. Every element is summed up in order of l, whatever m and n. */
 static inline void att_vector_product(const char *a, size_t a_stride, att_matrix b, float *c,
                                size_t c_stride, size_t m, size_t n, size_t k, bool add)
 {

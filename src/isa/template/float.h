@@ -131,8 +131,8 @@ BG_INLINE void float_columns(float_weights s, const float_pair *x, size_t n, siz
     }
 }
 
-/* n pairs of `cols` columns from activation 2 first on, in the order of float_columns. The half of a
- * last pair that is behind the column is 0. */
+/* n pairs of `cols` columns from activation 2 first on, in the order of float_columns. The half of
+ * a last pair that is behind the column is 0. */
 BG_INLINE void float_prepare(const bg_matmul *a, size_t column, size_t cols, size_t first, size_t n,
                              float_pair *x)
 {

@@ -1,4 +1,5 @@
-/* rows.h: the rows of the registry that a set of template kernels makes, for its detect.c. Internal.
+/* rows.h: the rows of the registry that a set of template kernels makes, for its detect.c.
+ * Internal.
  *
  * The including file says which set it is (BG_SET_ISA) and what its kernels are called
  * (BG_SET(op, name)), and names with BG_PAIR the templates of kernels.def that it has. */

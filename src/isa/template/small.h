@@ -1,16 +1,17 @@
 /* small.h: loops over formats with blocks of 32 weights and Q8_0 activations. Internal.
  *
- * Written in the words of the including file's vector.h. A block is 8 quads of unsigned bytes q; the
- * value of its dot product is
+ * Written in the words of the including file's vector.h. A block is 8 quads of unsigned bytes q;
+ * the value of its dot product is
  *
  *     d dx (sum(q x) - offset sum(x)) + m dx sum(x)
  *
- * where the first sums are exact integers. They become floats without a conversion: what is added up
- * starts at the bits of SMALL_MAGIC, 1.5 2^23, in whose binade neighbouring floats differ by 1, and
- * one multiply-add takes it off again.
+ * where the first sums are exact integers. They become floats without a conversion: what is added
+ * up starts at the bits of SMALL_MAGIC, 1.5 2^23, in whose binade neighbouring floats differ by 1,
+ * and one multiply-add takes it off again.
  *
- * Where v_dot leaves sums of 16 bits (SUMS is 2), bytes of 8 bits would not fit: they are taken apart
- * into two planes of 4 bits. Those of 5 bits fit if `bias` is taken off each, in numbers that wrap. */
+ * Where v_dot leaves sums of 16 bits (SUMS is 2), bytes of 8 bits would not fit: they are taken
+ * apart into two planes of 4 bits. Those of 5 bits fit if `bias` is taken off each, in numbers that
+ * wrap. */
 #ifndef BG_TEMPLATE_SMALL_H
 #define BG_TEMPLATE_SMALL_H
 
@@ -240,8 +241,8 @@ BG_INLINE void small_panel_tile(small_panel *p, const small_x *x, size_t n, int 
 
 /* ---- the loops around them -------------------------------------------------------------------- */
 
-/* What is compiled for panels of a format, tile[i] for i + 1 columns: functions of their own, for in
- * a large one compilers run out of registers. */
+/* What is compiled for panels of a format, tile[i] for i + 1 columns: functions of their own, for
+ * in a large one compilers run out of registers. */
 typedef struct small_code {
     void (*unpack)(const uint8_t *w, size_t n, small_panel *p);
     void (*tile[3])(small_panel *p, const small_x *x, size_t n, const bg_matmul *a, float *to,

@@ -72,9 +72,9 @@ BG_INLINE void iq4_nl_quads(const uint8_t *block, int j, vint q[4])
     X(q4_0, 18, 8, 4, false) X(q4_1, 20, 0, 4, true) X(q5_0, 22, 16, 5, false)          \
     X(q5_1, 24, 0, 5, true) X(q8_0, 34, 128, 8, false) X(iq4_nl, 18, 128, 8, false)
 
-/* Built with BG_SLOWDOWN=percent, Q4_0 does that share of its panels again, for tests of what notices a
- * slowdown; for one column half as many more, because the second time they come from a near cache. The
- * rest of a panel waits for the next call. */
+/* Built with BG_SLOWDOWN=percent, Q4_0 does that share of its panels again, for tests of what
+ * notices a slowdown; for one column half as many more, because the second time they come from a
+ * near cache. The rest of a panel waits for the next call. */
 #ifdef BG_SLOWDOWN
 BG_INLINE void small_again(const bg_matmul *a, int most, small_format f, const small_code *code)
 {

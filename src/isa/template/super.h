@@ -388,8 +388,8 @@ BG_INLINE void super_tile(const super_panel *p, const uint8_t *first, size_t x_s
 
 /* ---- what is compiled for each format, and the loops around it ------------------------------- */
 
-/* [i]: for SUPER_FEW and TILE_COLS columns, for 2, for 1. Functions of their own, for in a large one
- * compilers run out of registers. */
+/* [i]: for SUPER_FEW and TILE_COLS columns, for 2, for 1. Functions of their own, for in a large
+ * one compilers run out of registers. */
 enum { SUPER_WIDTHS = 3 };
 static const size_t few_cols[SUPER_WIDTHS] = {SUPER_FEW, SUPER_FEW == 1 ? 1 : 2, 1};
 static const size_t tile_cols[SUPER_WIDTHS] = {TILE_COLS, 2, 1};
