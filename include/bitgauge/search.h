@@ -151,6 +151,10 @@ typedef struct bg_search_result {
     double seconds, reused;  /* reused: share of layers that were not run again */
 } bg_search_result;
 
+/* The fewest bytes of weights that a choice of these formats leaves of a file that is not pruned. */
+bg_status bg_search_fewest(uint64_t *bytes, const bg_gguf *g, const bg_format *formats,
+                           size_t n_formats, bg_error *err);
+
 /* `image` (may be NULL) is the recipe applied; where channels are gone, what is left of ffn_down makes
  * up for them, which the recipe alone cannot say. BG_ERR_INFEASIBLE: nothing is so small; the message
  * has the smallest size. BG_ERR_UNSUPPORTED: a model that cannot be pruned. */

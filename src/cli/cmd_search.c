@@ -150,20 +150,44 @@ static bg_status weight_budget(const run *r, uint64_t n_params, uint64_t *bytes,
     return BG_OK;
 }
 
+/* What the source is. */
+static bg_status plan_source(const run *r, bg_quantize_plan *plan, bg_error *err)
+{
+    bg_recipe *whole;
+    bg_status s;
+    BG_TRY(bg_recipe_new(&whole, bg_model_gguf(r->model), err));
+    s = bg_recipe_plan(whole, bg_model_gguf(r->model), r->importance, plan, err);
+    bg_recipe_free(&whole);
+    return s;
+}
+
 static bg_status find_budget(run *r, bg_error *err)
 {
     bg_quantize_plan plan;
-    bg_recipe *whole;
     uint64_t weights;
-    bg_status s;
     r->budget = r->a->size;
     if (r->a->size) return BG_OK;
-    BG_TRY(bg_recipe_new(&whole, bg_model_gguf(r->model), err));
-    s = bg_recipe_plan(whole, bg_model_gguf(r->model), r->importance, &plan, err);
-    bg_recipe_free(&whole);
-    if (s == BG_OK) s = weight_budget(r, plan.n_params, &weights, err);
-    if (s == BG_OK) r->budget = plan.file_bytes - plan.weight_bytes + weights;
-    return s;
+    BG_TRY(plan_source(r, &plan, err));
+    BG_TRY(weight_budget(r, plan.n_params, &weights, err));
+    r->budget = plan.file_bytes - plan.weight_bytes + weights;
+    return BG_OK;
+}
+
+/* What cannot fit is said before texts are read. Without the file's other bytes, which the search knows;
+ * how much pruning takes only it can tell. */
+static bg_status check_size(const run *r, bg_error *err)
+{
+    bg_quantize_plan plan;
+    uint64_t fewest, weights = r->a->size;
+    if (r->prune > 0) return BG_OK;
+    BG_TRY(plan_source(r, &plan, err));
+    if (!weights) BG_TRY(weight_budget(r, plan.n_params, &weights, err));
+    BG_TRY(bg_search_fewest(&fewest, bg_model_gguf(r->model), r->formats, r->n_formats, err));
+    if (fewest <= weights) return BG_OK;
+    return bg_fail(err, BG_ERR_INFEASIBLE, NULL, "no choice of formats fits into %llu bytes: the "
+                   "smallest takes %llu, %.3f bits a weight; give a larger size, more formats or "
+                   "--prune on", (unsigned long long)weights, (unsigned long long)fewest,
+                   8 * (double)fewest / (double)plan.n_params);
 }
 
 /* `installed` is taken. */
@@ -233,6 +257,7 @@ static bg_status prepare(run *r, bg_error *err)
     if (s != BG_OK) return s;
     BG_TRY(try_outputs(r, err));
     BG_TRY(bg_cli_team(a->threads, false, &r->machine, &r->team, err));
+    BG_TRY(check_size(r, err));
     installed = a->calibration ? NULL : bg_calibration_text(r->model);
     BG_TRY(get_tokens(r, a->calibration, installed, 2 * (uint64_t)a->seed + 1, &r->tokens,
                       &r->n_tokens, err));

@@ -7,10 +7,10 @@
 #include <math.h>
 #include <string.h>
 
-static bool listed(const bg_search_options *o, bg_format f)
+static bool listed(const bg_format *formats, size_t n, bg_format f)
 {
-    bool found = o->n_formats == 0;
-    for (size_t i = 0; i < o->n_formats; i++) found |= o->formats[i] == f;
+    bool found = n == 0;
+    for (size_t i = 0; i < n; i++) found |= formats[i] == f;
     return found;
 }
 
@@ -117,18 +117,46 @@ static void insert(bg_item *it, bg_format f, uint64_t bytes, double seconds, dou
     it->n = out;
 }
 
+/* Whether a tensor may be made this: a listed format that fits, its own or one of fewer bits. */
+static bool is_choice(const bg_recipe *r, const bg_gguf *g, size_t tensor, const bg_format_info *f,
+                      const bg_format *formats, size_t n_formats)
+{
+    const bg_tensor *t = bg_gguf_tensor_at(g, tensor);
+    const bg_format_info *own = bg_format_get((int)t->format);
+    return listed(formats, n_formats, f->format) && bg_recipe_fits(r, g, tensor, f->format) &&
+           (f->format == t->format || (own && bg_format_bpw(f) < bg_format_bpw(own)));
+}
+
+bg_status bg_search_fewest(uint64_t *bytes, const bg_gguf *g, const bg_format *formats,
+                           size_t n_formats, bg_error *err)
+{
+    bg_recipe *r;
+    *bytes = 0;
+    BG_TRY(bg_recipe_new(&r, g, err));
+    for (size_t i = 0; i < bg_gguf_tensor_count(g); i++) {
+        const bg_tensor *t = bg_gguf_tensor_at(g, i);
+        const bg_format_info *f;
+        uint64_t least = UINT64_MAX;
+        for (size_t k = 0; (f = bg_format_at(k)); k++)
+            if (is_choice(r, g, i, f, formats, n_formats))
+                least = BG_MIN(least, bg_format_row_bytes(f, t->ne[0]) * t->ne[1]);
+        *bytes += least == UINT64_MAX ? t->bytes : least;
+    }
+    bg_recipe_free(&r);
+    return BG_OK;
+}
+
 static bg_status fill_item(bg_item *it, const bg_recipe *r, const bg_gguf *g, size_t tensor,
                            const bg_search_options *o, const bg_speeds *speeds, double weights,
                            bg_error *err)
 {
     const bg_tensor *t = bg_gguf_tensor_at(g, tensor);
-    const bg_format_info *f, *own = bg_format_get((int)t->format);
+    const bg_format_info *f;
     *it = (bg_item){.tensor = tensor};
     for (size_t i = 0; (f = bg_format_at(i)) && it->n < BG_MAX_CHOICES; i++) {
         size_t bytes = bg_format_row_bytes(f, t->ne[0]) * t->ne[1];
         double error = 0, seconds = 0;
-        if (!listed(o, f->format) || !bg_recipe_fits(r, g, tensor, f->format)) continue;
-        if (f->format != t->format && (!own || bg_format_bpw(f) >= bg_format_bpw(own))) continue;
+        if (!is_choice(r, g, tensor, f, o->formats, o->n_formats)) continue;
         if (f->format != t->format) BG_TRY(measure_error(g, t, f->format, o, &error, err));
         if (speeds)
             seconds = weights * (f->format == t->format ? speeds->own : speeds->per_weight[f->format]);

@@ -63,7 +63,9 @@ expect 'one of --size' search --calib calib.txt
 expect 'one of --size' search --calib calib.txt --size 3MB --bpw 3
 expect 'is no format' search --calib calib.txt --size 3MB --formats Q4_K,Q4_X
 expect 'takes a share' search --calib calib.txt --size 3MB --prune on --prune-order first
-expect 'the smallest takes' search --calib calib.txt --size 1MB --formats Q8_0
+expect 'the smallest takes .*, 8.5[0-9]* bits a weight' search --calib nowhere --size 1MB --formats Q8_0
+expect 'the smallest takes' search --calib nowhere --bpw 2.6 --formats Q2_K
+expect 'the smallest takes' search --calib nowhere --memory 3MB --ctx 64 --formats Q2_K,Q8_0
 [ ! -e x.gguf ] || fail "a file in spite of the error"
 
 # Before any work: what cannot be written, would be written over, or says nothing.
