@@ -130,8 +130,8 @@ typedef struct bg_search_options {
     uint64_t most_asked;     /* evaluations, with those that the checkpoint has; 0: any number */
     bool feedback;           /* then the image is rounded by bg_feedback, which knows what makes up for
                               * lost channels */
-    size_t memory;           /* between evaluations, for matrices, and half as much again for what
-                              * layers gave; 0: a third of the model's, but at least 64 MiB */
+    size_t memory;           /* between evaluations, half for matrices, half for what layers gave; 0: a
+                              * third of the model's, but at least 64 MiB */
     bg_isa isa;
     struct bg_team *team;
     const bg_importance *importance; /* of the same calibration text; may be NULL */
@@ -171,7 +171,7 @@ bg_status bg_decode_speed(double *tps, const bg_model *m, bg_isa isa, struct bg_
 
 typedef struct bg_feedback_options {
     uint32_t n_ctx;          /* tokens of a window; 0: 512, which is the most */
-    uint64_t max_windows;    /* 0: 128 */
+    uint64_t max_windows;    /* 0: what a quarter of the source's bytes holds, but 32 to 128 */
     double damping;          /* of second moments, a share of their mean; 0: 0.01 */
     bg_isa isa;
     struct bg_team *team;    /* results do not depend on its size */

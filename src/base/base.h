@@ -36,6 +36,10 @@ bg_status bg_fail_at(bg_error *err, bg_status status, const char *path, const ch
 /* Large buffers (weights, KV caches): mmap'd, huge pages advised, freed with its size. */
 void *bg_alloc_large(size_t bytes);
 void bg_free_large(void *p, size_t bytes);
+/* Bytes of them that there are, and the most there were since bg_large_peak_reset(). */
+size_t bg_large_bytes(void);
+size_t bg_large_peak(void);
+void bg_large_peak_reset(void);
 
 /* Clock: CLOCK_MONOTONIC in nanoseconds. */
 uint64_t bg_clock_ns(void);

@@ -71,6 +71,9 @@ typedef struct bg_cli_progress { const char *what; uint64_t start_ns, shown_ns; 
 void bg_cli_progress_show(bg_cli_progress *p, double fraction);
 void bg_cli_progress_end(bg_cli_progress *p);
 
+/* The most memory that the process has had resident, "78.1 MB", or "unknown". */
+const char *bg_cli_peak(char *buffer, size_t n);
+
 /* SIGINT and SIGTERM set a flag instead of killing, once called; a second one kills. */
 void bg_cli_catch_interrupt(void);
 bool bg_cli_interrupted(void);

@@ -35,21 +35,22 @@ static bool show(void *user, double fraction)
 
 static int print_summary(const request *r, const bg_quantize_plan *p, int threads, double seconds)
 {
-    char size[32];
+    char size[32], peak[32];
     double bpw = 8.0 * (double)p->weight_bytes / (double)p->n_params;
     if (r->json)
         return bg_cli_print_json(json_pack(
-            "{s:o, s:o, s:s, s:I, s:I, s:I, s:f, s:s, s:i, s:i, s:f}", "in",
+            "{s:o, s:o, s:s, s:I, s:I, s:I, s:f, s:s, s:i, s:i, s:f, s:o}", "in",
             bg_cli_json_text(r->in, strlen(r->in)), "out", bg_cli_json_text(r->out, strlen(r->out)),
             "scheme", r->scheme ? bg_scheme_name(r->scheme) : r->from ? "from" : "recipe",
             "file_bytes",
             (json_int_t)p->file_bytes, "weight_bytes", (json_int_t)p->weight_bytes, "n_params", (json_int_t)p->n_params, "bpw",
             bpw, "formats", p->formats, "fell_back", (int)p->n_fell_back, "threads", threads,
-            "seconds", seconds));
-    printf("%s: %s, %s, %.2f bits per weight (%s), %.1f s with %d thread%s\n", r->out,
+            "seconds", seconds, "peak_rss", bg_cli_json_peak()));
+    printf("%s: %s, %s, %.2f bits per weight (%s), %.1f s with %d thread%s, peak RSS %s\n", r->out,
            r->scheme ? bg_scheme_name(r->scheme) : r->from ? "made better" : "by the recipe",
            bg_format_size(size, sizeof size, (double)p->file_bytes), bpw,
-           p->formats, seconds, threads, threads == 1 ? "" : "s");
+           p->formats, seconds, threads, threads == 1 ? "" : "s",
+           bg_cli_peak(peak, sizeof peak));
     if (p->n_fell_back)
         printf("%u tensors have rows that do not fit the scheme's format and took a larger one\n",
                p->n_fell_back);
@@ -260,7 +261,8 @@ int bg_cmd_quantize(int argc, char **argv)
         {.type = BG_OPT_FLAG, .names = "--feedback", .target = &r.feedback,
          .help = "round layer by layer so that outputs change least on a text (minutes)"},
         {.type = BG_OPT_INT, .names = "--chunks", .metavar = "N", .target = &r.chunks, .min = 1,
-         .max = 1 << 20, .help = "windows of 512 tokens of it, for --feedback (128)"},
+         .max = 1 << 20, .help = "windows of 512 tokens of it, for --feedback (32 to 128, by\n"
+                 "                              the memory that they take)"},
         {.type = BG_OPT_TEXT, .names = "--shape", .metavar = "NAME", .target = &r.shape,
          .help = "a known model with random weights, in place of IN.gguf"},
         {.type = BG_OPT_INT, .names = "--layers", .metavar = "N", .target = &r.layers, .min = 1,

@@ -410,11 +410,12 @@ static void print_making(const run *r)
 
 static void print_table(const run *r)
 {
-    char took[32];
-    printf("%s: %llu of %llu bytes, %llu evaluations in %s, %.0f %% of the layers reused\n",
-           r->a->recipe, (unsigned long long)r->result.file_bytes, (unsigned long long)r->budget,
+    char took[32], peak[32];
+    printf("%s: %llu of %llu bytes, %llu evaluations in %s, %.0f %% of the layers reused, peak "
+           "RSS %s\n", r->a->recipe, (unsigned long long)r->result.file_bytes, (unsigned long long)r->budget,
            (unsigned long long)r->result.evaluations,
-           bg_format_duration(took, sizeof took, r->result.seconds), 100 * r->result.reused);
+           bg_format_duration(took, sizeof took, r->result.seconds), 100 * r->result.reused,
+           bg_cli_peak(peak, sizeof peak));
     if (r->a->out) printf("%s: the model\n", r->a->out);
     else print_making(r);
     if (r->result.stopped)
@@ -446,13 +447,14 @@ static int print_json(const run *r)
             number(w->q.kld_mean), "kld_se", number(w->q.kld_se), "same_top_pct",
             number(w->q.same_top_pct)));
     return bg_cli_print_json(json_pack(
-        "{s:o, s:I, s:I, s:b, s:I, s:f, s:f, s:o, s:o, s:o, s:o}", "recipe",
+        "{s:o, s:I, s:I, s:b, s:I, s:f, s:f, s:o, s:o, s:o, s:o, s:o}", "recipe",
         bg_cli_json_text(r->a->recipe, strlen(r->a->recipe)), "file_bytes",
         (json_int_t)r->result.file_bytes, "budget", (json_int_t)r->budget, "stopped",
         (int)r->result.stopped, "evaluations", (json_int_t)r->result.evaluations, "seconds",
         r->result.seconds, "reused", r->result.reused, "kld_calibration", number(r->result.kld),
         "predicted_tps", number(r->result.predicted_tps), "tps",
-        r->tps > 0 ? json_real(r->tps) : json_null(), "rows", rows));
+        r->tps > 0 ? json_real(r->tps) : json_null(), "peak_rss",
+        bg_cli_json_peak(), "rows", rows));
 }
 
 /* Interrupted, what it has is shown without more work. */

@@ -1,5 +1,7 @@
 #include "cli/cli.h"
 
+#include "bitgauge/counters.h"
+
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,4 +73,10 @@ bool bg_cli_parse_share(const char *text, double *share)
     else if (*end) return false;
     *share = value;
     return value > 0 && value < 1;
+}
+
+const char *bg_cli_peak(char *buffer, size_t n)
+{
+    uint64_t peak = bg_peak_rss();
+    return peak ? bg_format_size(buffer, n, (double)peak) : "unknown";
 }

@@ -1,5 +1,7 @@
 #include "cli/json.h"
 
+#include "bitgauge/counters.h"
+
 #include <string.h>
 
 int bg_cli_print_json(json_t *root)
@@ -24,4 +26,10 @@ json_t *bg_cli_json_text(const char *s, size_t n)
     text = json_stringn(copy, n);
     bg_free(copy);
     return text;
+}
+
+json_t *bg_cli_json_peak(void)
+{
+    uint64_t peak = bg_peak_rss();
+    return peak ? json_integer((json_int_t)peak) : json_null();
 }

@@ -13,4 +13,7 @@ int bg_cli_print_json(json_t *root);
 /* A string of any bytes: what is no UTF-8 becomes '?'. */
 json_t *bg_cli_json_text(const char *s, size_t n);
 
+/* This process's peak RSS so far, bytes; null: unknown. */
+json_t *bg_cli_json_peak(void);
+
 #endif

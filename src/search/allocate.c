@@ -13,6 +13,10 @@ typedef struct partial {
 
 typedef struct front { partial *at; size_t n; } front;
 
+/* What leads back from a partial sum to its first item; the sums themselves are only needed by the
+ * item that follows. */
+typedef struct step { uint32_t parent; uint16_t choice; } step;
+
 static int by_bytes(const void *a, const void *b)
 {
     const partial *x = a, *y = b;
@@ -38,20 +42,23 @@ static size_t thin(partial *p, size_t n, size_t most, uint64_t budget)
     return out;
 }
 
-static bg_status extend(front *to, const front *from, const bg_choice *choices, size_t count,
-                        uint64_t budget, size_t most, bg_error *err)
+static bg_status extend(front *to, step **steps, const front *from, const bg_choice *choices,
+                        size_t count, uint64_t budget, size_t most, bg_error *err)
 {
     size_t n = 0;
-    to->at = bg_grow(NULL, from->n * count, sizeof *to->at);
-    if (!to->at) return bg_fail_nomem(err, "an allocation", from->n * count * sizeof *to->at);
+    partial *all = bg_grow(to->at, from->n * count, sizeof *all);
+    if (!all) return bg_fail_nomem(err, "an allocation", from->n * count * sizeof *all);
+    to->at = all;
     for (size_t i = 0; i < from->n; i++)
         for (size_t c = 0; c < count; c++) {
             uint64_t bytes = from->at[i].bytes + choices[c].bytes;
             if (bytes > budget) continue; /* `budget` leaves room for what must follow */
-            to->at[n++] = (partial){bytes, from->at[i].cost + choices[c].cost, (uint32_t)i,
-                                    (uint16_t)c};
+            all[n++] = (partial){bytes, from->at[i].cost + choices[c].cost, (uint32_t)i, (uint16_t)c};
         }
-    to->n = thin(to->at, n, most, budget);
+    to->n = thin(all, n, most, budget);
+    *steps = bg_alloc(to->n, sizeof **steps);
+    if (!*steps) return bg_fail_nomem(err, "an allocation", to->n * sizeof **steps);
+    for (size_t i = 0; i < to->n; i++) (*steps)[i] = (step){all[i].parent, all[i].choice};
     return BG_OK;
 }
 
@@ -66,32 +73,29 @@ static size_t smallest(const bg_choice *choices, size_t count)
 bg_status bg_allocate(const bg_choice *const *items, const size_t *counts, size_t n, uint64_t budget,
                       size_t most, size_t *picks, bool *feasible, bg_error *err)
 {
-    front *fronts = bg_alloc(n + 1, sizeof *fronts);
-    partial nothing = {0};
+    step **steps = bg_alloc(n, sizeof *steps);
+    front fronts[2] = {{bg_alloc(1, sizeof(partial)), 1}, {NULL, 0}};
     uint64_t least = 0;
-    size_t best = 0;
-    bg_status s = fronts ? BG_OK : bg_fail_nomem(err, "an allocation", (n + 1) * sizeof *fronts);
+    size_t best;
+    bg_status s = steps && fronts[0].at ? BG_OK : bg_fail_nomem(err, "an allocation", n * sizeof *steps);
     for (size_t i = 0; i < n; i++) {
         picks[i] = smallest(items[i], counts[i]);
         least += items[i][picks[i]].bytes;
     }
     *feasible = least <= budget;
-    if (s != BG_OK || !*feasible) {
-        bg_free(fronts);
-        return s;
-    }
-    fronts[0] = (front){&nothing, 1};
-    for (size_t i = 0; s == BG_OK && i < n; i++) {
+    for (size_t i = 0; s == BG_OK && *feasible && i < n; i++) {
         least -= items[i][smallest(items[i], counts[i])].bytes;
-        s = extend(&fronts[i + 1], &fronts[i], items[i], counts[i], budget - least,
-                   most ? most : 4096, err);
+        s = extend(&fronts[(i + 1) % 2], &steps[i], &fronts[i % 2], items[i], counts[i],
+                   budget - least, most ? most : 4096, err);
     }
-    if (s == BG_OK) best = fronts[n].n - 1; /* the largest costs least */
-    for (size_t i = n; s == BG_OK && i-- > 0;) {
-        picks[i] = fronts[i + 1].at[best].choice;
-        best = fronts[i + 1].at[best].parent;
+    best = fronts[n % 2].n - 1; /* the largest costs least */
+    for (size_t i = n; s == BG_OK && *feasible && i-- > 0;) {
+        picks[i] = steps[i][best].choice;
+        best = steps[i][best].parent;
     }
-    for (size_t i = 1; i <= n; i++) bg_free(fronts[i].at);
-    bg_free(fronts);
+    for (size_t i = 0; steps && i < n; i++) bg_free(steps[i]);
+    bg_free(steps);
+    bg_free(fronts[0].at);
+    bg_free(fronts[1].at);
     return s;
 }

@@ -19,8 +19,8 @@ typedef struct bg_evaluator_options {
     size_t max_windows;      /* 0: all; spread over the text, in an order of the seed's */
     size_t kept_windows;     /* of which an anchor's streams are kept, the first; 0: all */
     uint64_t seed;           /* 0: in the order of the text */
-    size_t memory;           /* for matrices, and half as much again for what layers gave; 0: a third of
-                              * the model's, but at least 64 MiB */
+    size_t memory;           /* half for matrices, half for what layers gave; 0: a third of the model's,
+                              * but at least 64 MiB */
     bg_isa isa;
     bg_team *team;
     const bg_importance *importance; /* for quantizing; may be NULL */

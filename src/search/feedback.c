@@ -10,7 +10,8 @@
 
 #include <string.h>
 
-enum { MAX_CTX = 512, DEFAULT_WINDOWS = 128 };
+enum { MAX_CTX = 512, FEWEST_WINDOWS = 32, MOST_WINDOWS = 128 };
+#define LEAST_MEMORY ((size_t)64 << 20)
 static const double DAMPING = 0.01;
 
 /* Matrices of a layer that read the same, and the residual stream that they add to: what it is off
@@ -87,11 +88,20 @@ static void feedback_close(feedback *f)
     bg_model_close(&f->model);
 }
 
+/* As many as a quarter of the model's bytes holds of what two models' layers give, for a small one
+ * somewhat more. */
+static uint64_t default_windows(const bg_model *m)
+{
+    size_t window = (size_t)2 * MAX_CTX * bg_half_row(m->h.n_embd) * sizeof(uint16_t);
+    size_t memory = BG_MAX(m->weight_bytes / 4, LEAST_MEMORY);
+    return BG_MIN(BG_MAX(memory / window, (size_t)FEWEST_WINDOWS), (size_t)MOST_WINDOWS);
+}
+
 static bg_status take_tokens(feedback *f, const int32_t *tokens, size_t n, bg_error *err)
 {
     const bg_tokenizer *t = bg_model_tokenizer(f->model);
     int32_t bos = bg_tokenizer_adds_bos(t) ? bg_tokenizer_bos(t) : -1;
-    uint64_t most = f->o->max_windows ? f->o->max_windows : DEFAULT_WINDOWS, all, step;
+    uint64_t most = f->o->max_windows ? f->o->max_windows : default_windows(f->source), all, step;
     f->n_ctx = BG_MIN(f->o->n_ctx ? f->o->n_ctx : MAX_CTX, (uint32_t)MAX_CTX);
     all = n / f->n_ctx;
     f->windows = BG_MIN(most, all);

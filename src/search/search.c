@@ -248,22 +248,12 @@ static bg_status make_meant(bg_image **meant, const bg_hunt *h, const bg_recipe 
     return s;
 }
 
-/* As many as a quarter of the model's bytes holds of what two models' layers give, for a small one
- * somewhat more; 32 at least, and by default 128. */
-static uint64_t feedback_windows(const bg_model *m)
-{
-    enum { WINDOW = 512, FEWEST = 32, MOST = 128 };
-    size_t window = (size_t)2 * WINDOW * bg_half_row(bg_model_hparams(m)->n_embd) * sizeof(uint16_t);
-    size_t memory = BG_MAX(bg_model_weight_bytes(m) / 4, (size_t)64 << 20);
-    return BG_MIN(BG_MAX(memory / window, (size_t)FEWEST), (size_t)MOST);
-}
-
 /* Stopped, it leaves what it has done. */
 static bg_status feed_back(bg_image *image, bg_hunt *h, const bg_recipe *r, const int32_t *tokens,
                            size_t n_tokens, bg_error *err)
 {
-    bg_feedback_options o = {.max_windows = feedback_windows(h->space.model), .isa = h->o->isa,
-                             .team = h->o->team, .progress = show_feedback, .user = h};
+    bg_feedback_options o = {.isa = h->o->isa, .team = h->o->team, .progress = show_feedback,
+                             .user = h};
     bool pruned = bg_recipe_pruned(r);
     bg_image *meant = NULL;
     bg_model *m = NULL;

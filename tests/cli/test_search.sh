@@ -13,6 +13,7 @@ head -c 2200 "$models/codelet-eval.txt" > eval.txt
     --recipe-out best.csv -o best.gguf > out.txt 2> err.txt || fail "search: $(cat err.txt)"
 grep -q 'stopped before the end' out.txt || fail "it does not say that it was stopped: $(cat out.txt)"
 grep -q '^searched ' out.txt || fail "no table"
+grep -q 'layers reused, peak RSS [1-9]' out.txt || fail "no memory: $(cat out.txt)"
 grep -q '^Q2_K ' out.txt && fail "Q2_K is larger than what was asked for"
 grep -q '^tensor,format,kept$' best.csv || fail "no recipe"
 [ -s best.csv.evaluations ] || fail "nothing to go on from"

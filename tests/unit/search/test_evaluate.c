@@ -124,6 +124,53 @@ static void test_reuse(void **state)
     bg_recipe_free(&large);
 }
 
+/* What an evaluator's session takes, whose windows are as open_evaluator has them. */
+static size_t session_bytes(uint32_t n_ctx, uint32_t n_batch, uint32_t n_seq)
+{
+    bg_session_options o = {.n_ctx = n_ctx, .n_batch = n_batch, .n_seq = n_seq, .isa = isa,
+                            .team = team, .any_format = true, .bare = true};
+    bg_session *s;
+    size_t bytes;
+    assert_ok(bg_session_open(&s, model, &o, &err), &err);
+    bytes = bg_session_kv_bytes(s) + bg_session_scratch_bytes(s);
+    bg_session_close(&s);
+    return bytes;
+}
+
+/* The source is packed whole only while its own predictions are made; then a student and, up to the
+ * limit, what else was made. */
+static void test_memory(void **state)
+{
+    enum { LIMIT = 10 << 20, SMALL = 1 << 20 };
+    const bg_hparams *h = bg_model_hparams(model);
+    size_t rows = (size_t)8 * 31, logits = 2 * rows * h->n_vocab * sizeof(float);
+    size_t fixed = session_bytes(64, 8 * 63, 8) + session_bytes(1, (uint32_t)rows, 1) + logits + SMALL;
+    size_t output = (size_t)h->n_vocab * h->n_embd * 2, before, student;
+    bg_recipe *r = recipe("Q8_0");
+    bg_quantize_plan plan;
+    bg_evaluator *e;
+    (void)state;
+    bg_model_unpack(model);
+    before = bg_large_bytes();
+    bg_large_peak_reset();
+    e = open_evaluator(LIMIT);
+    if (bg_large_peak() > before + bg_model_weight_bytes(model) + LIMIT / 2 + fixed)
+        fail_msg("%zu at first", bg_large_peak() - before);
+    bg_large_peak_reset();
+    assert_ok(bg_recipe_plan(r, bg_model_gguf(model), NULL, &plan, &err), &err);
+    student = BG_MAX((size_t)plan.weight_bytes, (size_t)LIMIT / 2);
+    run(e, r->formats, 9);
+    for (size_t i = 0; i < r->n_tensors; i++) {
+        if (!bg_recipe_fits(r, bg_model_gguf(model), i, BG_FORMAT_Q4_0)) continue;
+        r->formats[i] = i % 2 ? BG_FORMAT_Q4_0 : BG_FORMAT_Q5_0;
+        run(e, r->formats, 1);
+    }
+    if (bg_large_peak() > before + output + student + LIMIT / 2 + fixed)
+        fail_msg("%zu later", bg_large_peak() - before);
+    bg_evaluator_close(&e);
+    bg_recipe_free(&r);
+}
+
 static double quality(const bg_model *m)
 {
     bg_quality_options o = {.n_ctx = 64, .max_windows = 9, .isa = isa, .team = team};
@@ -186,6 +233,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_as_quality),
         cmocka_unit_test(test_reuse),
+        cmocka_unit_test(test_memory),
         cmocka_unit_test(test_pruned),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
