@@ -407,7 +407,8 @@ bg_status bg_evaluator_open(bg_evaluator **out, const bg_model *m, const int32_t
             .n_ctx = 1, .n_batch = (uint32_t)e->piece, .isa = o->isa, .team = o->team, .bare = true},
             err);
     if (s == BG_OK)
-        s = bg_variants_open(&e->variants, m, o->pruner, o->importance, memory_of(e, o) / 2, o->team, err);
+        s = bg_variants_open(&e->variants, m, o->pruner, o->importance, memory_of(e, o) / 2, o->team,
+                             err);
     if (s == BG_OK) s = teach(e, err);
 cleanup:
     if (s == BG_OK) *out = e;
