@@ -112,11 +112,11 @@ static bg_status read_prune(run *r, bg_error *err)
     if (strcmp(r->a->prune, "off") == 0) return BG_OK;
     r->prune = 1;
     if (strcmp(r->a->prune, "on") == 0 && r->order != BG_PRUNE_JOINT)
-        return bg_fail(err, BG_ERR_INPUT, "--prune-order", "%s takes a share of the weights: say which, "
-                       "such as --prune 10%%", order);
+        return bg_fail(err, BG_ERR_INPUT, "--prune-order",
+                       "%s takes a share of the weights: say which, such as --prune 10%%", order);
     if (strcmp(r->a->prune, "on") == 0 || bg_cli_parse_share(r->a->prune, &r->prune)) return BG_OK;
-    return bg_fail(err, BG_ERR_INPUT, "--prune", "is on, off or the share that may go, such as 20%%, "
-                   "not '%.40s'", r->a->prune);
+    return bg_fail(err, BG_ERR_INPUT, "--prune",
+                   "is on, off or the share that may go, such as 20%%, not '%.40s'", r->a->prune);
 }
 
 enum { USUAL_CONTEXT = 4096 };
@@ -143,9 +143,9 @@ static bg_status weight_budget(const run *r, uint64_t n_params, uint64_t *bytes,
     if (!a->memory) return BG_OK;
     BG_TRY(running_bytes(r, &running, err));
     if (running >= a->memory)
-        return bg_fail(err, BG_ERR_INFEASIBLE, NULL, "a context of %u tokens alone takes %llu bytes: "
-                       "give more --memory or a smaller --ctx", context(a),
-                       (unsigned long long)running);
+        return bg_fail(err, BG_ERR_INFEASIBLE, NULL,
+                       "a context of %u tokens alone takes %llu bytes: give more --memory or a "
+                       "smaller --ctx", context(a), (unsigned long long)running);
     *bytes = a->memory - running;
     return BG_OK;
 }
@@ -173,8 +173,8 @@ static bg_status find_budget(run *r, bg_error *err)
     return BG_OK;
 }
 
-/* What cannot fit is said before texts are read. Without the file's other bytes, which the search knows;
- * how much pruning takes only it can tell. */
+/* What cannot fit is said before texts are read. Without the file's other bytes, which the search
+ * knows; how much pruning takes only it can tell. */
 static bg_status check_size(const run *r, bg_error *err)
 {
     bg_quantize_plan plan;
@@ -212,8 +212,8 @@ static bg_status get_importance(run *r, bg_error *err)
         return bg_importance_check(r->importance, bg_model_gguf(r->model), err);
     }
     begin_progress(r, "importance");
-    return bg_importance_collect(&r->importance, r->model, r->tokens, r->n_tokens, "calibration", &o,
-                                 err);
+    return bg_importance_collect(&r->importance, r->model, r->tokens, r->n_tokens, "calibration",
+                                 &o, err);
 }
 
 /* What contradicts itself, or would be of no effect. */
@@ -227,8 +227,8 @@ static bg_status check_request(const request *a, bg_error *err)
     if (a->order && strcmp(a->prune, "off") == 0)
         return bg_fail(err, BG_ERR_INPUT, "--prune-order", "needs --prune, such as --prune 10%%");
     if (bg_cli_tune_wanted(&a->tune) && !a->out)
-        return bg_fail(err, BG_ERR_INPUT, "--tune", "changes the file, which a recipe cannot say: name "
-                       "one with -o");
+        return bg_fail(err, BG_ERR_INPUT, "--tune",
+                       "changes the file, which a recipe cannot say: name one with -o");
     if (a->out && strcmp(a->out, a->recipe) == 0)
         return bg_fail(err, BG_ERR_INPUT, "--recipe-out", "is the file of -o: choose another name");
     return bg_cli_tune_check(&a->tune, err);
@@ -277,9 +277,9 @@ static bg_status write_recipe(const run *r, bg_error *err)
     char remark[400], kld[80] = "not measured yet";
     if (isfinite(r->result.kld))
         snprintf(kld, sizeof kld, "KL divergence %.6f on calibration text", r->result.kld);
-    snprintf(remark, sizeof remark, "bitgauge search: %llu bytes, %s\n%llu evaluations, seed %d%s",
-             (unsigned long long)r->result.file_bytes, kld,
-             (unsigned long long)r->result.asked, r->a->seed,
+    snprintf(remark, sizeof remark, "bitgauge search: %llu bytes, %s\n%llu evaluation%s, seed %d%s",
+             (unsigned long long)r->result.file_bytes, kld, (unsigned long long)r->result.asked,
+             r->result.asked == 1 ? "" : "s", r->a->seed,
              r->result.stopped ? "; stopped before the end" : "");
     return bg_recipe_write(r->best, bg_model_gguf(r->model), r->a->recipe, remark, err);
 }
@@ -288,8 +288,9 @@ static bg_status search(run *r, bg_error *err)
 {
     const request *a = r->a;
     bg_search_options o = {
-        .file_bytes = r->budget, .formats = r->formats, .n_formats = r->n_formats, .prune = r->prune,
-        .order = r->order, .feedback = !a->plain, .most_asked = (uint64_t)a->most,
+        .file_bytes = r->budget, .formats = r->formats, .n_formats = r->n_formats,
+        .prune = r->prune, .order = r->order, .feedback = !a->plain,
+        .most_asked = (uint64_t)a->most,
         .min_tps = a->min_tps,
         .seed = (uint64_t)a->seed, .seconds = a->minutes * 60, .isa = r->isa, .team = r->team,
         .importance = r->importance, .checkpoint = a->evaluations ? a->evaluations : r->checkpoint,
@@ -399,7 +400,8 @@ static void print_making(const run *r)
     const char *model = bg_gguf_path(bg_model_gguf(r->model));
     const char *text = r->a->plain ? NULL : r->a->calibration;
     if (bg_recipe_pruned(r->best)) {
-        printf("No model file was asked for (-o), and the recipe alone does not make up for what was pruned\n");
+        printf("No model file was asked for (-o), and the recipe alone does not make up for what "
+               "was pruned\n");
         return;
     }
     printf("No model file was asked for (-o). One much like it:\n"
@@ -486,56 +488,68 @@ int bg_cmd_search(int argc, char **argv)
     request a = {.isa = "native", .prune = "off", .recipe = "recipe.csv", .chunks = 64, .seed = 1,
                  .tune = BG_CLI_TUNE_DEFAULTS};
     const bg_opt options[] = {
-        {BG_OPT_TEXT, "-m --model", "FILE", "the model; default: the embedded one", &a.model, NULL, 0,
-         0},
+        {BG_OPT_TEXT, "-m --model", "FILE", "the model; default: the embedded one", &a.model, NULL,
+         0, 0},
+        {BG_OPT_TEXT, "--recipe-out", "FILE", "where the recipe goes (recipe.csv)", &a.recipe, NULL,
+         0, 0},
+        {BG_OPT_TEXT, "-o --out --output", "FILE", "write the model file, too", &a.out, NULL, 0, 0},
+        {BG_OPT_GROUP, NULL, NULL, "How small, one of", NULL, NULL, 0, 0},
         {BG_OPT_SIZE, "--size", "BYTES", "of the file, at most", &a.size, NULL, 0, 0},
         {BG_OPT_REAL, "--bpw", "X", "bits a weight, at most", &a.bpw, NULL, 0.5, 32},
         {BG_OPT_SIZE, "--memory", "SIZE", "of the weights and what a context of --ctx takes",
          &a.memory, NULL, 0, 0},
         {BG_OPT_INT, "-c --ctx --ctx-size", "N", "tokens of context, for --memory (4096)", &a.ctx,
          NULL, 16, 1 << 24},
-        {BG_OPT_REAL, "--min-tps", "X", "tokens/s that decoding should reach here, by the speeds of the\n"
-         "                              formats, which are measured first", &a.min_tps, NULL, 0, 1e9},
-        {BG_OPT_TEXT, "--calib", "FILE", "text to search on; default: what came with the model, or\n"
-         "                              the model writes it", &a.calibration, NULL, 0, 0},
-        {BG_OPT_TEXT, "-f --text --file", "FILE", "text to evaluate on, another one", &a.text, NULL, 0,
-         0},
+        {BG_OPT_GROUP, NULL, NULL, "What to choose from", NULL, NULL, 0, 0},
+        {BG_OPT_TEXT, "--formats", "LIST", "formats, such as Q2_K,Q3_K,Q4_K (all)", &a.formats,
+         NULL, 0, 0},
+        {BG_OPT_TEXT, "--prune", "off|on|SHARE", "take channels, heads and layers away where that "
+         "pays, of all\n                              weights no more than SHARE (off)", &a.prune,
+         NULL, 0, 0},
+        {BG_OPT_TEXT, "--prune-order", "ORDER", "together with formats, or all of SHARE before or "
+         "after them (joint)", &a.order, "joint|first|last", 0, 0},
+        {BG_OPT_REAL, "--min-tps", "X", "tokens/s that decoding should reach here, by the speeds "
+         "of the\n                              formats, which are measured first", &a.min_tps,
+         NULL, 0, 1e9},
+        {BG_OPT_GROUP, NULL, NULL, "What to judge by", NULL, NULL, 0, 0},
+        {BG_OPT_TEXT, "--calib", "FILE", "text to search on; self: the model writes it. Default: "
+         "what\n                              came with the model, or self", &a.calibration, NULL,
+         0, 0},
+        {BG_OPT_TEXT, "-f --text --file", "FILE", "another text, to measure the result on", &a.text,
+         NULL, 0, 0},
+        {BG_OPT_INT, "--chunks", "N", "windows of it at most (64; 0: the whole text)", &a.chunks,
+         NULL, 0, 1 << 30},
         {BG_OPT_TEXT, "--imatrix", "FILE", "importance matrix; default: of the calibration text",
          &a.imatrix, NULL, 0, 0},
-        {BG_OPT_TEXT, "--formats", "LIST", "formats to choose from, such as Q2_K,Q3_K,Q4_K (all)",
-         &a.formats, NULL, 0, 0},
-        {BG_OPT_TEXT, "--prune", "off|on|SHARE", "take channels, heads and layers away where that pays, of all\n"
-         "                              weights no more than SHARE (off)", &a.prune, NULL, 0, 0},
-        {BG_OPT_TEXT, "--prune-order", "ORDER", "with formats, or all of SHARE before or after them (joint)",
-         &a.order, "joint|first|last", 0, 0},
-        {BG_OPT_REAL, "--minutes", "M", "stop after so long (when it gets no better)", &a.minutes,
+        {BG_OPT_GROUP, NULL, NULL, "How long", NULL, NULL, 0, 0},
+        {BG_OPT_REAL, "--minutes", "M", "search no longer (when it gets no better)", &a.minutes,
          NULL, 0, 1e6},
-        {BG_OPT_INT, "--stop-after", "N", "evaluations: unlike minutes, the same anywhere", &a.most, NULL,
-         1, INT32_MAX},
-        {BG_OPT_FLAG, "--no-feedback", NULL, "leave out the last step, which rounds the file layer by\n"
-         "                              layer so that outputs change least", &a.plain, NULL, 0, 0},
-        BG_CLI_TUNE_OPTIONS(a.tune),
+        {BG_OPT_INT, "--stop-after", "N", "evaluations at most: unlike minutes, the same anywhere",
+         &a.most, NULL, 1, INT32_MAX},
+        {BG_OPT_TEXT, "--evaluations", "FILE", "keep what was measured in FILE, and begin with "
+         "what is there:\n                              searches of other sizes share it",
+         &a.evaluations, NULL, 0, 0},
         {BG_OPT_INT, "-s --seed", "N", "same seed, same recipe (1)", &a.seed, NULL, 0, 0},
-        {BG_OPT_TEXT, "--recipe-out", "FILE", "the recipe (recipe.csv)", &a.recipe, NULL, 0, 0},
-        {BG_OPT_TEXT, "--evaluations", "FILE", "keep what was measured here, for searches of other\n"
-         "                              sizes", &a.evaluations, NULL, 0, 0},
-        {BG_OPT_TEXT, "-o --out --output", "FILE", "the model file, too", &a.out, NULL, 0, 0},
-        {BG_OPT_INT, "--chunks", "N", "windows to evaluate on at most (64; 0: the whole text)",
-         &a.chunks, NULL, 0, 1 << 30},
         {BG_OPT_INT, "-t --threads", "N", "threads (0: one a core)", &a.threads, NULL, 0, 4096},
         {BG_OPT_TEXT, "--isa", "NAME", "best instruction set to use (native)", &a.isa, NULL, 0, 0},
         {BG_OPT_FLAG, "--json", NULL, "print JSON", &a.json, NULL, 0, 0},
+        {BG_OPT_GROUP, NULL, NULL, "What to do with the file then", NULL, NULL, 0, 0},
+        {BG_OPT_FLAG, "--no-feedback", NULL, "do not round it layer by layer so that outputs "
+         "change least", &a.plain, NULL, 0, 0},
+        BG_CLI_TUNE_OPTIONS(a.tune),
     };
     const bg_opt_spec spec = {
         .command = "search", .usage = "[MODEL] --size BYTES [options]",
-        .summary = "Searches for the formats of a model's tensors that cost the least quality at a\n"
-                   "size: the divergence of the whole model from its full-precision self. Then the file\n"
-                   "is rounded with error feedback; --tune makes it better still. Interrupted, it\n"
-                   "leaves the best so far, and the same command goes on from there.",
+        .summary = "Searches for the formats of a model's tensors that cost the least quality at "
+                   "a\nsize: the divergence of the whole model from its full-precision self. Then "
+                   "the file\nis rounded with error feedback; --tune makes it better still. "
+                   "Interrupted, it\nleaves the best so far, and the same command goes on from "
+                   "there.",
         .examples = "  bitgauge search --size 2.7MB -o small.gguf\n"
                     "  bitgauge search model-f16.gguf --memory 4GB --ctx 8192 --min-tps 12 -o small.gguf\n"
                     "  bitgauge search model-f16.gguf --bpw 3.2 --calib text.txt --recipe-out best.csv\n"
-                    "  bitgauge quantize model-f16.gguf best.gguf --recipe best.csv\n",
+                    "  bitgauge quantize model-f16.gguf best.gguf --recipe best.csv --feedback "
+                    "--calib text.txt\n",
         .options = options, .n_options = BG_COUNT(options), .max_words = 1,
     };
     const char *word = NULL;

@@ -150,10 +150,12 @@ static bool hear(void *user, const bg_search_state *s)
 static bg_status write_recipe(const bg_rig *rig, const bg_recipe *r, const bg_search_result *found,
                               const char *path, bg_error *err)
 {
-    char remark[320];
-    snprintf(remark, sizeof remark, "bitgauge sweep --search: %llu bytes, KL divergence %.6f on "
-             "calibration text, before error feedback\n%llu evaluations, seed %llu%s",
-             (unsigned long long)found->file_bytes, found->kld,
+    char remark[320], kld[96] = "not measured yet";
+    if (isfinite(found->kld))
+        snprintf(kld, sizeof kld, "KL divergence %.6f on calibration text, before error feedback",
+                 found->kld);
+    snprintf(remark, sizeof remark, "bitgauge sweep --search: %llu bytes, %s\n"
+             "%llu evaluations, seed %llu%s", (unsigned long long)found->file_bytes, kld,
              (unsigned long long)found->evaluations, (unsigned long long)rig->options->seed,
              found->stopped ? "; stopped at the time limit" : "");
     return bg_recipe_write(r, bg_model_gguf(rig->source), path, remark, err);
