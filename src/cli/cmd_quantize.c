@@ -90,6 +90,7 @@ static bg_status make_better(const request *r, const bg_recipe *recipe, bg_image
     bool tuned = bg_cli_tune_wanted(&r->tune);
     bg_cli_text t = {.path = r->calib, .n_docs = tuned ? SELF_TUNE_WINDOWS : SELF_WINDOWS,
                      .doc_tokens = r->tune.ctx ? (size_t)r->tune.ctx : WINDOW,
+                     .fewest = r->feedback ? WINDOW : 0,
                      .seed = (uint64_t)r->tune.seed + 1000, .team = team, .progress = &progress};
     bg_model *source = NULL;
     int32_t *tokens = NULL;

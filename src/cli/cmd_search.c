@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum {
-    CALIBRATION_WINDOWS = 64, SELF_DOCUMENTS = 48, SELF_TOKENS = 512, RIVALS = 3, MAX_FORMATS = 64,
+    CALIBRATION_WINDOWS = 64, SELF_DOCUMENTS = 48, WINDOW = 512, RIVALS = 3, MAX_FORMATS = 64,
     LOGITS = 8 << 20, /* the search leaves little memory free */
 };
 
@@ -35,6 +35,8 @@ typedef struct run {
     bg_importance *importance;
     int32_t *tokens;         /* to calibrate on */
     size_t n_tokens;
+    int32_t *text;           /* to measure on */
+    size_t n_text;
     bg_format formats[MAX_FORMATS];
     size_t n_formats;
     uint64_t budget;
@@ -195,8 +197,8 @@ static bg_status get_tokens(run *r, const char *given, char *installed, uint64_t
                             int32_t **tokens, size_t *n, bg_error *err)
 {
     bg_cli_text t = {.path = given, .installed = installed, .n_docs = SELF_DOCUMENTS,
-                     .doc_tokens = SELF_TOKENS, .seed = seed, .isa = r->isa, .team = r->team,
-                     .progress = &r->progress};
+                     .doc_tokens = WINDOW, .fewest = WINDOW, .seed = seed, .isa = r->isa,
+                     .team = r->team, .progress = &r->progress};
     bg_status s = bg_cli_get_text(&t, r->model, tokens, n, err);
     bg_free_text(installed);
     return s;
@@ -261,6 +263,9 @@ static bg_status prepare(run *r, bg_error *err)
     installed = a->calibration ? NULL : bg_calibration_text(r->model);
     BG_TRY(get_tokens(r, a->calibration, installed, 2 * (uint64_t)a->seed + 1, &r->tokens,
                       &r->n_tokens, err));
+    installed = a->text ? NULL : bg_quality_text(r->model);
+    BG_TRY(get_tokens(r, a->text, installed, 2 * (uint64_t)a->seed + 2, &r->text, &r->n_text, err));
+    bg_tokens_warn_overlap(r->tokens, r->n_tokens, r->text, r->n_text);
     BG_TRY(get_importance(r, err));
     BG_TRY(find_budget(r, err));
     if (a->evaluations) return BG_OK;
@@ -380,17 +385,12 @@ static bg_status evaluate(run *r, bg_error *err)
                             .spread = true, .isa = r->isa, .team = r->team,
                             .progress = bg_cli_show_steps, .user = &r->progress};
     bg_reference *reference = NULL;
-    int32_t *tokens = NULL;
-    size_t n;
-    bg_status s = get_tokens(r, a->text, a->text ? NULL : bg_quality_text(r->model),
-                             2 * (uint64_t)a->seed + 2, &tokens, &n, err);
-    if (s == BG_OK) bg_tokens_warn_overlap(r->tokens, r->n_tokens, tokens, n);
+    bg_status s;
     begin_progress(r, "evaluating");
-    if (s == BG_OK) s = bg_reference_open(&reference, r->model, tokens, n, &o, err);
+    s = bg_reference_open(&reference, r->model, r->text, r->n_text, &o, err);
     bg_model_unpack(r->model); /* the reference has what its layers give */
     if (s == BG_OK) s = measure_rows(r, reference, &o, err);
     bg_reference_close(&reference);
-    bg_tokens_free(tokens);
     return s;
 }
 
@@ -476,6 +476,7 @@ static void run_close(run *r)
     bg_image_free(&r->image);
     bg_recipe_free(&r->best);
     bg_tokens_free(r->tokens);
+    bg_tokens_free(r->text);
     bg_importance_close(&r->importance);
     bg_model_close(&r->model);
     bg_team_close(&r->team);

@@ -29,7 +29,14 @@ bg_status bg_cli_get_text(const bg_cli_text *t, const bg_model *m, int32_t **tok
                               .seed = t->seed, .isa = t->isa, .team = t->team,
                               .progress = bg_cli_show_steps, .user = t->progress};
     bg_status s;
-    if (path && !self) return bg_cli_read_text(path, m, tokens, n, err);
+    if (path && !self) {
+        BG_TRY(bg_cli_read_text(path, m, tokens, n, err));
+        if (*n >= t->fewest) return BG_OK;
+        bg_tokens_free(*tokens);
+        *tokens = NULL;
+        return bg_fail(err, BG_ERR_INPUT, path, "has %zu tokens, but %zu are the fewest that are of "
+                       "use: give a longer text", *n, t->fewest);
+    }
     bg_cli_progress_end(t->progress);
     *t->progress = (bg_cli_progress){.what = "writing text"};
     s = bg_self_text(m, &o, tokens, n, err);

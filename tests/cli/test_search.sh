@@ -76,6 +76,9 @@ expect 'in.gguf: is the input itself' search in.gguf --size 3MB --recipe-out in.
 expect 'nowhere/x.gguf: cannot create' search --size 3MB -o nowhere/x.gguf
 expect 'nowhere/r.csv: cannot create' search --size 3MB --recipe-out nowhere/r.csv
 expect 'no regular file' search --size 3MB -o /dev/full
+head -c 300 calib.txt > short.txt
+expect 'short.txt: has .* tokens' search --size 3MB --calib short.txt
+expect 'short.txt: has .* tokens' search --size 3MB --calib calib.txt --text short.txt
 expect 'in.gguf: is no text' search --size 3MB --calib in.gguf
 expect 'is the file of -o' search --size 3MB -o r.csv --recipe-out r.csv
 expect 'needs --prune' search --size 3MB --prune-order last
