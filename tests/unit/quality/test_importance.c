@@ -5,12 +5,12 @@
 #include "base/file.h"
 #include "base/team.h"
 #include "bitgauge/quality.h"
+#include "unit/model/embedded.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#define EMBEDDED BG_SOURCE "/bench/models/codelet/"
 #define PEER BG_SOURCE "/tests/fixtures/imatrix/codelet.gguf"
 
 static bg_model *model;
@@ -21,22 +21,8 @@ static bg_error err;
 
 static int setup(void **state)
 {
-    char *path, *bytes;
-    size_t n;
-    bg_status s;
     (void)state;
-    if (bg_isa_parse("native", &isa, &err) != BG_OK ||
-        bg_model_open(&model, EMBEDDED "codelet-8m-f16.gguf", &err) != BG_OK)
-        return -1;
-    path = bg_calibration_text(model);
-    assert_non_null(path);
-    s = bg_file_read(&bytes, &n, path, 1 << 20, &err);
-    bg_free(path);
-    if (s != BG_OK) return -1;
-    s = bg_tokenize(bg_model_tokenizer(model), bytes, BG_MIN(n, 10000), true, false, &text, &n_text,
-                    &err);
-    bg_free(bytes);
-    return s == BG_OK ? 0 : -1;
+    return embedded_open(&model, &isa, "codelet-calib.txt", 10000, &text, &n_text);
 }
 
 static int teardown(void **state)

@@ -7,11 +7,11 @@
 #include "base/team.h"
 #include "bitgauge/quality.h"
 #include "quality/windows.h"
+#include "unit/model/embedded.h"
 #include "unit/model/tiny.h"
 
 #include <math.h>
 
-#define EMBEDDED BG_SOURCE "/bench/models/codelet/"
 
 static bg_model *model;
 static bg_isa isa;
@@ -21,19 +21,8 @@ static bg_error err;
 
 static int setup(void **state)
 {
-    char *bytes;
-    size_t n;
     (void)state;
-    if (bg_isa_parse("native", &isa, &err) != BG_OK ||
-        bg_model_open(&model, EMBEDDED "codelet-8m-f16.gguf", &err) != BG_OK ||
-        bg_file_read(&bytes, &n, EMBEDDED "codelet-eval.txt", 1 << 20, &err) != BG_OK ||
-        bg_tokenize(bg_model_tokenizer(model), bytes, 4000, true, false, &text, &n_text, &err) !=
-            BG_OK) {
-        print_error("%s: %s\n", err.where, err.message);
-        return -1;
-    }
-    bg_free(bytes);
-    return 0;
+    return embedded_open(&model, &isa, "codelet-eval.txt", 4000, &text, &n_text);
 }
 
 static int teardown(void **state)
