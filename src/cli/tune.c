@@ -1,6 +1,6 @@
 #include "cli/tune.h"
 
-#define USUAL_OWN 0.5
+#define USUAL_OWN 0.9
 
 typedef struct shown { bg_cli_progress line; uint64_t said_ns; } shown;
 
