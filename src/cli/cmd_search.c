@@ -421,8 +421,9 @@ static void print_table(const run *r)
     if (r->a->out) printf("%s: the model\n", r->a->out);
     else print_making(r);
     if (r->result.stopped)
-        printf("stopped before the end: this is the best so far; the same command goes on from "
-               "here\n");
+        printf("stopped before the end: this is the best so far; %s goes on from here\n",
+               r->a->most && r->result.asked >= (uint64_t)r->a->most ? "with a larger --stop-after it"
+                                                                     : "the same command");
     if (r->a->min_tps > 0)
         printf("decoding: %.0f tokens/s asked for, %.0f expected by the speeds of the formats",
                r->a->min_tps, r->result.predicted_tps);

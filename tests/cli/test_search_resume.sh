@@ -4,6 +4,7 @@ tiny=ok-model-lists # two layers
 search="F16.gguf --size 11kB --calib calib.txt --text eval.txt --chunks 1 --stop-after 100"
 
 "$BITGAUGE" search $search --recipe-out a.csv -o a.gguf > out 2> err || fail "search: $(cat err)"
+grep -q 'with a larger --stop-after it goes on' out || fail "$(cat out)"
 grep -q '^# 100 evaluations' a.csv || fail "not so many evaluations: $(head -3 a.csv)"
 
 "$BITGAUGE" search $search --recipe-out b.csv -o b.gguf > out 2> err &
