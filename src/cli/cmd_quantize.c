@@ -251,32 +251,35 @@ int bg_cmd_quantize(int argc, char **argv)
 {
     request r = {.tune = BG_CLI_TUNE_DEFAULTS};
     const bg_opt options[] = {
+        {.type = BG_OPT_INT, .names = "-t --threads", .metavar = "N", .target = &r.threads,
+         .min = 1, .max = 4096, .help = "threads (default: one a usable core)"},
+        {.type = BG_OPT_FLAG, .names = "--json", .target = &r.json, .help = "print JSON"},
+        {.type = BG_OPT_GROUP, .help = "In place of SCHEME"},
+        {.type = BG_OPT_TEXT, .names = "--recipe", .metavar = "FILE", .target = &r.recipe,
+         .help = "a format for each tensor (see `bitgauge search`)"},
+        {.type = BG_OPT_TEXT, .names = "--from", .metavar = "FILE", .target = &r.from,
+         .help = "a file quantized from IN.gguf, to make better"},
+        {.type = BG_OPT_GROUP, .help = "In place of IN.gguf"},
+        {.type = BG_OPT_TEXT, .names = "--shape", .metavar = "NAME", .target = &r.shape,
+         .help = "a known model with random weights"},
+        {.type = BG_OPT_INT, .names = "--layers", .metavar = "N", .target = &r.layers, .min = 1,
+         .max = 4096, .help = "of the shape, only the first N layers"},
+        {.type = BG_OPT_GROUP, .help = "What makes it better at the same size"},
         {.type = BG_OPT_TEXT, .names = "--imatrix", .metavar = "FILE", .target = &r.imatrix,
          .help = "importance matrix (llama-imatrix's GGUF or .dat file)"},
         {.type = BG_OPT_FLAG, .names = "--no-importance", .target = &r.no_importance,
          .help = "do not estimate importance from the weights where no matrix is given"},
-        {.type = BG_OPT_TEXT, .names = "--recipe", .metavar = "FILE", .target = &r.recipe,
-         .help = "a format for each tensor, in place of SCHEME (see `bitgauge search`)"},
-        {.type = BG_OPT_TEXT, .names = "--from", .metavar = "FILE", .target = &r.from,
-         .help = "a file quantized from IN.gguf to make better, in place of SCHEME"},
         {.type = BG_OPT_FLAG, .names = "--feedback", .target = &r.feedback,
          .help = "round layer by layer so that outputs change least on a text (minutes)"},
         {.type = BG_OPT_INT, .names = "--chunks", .metavar = "N", .target = &r.chunks, .min = 1,
          .max = 1 << 20, .help = "windows of 512 tokens of it, for --feedback (32 to 128, by\n"
                  "                              the memory that they take)"},
-        {.type = BG_OPT_TEXT, .names = "--shape", .metavar = "NAME", .target = &r.shape,
-         .help = "a known model with random weights, in place of IN.gguf"},
-        {.type = BG_OPT_INT, .names = "--layers", .metavar = "N", .target = &r.layers, .min = 1,
-         .max = 4096, .help = "of the shape, only the first N layers"},
-        {.type = BG_OPT_INT, .names = "-t --threads", .metavar = "N", .target = &r.threads,
-         .min = 1, .max = 4096, .help = "threads (default: one a usable core)"},
         BG_CLI_TUNE_OPTIONS(r.tune),
         {.type = BG_OPT_TEXT, .names = "--calib", .metavar = "FILE|self", .target = &r.calib,
-         .help = "text to round and tune on; self: the model writes it. Default: what came with\n"
-                 "                              the model, or self"},
+         .help = "text to round and tune on; self: the model writes it. Default: what\n"
+                 "                              came with the model, or self"},
         {.type = BG_OPT_INT, .names = "--seed", .metavar = "N", .target = &r.tune.seed,
          .help = "of the order of the text"},
-        {.type = BG_OPT_FLAG, .names = "--json", .target = &r.json, .help = "print JSON"},
     };
     const bg_opt_spec spec = {
         .command = "quantize", .usage = "IN.gguf OUT.gguf SCHEME [THREADS] [options]",
