@@ -35,6 +35,7 @@ cmp -s before r/search-5.9kB.csv || fail "another recipe"
 # The command that the report says makes the file, and the file is the one that was measured.
 command=$(sed -n 's/^- `\(bitgauge quantize .*search-5.9kB.csv.*\)`$/\1/p' r/report.md)
 [ -n "$command" ] || fail "no command: $(cat r/report.md)"
+case $command in *' --feedback'*) ;; *) fail "without error feedback: $command" ;; esac
 set -- $command
 shift
 "$BITGAUGE" "$@" > out 2> err || fail "$*: $(cat err)"
