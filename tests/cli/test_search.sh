@@ -92,7 +92,7 @@ for mine in eval.txt best.csv.evaluations; do # of no search, and of another one
 done
 
 # Memory is what recommend means by it; a text that was searched on is no good to measure on.
-"$BITGAUGE" search --memory 4.4MB --ctx 512 --calib calib.txt --text calib.txt --minutes 0.001 --no-feedback --chunks 1 \
+"$BITGAUGE" search --memory 4.4MB --ctx 512 --formats Q2_K,Q4_K --calib calib.txt --text calib.txt --minutes 0.001 --no-feedback --chunks 1 \
     --recipe-out memory.csv > out.txt 2> err.txt || fail "--memory: $(cat err.txt)"
 size=$(sed -n 's/^# bitgauge search: \([0-9]*\) bytes.*/\1/p' memory.csv)
 [ "$size" -gt 2950000 ] && [ "$size" -lt 3050000 ] || fail "--memory: $size bytes of weights"
