@@ -8,19 +8,23 @@
 
 /* Shapes on the way down that begin a search, no more than this many; the best are refined by a round,
  * the better half of these by another, until one is left. */
-enum { MOST_SHAPES = 16, PATIENCE = 3, STARTS = 4 };
+enum { MOST_SHAPES = 10, PATIENCE = 4, WAYS = 2, STARTS = 4 };
+
+/* Of the weights, at most: what is gone where formats are measured for shapes far down. */
+static const double BELOW = 0.15;
 
 /* Cuts of layers, and what they were last seen to cost a byte. */
 typedef struct cuts {
     bg_reshape *all;
     size_t n;
     double *seen;            /* [layer][level]; -INFINITY: not yet */
+    bool keeps_layers;       /* none goes as a whole */
 } cuts;
 
 static bg_status cuts_open(cuts *c, const bg_space *s, bg_error *err)
 {
-    *c = (cuts){bg_alloc(BG_HUNT_RESHAPES * (size_t)s->n_layer, sizeof *c->all), 0,
-                bg_alloc((size_t)s->n_layer * 256, sizeof *c->seen)};
+    *c = (cuts){.all = bg_alloc(BG_HUNT_RESHAPES * (size_t)s->n_layer, sizeof *c->all),
+                .seen = bg_alloc((size_t)s->n_layer * 256, sizeof *c->seen)};
     if (!c->all || !c->seen) return bg_fail_nomem(err, "a search", s->n_layer * 2048);
     for (size_t i = 0; i < (size_t)s->n_layer * 256; i++) c->seen[i] = -INFINITY;
     return BG_OK;
@@ -41,7 +45,10 @@ static bg_status find_cheapest(bg_hunt *h, cuts *c, const uint8_t *picks, double
     c->n = bg_hunt_reshapes(h, false, c->all);
     bg_hunt_settle(h, picks);
     BG_TRY(bg_hunt_measure(h, picks, BG_LEVEL_FEW, &here, err));
-    for (bg_reshape *r = c->all; r < c->all + c->n; r++) r->net = c->seen[r->layer * 256 + r->level];
+    for (bg_reshape *r = c->all; r < c->all + c->n; r++) {
+        r->net = c->seen[r->layer * 256 + r->level];
+        if (c->keeps_layers && r->level == BG_LAYER_DROPPED) r->net = INFINITY;
+    }
     for (;;) {
         bg_reshape *r = NULL;
         for (bg_reshape *i = c->all; i < c->all + c->n; i++)
@@ -76,11 +83,12 @@ static bg_status cut_one(bg_hunt *h, cuts *c, uint8_t *picks, double share, bool
 
 /* One after another, while `share` of the weights stays and the file is larger than this. */
 static bg_status cut_down(bg_hunt *h, uint8_t *picks, double share, uint64_t bytes,
-                          bg_error *err)
+                          bool keeps_layers, bg_error *err)
 {
     bool done = false;
     cuts c;
     bg_status s = cuts_open(&c, &h->space, err);
+    c.keeps_layers = keeps_layers;
     while (s == BG_OK && !done && bg_space_bytes(&h->space, picks) > bytes)
         s = cut_one(h, &c, picks, share, &done, err);
     cuts_close(&c);
@@ -105,11 +113,11 @@ static bg_status add_start(bg_hunt *h, bg_place *starts, size_t *n, bool *better
     h->at.kld = h->at.most = NAN;
     s = bg_space_solve(&h->space, h->budget, h->mended, err);
     if (s == BG_ERR_INFEASIBLE) return BG_OK;
-    if (s == BG_OK) s = bg_place_open(p, &h->space, err);
-    if (s != BG_OK) return s;
-    ++*n;
-    BG_TRY(bg_hunt_offer(h, h->mended, better, err));
+    if (s == BG_OK) s = bg_hunt_offer(h, h->mended, better, err);
+    if (s != BG_OK || !*better) return s;
+    BG_TRY(bg_place_open(p, &h->space, err));
     bg_place_copy(p, &h->at, &h->space);
+    ++*n;
     return BG_OK;
 }
 
@@ -119,9 +127,10 @@ static bg_status find_starts(bg_hunt *h, cuts *c, uint8_t *finest, bg_place *sta
                              bg_error *err)
 {
     double least = INFINITY;
+    size_t most = *n + MOST_SHAPES;
     bool done = false, better = true;
     int idle = 0;
-    while (!done && *n < MOST_SHAPES && idle < PATIENCE) {
+    while (!done && *n < most && idle < PATIENCE) {
         BG_TRY(add_start(h, starts, n, &better, err));
         if (better) idle = h->at.kld < least ? 0 : idle + 1;
         if (better) least = fmin(least, h->at.kld);
@@ -140,10 +149,27 @@ static bg_status refine_start(bg_hunt *h, bg_place *p, bool learn, bg_error *err
     return BG_OK;
 }
 
+/* Best first; those whose shape a better one has are left out. */
+static size_t sort_starts(const bg_space *s, bg_place *starts, size_t n)
+{
+    size_t kept = 0;
+    qsort(starts, n, sizeof *starts, by_kld);
+    for (size_t i = 0; i < n; i++) {
+        bg_place p = starts[i];
+        bool is_there = false;
+        for (size_t j = 0; j < kept; j++)
+            is_there |= memcmp(starts[j].levels, p.levels, s->n_layer) == 0;
+        if (is_there) continue;
+        starts[i] = starts[kept];
+        starts[kept++] = p;
+    }
+    return kept;
+}
+
 /* A round for each, then for the better half. What is learnt at the best serves all. */
 static bg_status halve_starts(bg_hunt *h, bg_place *starts, size_t n, bg_error *err)
 {
-    qsort(starts, n, sizeof *starts, by_kld);
+    n = sort_starts(&h->space, starts, n);
     for (n = BG_MIN(n, (size_t)STARTS); n > 1; n = (n + 1) / 2) {
         for (size_t i = 0; i < n; i++) BG_TRY(refine_start(h, &starts[i], i == 0, err));
         qsort(starts, n, sizeof *starts, by_kld);
@@ -162,25 +188,60 @@ static uint8_t *finest_picks(const bg_space *s, bg_error *err)
     return picks;
 }
 
-bg_status bg_hunt_prune_begin(bg_hunt *h, bg_error *err)
+static bg_status go_to_top(bg_hunt *h, bg_error *err)
+{
+    memset(h->space.levels, 0, h->space.n_layer);
+    return bg_space_shape(&h->space, h->space.levels, err);
+}
+
+static bg_status go_down(bg_hunt *h, bool keeps_layers, bg_place *starts, size_t *n, bg_error *err)
 {
     uint8_t *picks = finest_picks(&h->space, err);
-    bg_place starts[MOST_SHAPES] = {{0}};
-    size_t n = 0;
     cuts c;
-    bg_status status = picks ? cuts_open(&c, &h->space, err) : BG_ERR_NOMEM;
-    if (status == BG_OK) status = find_starts(h, &c, picks, starts, &n, err);
-    if (picks) cuts_close(&c);
-    if (status == BG_OK) status = halve_starts(h, starts, n, err);
-    for (size_t i = 0; i < MOST_SHAPES; i++) bg_place_close(&starts[i]);
+    bg_status s = cuts_open(&c, &h->space, err);
+    c.keeps_layers = keeps_layers;
+    if (!picks) s = BG_ERR_NOMEM;
+    if (s == BG_OK) s = go_to_top(h, err);
+    if (s == BG_OK) s = find_starts(h, &c, picks, starts, n, err);
+    cuts_close(&c);
     bg_free(picks);
-    return status;
+    return s;
+}
+
+/* What formats cost where some of the model is gone. */
+static bg_status learn_below(bg_hunt *h, bg_error *err)
+{
+    uint8_t *picks = finest_picks(&h->space, err);
+    bg_status s = picks ? go_to_top(h, err) : BG_ERR_NOMEM;
+    if (s == BG_OK) s = cut_down(h, picks, 1 - fmin(h->o->prune, BELOW), 0, true, err);
+    if (s == BG_OK) s = bg_hunt_sensitivity(h, err);
+    bg_free(picks);
+    return s;
+}
+
+/* A way down on which whole layers may go, by what formats cost in the whole model, and one on which they
+ * may not, by what they cost below: what is cheapest next is not what leads furthest. */
+static bg_status go_ways(bg_hunt *h, bg_place *starts, size_t *n, bg_error *err)
+{
+    BG_TRY(go_down(h, false, starts, n, err));
+    BG_TRY(learn_below(h, err));
+    return go_down(h, true, starts, n, err);
+}
+
+bg_status bg_hunt_prune_begin(bg_hunt *h, bg_error *err)
+{
+    bg_place starts[WAYS * MOST_SHAPES] = {{0}};
+    size_t n = 0;
+    bg_status s = go_ways(h, starts, &n, err);
+    if (s == BG_OK) s = halve_starts(h, starts, n, err);
+    for (size_t i = 0; i < BG_COUNT(starts); i++) bg_place_close(&starts[i]);
+    return s;
 }
 
 bg_status bg_hunt_prune_first(bg_hunt *h, bg_error *err)
 {
     uint8_t *picks = finest_picks(&h->space, err);
-    bg_status status = picks ? cut_down(h, picks, 1 - h->o->prune, 0, err) : BG_ERR_NOMEM;
+    bg_status status = picks ? cut_down(h, picks, 1 - h->o->prune, 0, false, err) : BG_ERR_NOMEM;
     bg_free(picks);
     return status;
 }
@@ -190,7 +251,7 @@ bg_status bg_hunt_prune_last(bg_hunt *h, uint64_t file_bytes, bg_error *err)
     bg_space *s = &h->space;
     bg_place *p = &h->best;
     BG_TRY(bg_space_shape(s, p->levels, err));
-    BG_TRY(cut_down(h, p->picks, 0, file_bytes, err));
+    BG_TRY(cut_down(h, p->picks, 0, file_bytes, false, err));
     memcpy(p->levels, s->levels, s->n_layer);
     p->bytes = bg_space_bytes(s, p->picks);
     if (p->bytes > file_bytes)
