@@ -1,6 +1,8 @@
 /* render.c: the advice as text for people and as JSON for programs. */
 #include "advise/advise.h"
 
+#include "base/file.h"
+
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -213,8 +215,10 @@ char *bg_advice_command(const bg_advice *a, const bg_candidate *c)
     stem = strlen(origin.model_file);
     if (stem > sizeof ending && strcmp(origin.model_file + stem - sizeof ending + 1, ending) == 0)
         stem -= sizeof ending - 1;
-    bg_text_printf(&t, "bitgauge quantize %s %.*s-%s%s ", origin.model_file, (int)stem,
-                   origin.model_file, c->scheme, ending);
+    bg_text_printf(&t, "bitgauge quantize %s %.*s-%s%s ",
+                   strcmp(origin.model_file, BG_EMBEDDED_FILE) == 0 ? BG_EMBEDDED_WORD
+                                                                    : origin.model_file,
+                   (int)stem, origin.model_file, c->scheme, ending);
     while ((at = strstr(words, folder))) {
         bg_text_append(&t, words, (size_t)(at - words));
         if (dir && *dir) bg_text_printf(&t, "%s/", dir);

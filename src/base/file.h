@@ -43,5 +43,8 @@ char *bg_path_join(const char *dir, const char *name);
  * $BITGAUGE_DATA, then the installed share/bitgauge, then the source tree, both found from the
  * place of the running program. Free with bg_free; NULL when it is nowhere. */
 char *bg_data_path(const char *relative);
+/* The model that comes with the program, and the word that stands for it on a command line. */
+#define BG_EMBEDDED_FILE "codelet-8m-f16.gguf"
+#define BG_EMBEDDED_WORD "embedded"
 
 #endif

@@ -53,7 +53,7 @@ int bg_opt_parse(const bg_opt_spec *spec, int argc, char **argv, const char **wo
 /* Prints "bitgauge: where: message" and returns the exit status that fits. */
 int bg_cli_fail(const bg_error *err);
 
-/* The model to use: `path`, or the embedded one when NULL. Free with bg_free. */
+/* The model to use: `path`, or the embedded one when NULL or "embedded". Free with bg_free. */
 bg_status bg_cli_model_path(const char *path, char **out, bg_error *err);
 
 /* Team of `threads` (0: one a usable core); `bound` to cores, in their order, where speed is what

@@ -16,6 +16,7 @@ enum {
 
 typedef struct request {
     const char *in, *out;
+    char *found;                     /* owns in, unless that is a shape */
     const bg_scheme *scheme;         /* NULL: by the recipe, or as in `from` */
     const char *imatrix, *shape, *recipe, *from;
     int threads, layers, chunks;
@@ -227,7 +228,8 @@ static bg_status read_words(request *r, const char *const *words, size_t n, bg_e
             return bg_fail(err, BG_ERR_INPUT, NULL, r->layers
                            ? "--layers goes with --shape" : "too few arguments: give IN.gguf "
                            "OUT.gguf SCHEME; see `bitgauge quantize --help`");
-        r->in = words[0];
+        BG_TRY(bg_cli_model_path(words[0], &r->found, err));
+        r->in = r->found;
         r->out = words[1];
         if (given && (words[3] || (words[2] && bg_scheme_find(words[2]))))
             return bg_fail(err, BG_ERR_INPUT, NULL, "%s takes the place of the scheme: give "
@@ -284,8 +286,9 @@ int bg_cmd_quantize(int argc, char **argv)
     const bg_opt_spec spec = {
         .command = "quantize", .usage = "IN.gguf OUT.gguf SCHEME [THREADS] [options]",
         .summary = "Quantizes a model file. The metadata carries over, and llama.cpp loads the\n"
-                   "result. `bitgauge schemes` lists the schemes. With --shape NAME SCHEME OUT.gguf "
-                   "it\nwrites a file to time: random weights, no vocabulary.",
+                   "result. `bitgauge schemes` lists the schemes. IN.gguf `embedded` is the model that\n"
+                   "comes along. With --shape NAME SCHEME OUT.gguf it writes a file to time: random\n"
+                   "weights, no vocabulary.",
         .examples = "  bitgauge quantize model-f16.gguf model-q4_k_m.gguf Q4_K_M\n"
                     "  bitgauge quantize model-f16.gguf small.gguf Q2_K --imatrix imatrix.gguf\n"
                     "  bitgauge quantize model-f16.gguf best.gguf --recipe best.csv\n"
@@ -302,6 +305,9 @@ int bg_cmd_quantize(int argc, char **argv)
     if (status >= 0) return status;
     if (read_words(&r, words, n, &err) != BG_OK ||
         (r.shape ? write_shape : quantize)(&r, &plan, &threads, &err) != BG_OK)
-        return bg_cli_fail(&err);
-    return print_summary(&r, &plan, threads, (double)(bg_clock_ns() - start) * 1e-9);
+        status = bg_cli_fail(&err);
+    else
+        status = print_summary(&r, &plan, threads, (double)(bg_clock_ns() - start) * 1e-9);
+    bg_free(r.found);
+    return status;
 }

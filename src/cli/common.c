@@ -15,8 +15,9 @@ int bg_cli_fail(const bg_error *err)
 
 bg_status bg_cli_model_path(const char *path, char **out, bg_error *err)
 {
-    static const char embedded[] = "models/codelet/codelet-8m-f16.gguf";
-    *out = path ? bg_strdup(path) : bg_data_path(embedded);
+    static const char embedded[] = "models/codelet/" BG_EMBEDDED_FILE;
+    bool own = !path || strcmp(path, BG_EMBEDDED_WORD) == 0;
+    *out = own ? bg_data_path(embedded) : bg_strdup(path);
     if (*out) return BG_OK;
     return bg_fail(err, BG_ERR_IO, embedded,
                    "the embedded model is not installed: give a model, or set BITGAUGE_DATA to the "

@@ -109,6 +109,14 @@ refused 2 'goes with --feedback' quantize "$work/in.gguf" "$dir/x.gguf" Q8_0 --c
 refused 2 'for how long' quantize "$work/in.gguf" "$dir/x.gguf" Q8_0 --tune-ctx 64
 refused 2 'random weights' quantize --shape tinyllama-1.1b Q8_0 "$dir/x.gguf" --layers 2 --feedback
 
+# What is recommended for the model that comes along is a command that works anywhere.
+command=$("$BITGAUGE" recommend "$SOURCE/reports/example" | sed -n 's/^  bitgauge \(quantize embedded .*\)/\1/p')
+[ -n "$command" ] || fail "no command for the embedded model"
+(cd "$dir" && "$BITGAUGE" $command >out) || fail "$command: $(cat "$dir/out")"
+set -- $command
+"$BITGAUGE" quantize "$model" "$dir/same.gguf" "$4" >"$dir/out"
+cmp -s "$dir/$3" "$dir/same.gguf" || fail "another file by the word"
+
 "$BITGAUGE" schemes >"$dir/schemes"
 grep -q 'Q4_K_M *Q4_K *4.997 *5.17 MB *Q4_K+Q6_K' "$dir/schemes" || fail "schemes: $(cat "$dir/schemes")"
 [ "$("$BITGAUGE" schemes --json | grep -c '"scheme"')" = 25 ] || fail "schemes --json"
