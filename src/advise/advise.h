@@ -79,6 +79,8 @@ bool bg_advise_speeds_overlap(const bg_candidate *a, const bg_candidate *b);
 double bg_advise_score(const bg_candidate *c);
 /* The objective needs a value the candidate lacks: what, in words; NULL when it has it. */
 const char *bg_advise_lacks(const bg_advice *a, const bg_candidate *c, bg_objective o);
+/* Why nothing of it was measured, as its rows tell; NULL: something was, or they do not. */
+const char *bg_advise_failure(const bg_candidate *c);
 bool bg_limit_holds(size_t limit, const bg_candidate *c, const query *q);
 /* The candidate that asks for the least relaxing of q. */
 size_t bg_advise_nearest(const bg_advice *a, const query *q);

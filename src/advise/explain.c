@@ -427,9 +427,9 @@ static bg_status make_removed(bg_advice *a, bg_error *err)
     for (size_t i = 0; i < a->n; i++) {
         bg_candidate *c = &a->c[i];
         const char *lacks = bg_advise_lacks(a, c, a->query.objective);
-        const char *failure = bg_row_text(c->any, BG_COL_REASON);
+        const char *failure = bg_advise_failure(c);
         bg_text t = {0};
-        if (lacks && !c->tg && !c->pp && !c->quality && failure)
+        if (lacks && failure)
             bg_text_printf(&t, "failed: %s", failure);
         else if (lacks) bg_text_puts(&t, lacks);
         for (size_t l = 0; l < BG_LIMIT_COUNT; l++) {

@@ -78,6 +78,11 @@ bool bg_limit_holds(size_t limit, const bg_candidate *c, const query *q)
     return bg_limits[limit].upper ? value <= bound : value >= bound;
 }
 
+const char *bg_advise_failure(const bg_candidate *c)
+{
+    return c->tg || c->pp || c->quality ? NULL : bg_row_text(c->any, BG_COL_REASON);
+}
+
 const char *bg_advise_lacks(const bg_advice *a, const bg_candidate *c, bg_objective o)
 {
     const char *no_quality = a->published ? "no quality is published for it"

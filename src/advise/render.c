@@ -105,6 +105,7 @@ static void print_limit(const bg_advice *a, size_t limit, bg_text *t, int width)
     for (size_t i = 0; i < a->n; i++) {
         double value = info->value(&a->c[i], &a->query);
         if (bg_limit_holds(limit, &a->c[i], &a->query)) continue;
+        if (isnan(value) && bg_advise_failure(&a->c[i])) continue;
         info->print(has, sizeof has, value);
         info->print(bound, sizeof bound, a->query.limit[limit]);
         if (!line.length)
@@ -130,9 +131,9 @@ static void print_removed(const bg_advice *a, bg_text *t, int width)
     for (size_t l = 0; l < BG_LIMIT_COUNT; l++) print_limit(a, l, t, width);
     for (size_t i = 0; i < a->n; i++) {
         const char *lacks = bg_advise_lacks(a, &a->c[i], a->query.objective);
-        const char *failure = bg_row_text(a->c[i].any, BG_COL_REASON);
+        const char *failure = bg_advise_failure(&a->c[i]);
         if (!lacks) continue;
-        if (failure && !a->c[i].tg && !a->c[i].pp && !a->c[i].quality) {
+        if (failure) {
             bg_text_printf(t, "  %s failed: %s\n", a->c[i].name, failure);
             continue;
         }

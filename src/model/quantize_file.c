@@ -86,7 +86,8 @@ bg_status bg_quantize_keys(bg_gguf_writer *w, const bg_gguf *g, uint32_t file_ty
     BG_TRY(bg_gguf_writer_u32(w, "general.quantization_version", 2, err));
     if (!importance || !bg_importance_count(importance)) return BG_OK;
     slash = strrchr(path, '/');
-    BG_TRY(bg_gguf_writer_string(w, "quantize.imatrix.file", slash ? slash + 1 : path, err));
+    if (*path)
+        BG_TRY(bg_gguf_writer_string(w, "quantize.imatrix.file", slash ? slash + 1 : path, err));
     BG_TRY(bg_gguf_writer_u32(w, "quantize.imatrix.entries_count",
                               (uint32_t)bg_importance_count(importance), err));
     if (bg_importance_dataset(importance))

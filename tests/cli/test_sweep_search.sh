@@ -42,6 +42,8 @@ shift
 [ "$(stat -c %s "$3")" -le 5900 ] || fail "larger than asked for"
 "$BITGAUGE" recommend r --objective quality > out
 grep -q '^  bitgauge quantize tiny.gguf tiny-' out || fail "no command: $(cat out)"
+grep -q '^  search-1kB failed: ' out || fail "a failure is not told: $(cat out)"
+grep -q 'is unknown' out && fail "what failed counts as too large, too: $(cat out)"
 "$BITGAUGE" perplexity "$3" --base "$2" --text eval.txt --json > out 2> err
 python3 - "$(column search-5.9kB quality kld_mean)" <<'END' || fail "the row has another divergence: $(cat out)"
 import json, sys

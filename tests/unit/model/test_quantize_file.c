@@ -233,6 +233,13 @@ static void importance_by_expert(void **state)
         assert_true(fabsf(weighted[e][column] - truth) <= fabsf(plain[e][column] - truth));
     }
     bg_importance_close(&importance);
+    /* A matrix that was never a file has no name. */
+    assert_ok(bg_importance_open_memory(&importance, t.data, t.length, "", &err), &err);
+    assert_ok(bg_quantize_file(in, out, scheme, importance, NULL, NULL, NULL, &err), &err);
+    assert_ok(bg_gguf_open(&g, out, &err), &err);
+    assert_false(bg_gguf_get_string(g, "quantize.imatrix.file", &s));
+    bg_gguf_close(&g);
+    bg_importance_close(&importance);
     bg_text_fini(&t);
     unlink(out);
 }
