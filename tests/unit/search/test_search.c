@@ -85,6 +85,7 @@ static void test_search(void **state)
     bg_quantize_plan plan;
     uint64_t most = 10;
     (void)state;
+    o.n_formats = 3;
     a = search(&o, &whole);
     assert_false(whole.stopped);
     assert_true(isnan(whole.predicted_tps));
@@ -124,7 +125,7 @@ static void test_prune(void **state)
     bg_quantize_plan plan;
     uint64_t layers;
     (void)state;
-    n_tokens = TOKENS / 4;
+    n_tokens = TOKENS / 2;
     o.n_formats = 3;
     o.file_bytes = scheme_bytes("Q4_0") * 7 / 10;
     r = search(&o, &plain);
@@ -189,7 +190,7 @@ static void test_prune_order(void **state)
     bg_search_options o = options(scheme_bytes("Q4_0") * 7 / 10);
     uint64_t most = 10;
     (void)state;
-    n_tokens = TOKENS / 4;
+    n_tokens = TOKENS / 2;
     o.n_formats = 3;
     o.prune = 0.4;
     for (size_t i = 0; i < BG_COUNT(orders); i++)
