@@ -103,6 +103,16 @@ static void test_better(void **state)
     bench_close(&b);
 }
 
+/* The image of b in a format, and what tuning it towards `full` begins with. */
+static bg_image *tuned_in(const bench *b, const char *format, const bench *full, bg_tuned_model *m)
+{
+    bg_image *image = image_in(b, format);
+    bg_error err;
+    assert_ok(bg_tuned_open(m, image, bg_model_gguf(full->m), bg_grad_ops_get(native()), NULL, &err),
+              &err);
+    return image;
+}
+
 /* Levels and scales survive being taken apart and stored again. */
 static void test_stored(void **state)
 {
@@ -110,11 +120,8 @@ static void test_stored(void **state)
     (void)state;
     bench_open(&b, &small);
     for (size_t i = 0; i < BG_COUNT(formats); i++) {
-        bg_image *image = image_in(&b, formats[i]);
         bg_tuned_model m;
-        bg_error err;
-        assert_ok(bg_tuned_open(&m, image, bg_model_gguf(b.m), bg_grad_ops_get(native()), NULL,
-                                &err), &err);
+        bg_image *image = tuned_in(&b, formats[i], &b, &m);
         bg_tuned_store(&m, image);
         for (size_t k = 0; k < bg_gguf_tensor_count(image->g); k++) {
             const bg_tensor *x = bg_gguf_tensor_at(image->g, k);
@@ -185,11 +192,8 @@ static void test_margin(void **state)
     bench_open(&other, &small);
     turn_signs(&other);
     for (size_t i = 0; i < BG_COUNT(formats); i++) {
-        bg_image *image = image_in(&b, formats[i]);
         bg_tuned_model m;
-        bg_error err;
-        assert_ok(bg_tuned_open(&m, image, bg_model_gguf(other.m), bg_grad_ops_get(native()), NULL,
-                                &err), &err);
+        bg_image *image = tuned_in(&b, formats[i], &other, &m);
         for (size_t k = 0; k < m.n; k++)
             if (m.tensors[k].codec)
                 check_margin(&m, bg_model_gguf(other.m), k, formats[i]);
@@ -207,11 +211,8 @@ static void test_plain(void **state)
     (void)state;
     bench_open(&b, &small);
     for (size_t i = 0; i < BG_COUNT(formats); i++) {
-        bg_image *image = image_in(&b, formats[i]);
         bg_tuned_model m;
-        bg_error err;
-        assert_ok(bg_tuned_open(&m, image, bg_model_gguf(b.m), bg_grad_ops_get(native()), NULL,
-                                &err), &err);
+        bg_image *image = tuned_in(&b, formats[i], &b, &m);
         for (size_t k = 0; k < m.n; k++) {
             const bg_tuned *t = &m.tensors[k];
             const float *full = (const void *)bg_gguf_tensor_at(bg_model_gguf(b.m), k)->data;
