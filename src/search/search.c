@@ -150,6 +150,23 @@ static void close_hunt(bg_hunt *h, bool finished)
     bg_free(h->mended);
 }
 
+/* The first guess, so that there is something to show, and a stop leaves something measured, before
+ * sensitivities are known. Where pruning comes first or last it is no result. */
+static bg_status offer_guess(bg_hunt *h, bg_error *err)
+{
+    bg_space *s = &h->space;
+    bool better;
+    if (h->pruner && h->o->order != BG_PRUNE_JOINT) return BG_OK;
+    bg_hunt_stage(h, "first guess", 0);
+    memcpy(h->mended, h->best.picks, s->n);
+    BG_TRY(bg_space_shape(s, h->best.levels, err));
+    bg_hunt_settle(h, h->mended);
+    BG_TRY(bg_hunt_offer(h, h->mended, &better, err));
+    h->at.most = h->at.kld = NAN; /* the search does not begin there */
+    memset(s->levels, 0, s->n_layer);
+    return bg_space_shape(s, s->levels, err);
+}
+
 /* The fixed schemes that are small enough, as far as they are made of the listed formats: the search
  * is never worse than they are. */
 static bg_status offer_schemes(bg_hunt *h, bg_error *err)
@@ -194,8 +211,8 @@ static bg_status offer_whole(bg_hunt *h, bg_error *err)
 static bg_status search(bg_hunt *h, bg_error *err)
 {
     bool joint = h->pruner && h->o->order == BG_PRUNE_JOINT;
-    bg_status s = BG_OK;
-    if (h->pruner && h->o->order == BG_PRUNE_FIRST) s = bg_hunt_prune_first(h, err);
+    bg_status s = offer_guess(h, err);
+    if (s == BG_OK && h->pruner && h->o->order == BG_PRUNE_FIRST) s = bg_hunt_prune_first(h, err);
     if (s == BG_OK) s = bg_hunt_sensitivity(h, err);
     if (s == BG_OK) s = offer_whole(h, err);
     if (s == BG_ERR_INFEASIBLE && joint) s = BG_OK;

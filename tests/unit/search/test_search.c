@@ -77,6 +77,34 @@ static bool stop_after(void *user, const bg_search_state *s)
     return s->evaluations < *(const uint64_t *)user;
 }
 
+/* From the first sensitivity on there is a best so far. */
+static bool has_guess(void *user, const bg_search_state *s)
+{
+    bool *seen = user;
+    if (strcmp(s->stage, "sensitivity") != 0) return true;
+    *seen = true;
+    assert_true(isfinite(s->best_kld));
+    assert_true(s->best_bytes > 0);
+    return false;
+}
+
+static void test_guess(void **state)
+{
+    bg_search_options o = options(scheme_bytes("Q4_0"));
+    bg_search_result part;
+    bool seen = false;
+    bg_recipe *r;
+    (void)state;
+    o.progress = has_guess;
+    o.user = &seen;
+    r = search(&o, &part);
+    assert_true(seen);
+    assert_true(part.stopped);
+    assert_true(isfinite(part.kld));
+    assert_true(part.file_bytes <= o.file_bytes);
+    bg_recipe_free(&r);
+}
+
 static void test_search(void **state)
 {
     bg_search_options o = options(scheme_bytes("Q4_0"));
@@ -260,6 +288,7 @@ static void test_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_guess),
         cmocka_unit_test(test_search),
         cmocka_unit_test(test_prune),
         cmocka_unit_test(test_prune_smaller),
