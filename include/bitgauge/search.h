@@ -137,6 +137,8 @@ typedef struct bg_search_options {
     const bg_importance *importance; /* of the same calibration text; may be NULL */
     const char *checkpoint;  /* a file of the evaluations made: the same request finds them there and
                               * goes on to the same result. NULL: none. */
+    const char *checkpoint_option; /* what another file is chosen with, for messages: "--evaluations";
+                              * may be NULL */
     bool keep_checkpoint;    /* at the end: for searches of other sizes of the model */
     bool (*progress)(void *user, const bg_search_state *s); /* false: stop with the best so far */
     void *user;

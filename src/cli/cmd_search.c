@@ -299,6 +299,7 @@ static bg_status search(run *r, bg_error *err)
         .min_tps = a->min_tps,
         .seed = (uint64_t)a->seed, .seconds = a->minutes * 60, .isa = r->isa, .team = r->team,
         .importance = r->importance, .checkpoint = a->evaluations ? a->evaluations : r->checkpoint,
+        .checkpoint_option = a->evaluations ? "--evaluations" : "--recipe-out",
         .keep_checkpoint = a->evaluations != NULL, .progress = show_search, .user = r,
     };
     begin_progress(r, "search");

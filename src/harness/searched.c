@@ -167,8 +167,8 @@ static bg_status search(bg_rig *rig, size_t scheme, const char *path, bg_error *
     char *evaluations = folder_path(rig, EVALUATIONS, "");
     bg_search_options o = {.seed = rig->options->seed, .seconds = l.limit, .isa = best_isa(rig),
                            .team = largest_team(rig), .importance = importance_of(rig),
-                           .checkpoint = evaluations, .keep_checkpoint = true, .progress = hear,
-                           .user = &l};
+                           .checkpoint = evaluations, .checkpoint_option = "--out",
+                           .keep_checkpoint = true, .progress = hear, .user = &l};
     bg_recipe *best = NULL;
     bg_search_result found;
     bg_status s = evaluations ? BG_OK : bg_fail_nomem(err, EVALUATIONS, 0);

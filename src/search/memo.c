@@ -16,6 +16,7 @@ typedef struct entry { uint64_t key; double value; bool taken; } entry;
 
 struct bg_memo {
     char *path;
+    const char *named_by;
     FILE *file;
     entry *table;            /* open addressing, a power of two */
     size_t n, capacity;
@@ -53,9 +54,10 @@ static bg_status check_first(const bg_memo *m, const char *text, const char *fir
     if (strncmp(text, first, strlen(first)) == 0) return BG_OK;
     if (strncmp(text, header, strlen(PROGRAM)) != 0)
         return bg_fail(err, BG_ERR_INPUT, m->path, "is there, and holds no evaluations of a search: "
-                       "choose another name");
-    return bg_fail(err, BG_ERR_INPUT, m->path, "holds evaluations of another search (model, text, matrix, "
-                   "seed, instruction set or version of bitgauge): delete it, or choose another name");
+                       "choose another %s", m->named_by);
+    return bg_fail(err, BG_ERR_INPUT, m->path, "holds evaluations of another search (model, text, "
+                   "matrix, seed, instruction set or version of bitgauge): delete it, or choose "
+                   "another %s", m->named_by);
 }
 
 /* Values are in hexadecimal: they come back as they were. */
@@ -99,7 +101,8 @@ static bg_status open_file(bg_memo *m, uint64_t request, bg_error *err)
     return bg_fail(err, BG_ERR_IO, m->path, "cannot write (%s): free some space", strerror(errno));
 }
 
-bg_status bg_memo_open(bg_memo **out, const char *path, uint64_t request, bg_error *err)
+bg_status bg_memo_open(bg_memo **out, const char *path, const char *named_by, uint64_t request,
+                       bg_error *err)
 {
     bg_memo *m = bg_alloc(1, sizeof *m);
     bg_status s;
@@ -107,6 +110,7 @@ bg_status bg_memo_open(bg_memo **out, const char *path, uint64_t request, bg_err
     if (!m) return bg_fail_nomem(err, "evaluations", sizeof *m);
     m->table = bg_alloc(1024, sizeof *m->table);
     m->capacity = m->table ? 1024 : 0;
+    m->named_by = named_by ? named_by : "name";
     s = m->table ? BG_OK : bg_fail_nomem(err, "evaluations", 1024 * sizeof *m->table);
     if (s == BG_OK && path) {
         m->path = bg_strdup(path);

@@ -125,7 +125,8 @@ static bg_status open_hunt(bg_hunt *h, const bg_model *m, const int32_t *tokens,
         h->budget = (uint64_t)((double)o->file_bytes / (1 - o->prune));
     if (o->order == BG_PRUNE_LAST) h->effort = 0.8;
     BG_TRY(guess(h, h->budget, err));
-    BG_TRY(bg_memo_open(&h->memo, o->checkpoint, request_of(m, tokens, n_tokens, o), err));
+    BG_TRY(bg_memo_open(&h->memo, o->checkpoint, o->checkpoint_option,
+                        request_of(m, tokens, n_tokens, o), err));
     BG_TRY(bg_evaluator_open(&h->evaluator, m, tokens, n_tokens, &eo, err));
     n = bg_evaluator_kept(h->evaluator);
     h->windows[BG_LEVEL_FEW] = BG_MIN(n, bg_round_up(n / 6 + 1, 2));

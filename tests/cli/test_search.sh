@@ -87,9 +87,14 @@ expect 'with -o' search --size 3MB --tune 1
 expect 'for how long' search --size 3MB --tune-rate 0.1 -o x.gguf
 for mine in eval.txt best.csv.evaluations; do # of no search, and of another one
     cp $mine before
-    expect "$mine: " search --size 2900000 --formats TQ1_0 --calib eval.txt --evaluations $mine
+    expect "$mine: .* choose another --evaluations" search --size 2900000 --formats TQ1_0 --calib eval.txt \
+        --evaluations $mine
     cmp -s $mine before || fail "$mine was written over"
 done
+cp eval.txt other.csv.evaluations # where a search by itself would put its own
+expect 'other.csv.evaluations: .* choose another --recipe-out' search --size 2900000 --formats TQ1_0 \
+    --calib eval.txt --recipe-out other.csv
+cmp -s eval.txt other.csv.evaluations || fail "other.csv.evaluations was written over"
 
 # Memory is what recommend means by it; a text that was searched on is no good to measure on.
 "$BITGAUGE" search --memory 4.4MB --ctx 512 --formats Q2_K,Q4_K --calib calib.txt --text calib.txt --minutes 0.001 --no-feedback --chunks 1 \
