@@ -78,16 +78,18 @@ bool bg_limit_holds(size_t limit, const bg_candidate *c, const query *q)
     return bg_limits[limit].upper ? value <= bound : value >= bound;
 }
 
+static bool is_unmeasured(const bg_candidate *c) { return !c->tg && !c->pp && !c->quality; }
+
 const char *bg_advise_failure(const bg_candidate *c)
 {
-    return c->tg || c->pp || c->quality ? NULL : bg_row_text(c->any, BG_COL_REASON);
+    return is_unmeasured(c) ? bg_row_text(c->any, BG_COL_REASON) : NULL;
 }
 
 const char *bg_advise_lacks(const bg_advice *a, const bg_candidate *c, bg_objective o)
 {
     const char *no_quality = a->published ? "no quality is published for it"
                                           : "quality was not measured";
-    if (!c->tg && !c->pp && !c->quality) return "was not measured";
+    if (is_unmeasured(c)) return "was not measured";
     switch (o) {
     case BG_OBJECTIVE_BALANCED:
         if (isnan(c->loss)) return no_quality;
