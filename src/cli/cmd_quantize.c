@@ -81,9 +81,10 @@ static bg_status write_shape(const request *r, bg_quantize_plan *plan, int *thre
     return s;
 }
 
-/* Feedback, then tuning, on one text. */
-static bg_status make_better(const request *r, const bg_recipe *recipe, bg_image *image,
-                             bg_team *team, bg_error *err)
+/* What makes up for what the recipe prunes, feedback, then tuning, on one text. */
+static bg_status make_better(const request *r, const bg_recipe *recipe,
+                             const bg_importance *importance, bg_image *image, bg_team *team,
+                             bg_error *err)
 {
     bg_cli_progress progress = {.what = "error feedback"};
     bg_feedback_options o = {.max_windows = (uint64_t)r->chunks, .team = team, .progress = show,
@@ -91,7 +92,7 @@ static bg_status make_better(const request *r, const bg_recipe *recipe, bg_image
     bool tuned = bg_cli_tune_wanted(&r->tune);
     bg_cli_text t = {.path = r->calib, .n_docs = tuned ? SELF_TUNE_WINDOWS : SELF_WINDOWS,
                      .doc_tokens = r->tune.ctx ? (size_t)r->tune.ctx : WINDOW,
-                     .fewest = r->feedback ? WINDOW : 0,
+                     .fewest = r->feedback || bg_recipe_pruned(recipe) ? WINDOW : 0,
                      .seed = (uint64_t)r->tune.seed + 1000, .team = team, .progress = &progress};
     bg_model *source = NULL;
     int32_t *tokens = NULL;
@@ -105,6 +106,8 @@ static bg_status make_better(const request *r, const bg_recipe *recipe, bg_image
         bg_free_text(t.installed);
     }
     progress = (bg_cli_progress){.what = "error feedback"};
+    if (s == BG_OK)
+        s = bg_recipe_compensate(image, recipe, source, tokens, n, importance, o.isa, team, err);
     if (s == BG_OK && r->feedback)
         s = bg_feedback_recipe(image, recipe, source, tokens, n, &o, err);
     bg_cli_progress_end(&progress);
@@ -147,7 +150,7 @@ static bg_status write_image(const request *r, const bg_gguf *g, const bg_import
     if (s == BG_OK)
         s = make_image(r, g, importance, &recipe, &image, plan, team, progress, err);
     bg_cli_progress_end(progress);
-    if (s == BG_OK && has_text(r)) s = make_better(r, recipe, image, team, err);
+    if (s == BG_OK && has_text(r)) s = make_better(r, recipe, importance, image, team, err);
     if (s == BG_OK) s = bg_image_write(image, r->out, err);
     bg_image_free(&image);
     bg_recipe_free(&recipe);
@@ -258,7 +261,8 @@ int bg_cmd_quantize(int argc, char **argv)
         {.type = BG_OPT_FLAG, .names = "--json", .target = &r.json, .help = "print JSON"},
         {.type = BG_OPT_GROUP, .help = "In place of SCHEME"},
         {.type = BG_OPT_TEXT, .names = "--recipe", .metavar = "FILE", .target = &r.recipe,
-         .help = "a format for each tensor (see `bitgauge search`)"},
+         .help = "a format for each tensor (see `bitgauge search`); --feedback and --tune also\n"
+                 "                              make up for what it prunes"},
         {.type = BG_OPT_TEXT, .names = "--from", .metavar = "FILE", .target = &r.from,
          .help = "a file quantized from IN.gguf, to make better"},
         {.type = BG_OPT_GROUP, .help = "In place of IN.gguf"},

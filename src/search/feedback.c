@@ -371,6 +371,8 @@ bg_status bg_feedback_recipe(bg_image *image, const bg_recipe *r, const bg_model
     if (!bg_recipe_pruned(r)) return bg_feedback(image, source, tokens, n_tokens, o, err);
     s = cut_source(&cut, r, source->gguf, o->team, err);
     if (s == BG_OK)
+        s = bg_recipe_compensate(cut, r, source, tokens, n_tokens, NULL, o->isa, o->team, err);
+    if (s == BG_OK)
         s = bg_model_open_memory(&m, cut->data, cut->bytes, bg_gguf_path(source->gguf), err);
     if (s == BG_OK) s = bg_feedback(image, m, tokens, n_tokens, o, err);
     bg_model_close(&m);

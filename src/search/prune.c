@@ -495,26 +495,31 @@ static void move_importance(float *importance, const axis *a, const bg_kept *kep
         importance[i] = i < left ? importance[kept->at[i / a->width] * a->width + i % a->width] : 1;
 }
 
+/* The tensor as floats, what is kept of it first. */
+static bg_status take_kept(bg_pruner *p, const bg_tensor *t, const bg_cut *c, const bg_kept *kept,
+                           float *rows, float *importance, bg_error *err)
+{
+    const axis *a = axis_of(p, c);
+    BG_TRY(decode(t, rows));
+    if (kept->at && c->axis == BG_CUT_ROWS) move_rows(rows, t->ne[0], c->unit, t->ne[1], kept);
+    if (!kept->at || c->axis != BG_CUT_COLUMNS) return BG_OK;
+    if (importance) move_importance(importance, a, kept);
+    return compensate(p, a, c->layer, kept, rows, t->ne[1], err);
+}
+
 bg_status bg_pruner_rows(bg_pruner *p, size_t tensor, uint8_t level, float **rows, size_t *bytes,
                          float *importance, bg_error *err)
 {
     const bg_tensor *t = bg_gguf_tensor_at(p->g, tensor);
     bg_cut c = bg_recipe_cut(p->sizes, t->name);
-    const axis *a = axis_of(p, &c);
     bg_kept kept = {0};
     bg_status s = BG_OK;
     *bytes = t->ne[0] * t->ne[1] * sizeof **rows;
     *rows = bg_alloc_large(*bytes);
     if (!*rows) return bg_fail_nomem(err, t->name, *bytes);
     if (level != BG_LAYER_DROPPED) {
-        s = decode(t, *rows);
-        if (s == BG_OK) s = find_kept(a, c.layer, level, &kept, err);
-        if (s == BG_OK && kept.at && c.axis == BG_CUT_ROWS)
-            move_rows(*rows, t->ne[0], c.unit, t->ne[1], &kept);
-        else if (s == BG_OK && kept.at)
-            s = compensate(p, a, c.layer, &kept, *rows, t->ne[1], err);
-        if (s == BG_OK && kept.at && importance && c.axis == BG_CUT_COLUMNS)
-            move_importance(importance, a, &kept);
+        s = find_kept(axis_of(p, &c), c.layer, level, &kept, err);
+        if (s == BG_OK) s = take_kept(p, t, &c, &kept, *rows, importance, err);
     }
     bg_free(kept.at);
     if (s == BG_OK) return BG_OK;
@@ -529,43 +534,60 @@ static void close_up(float *rows, size_t n_rows, size_t from, size_t to)
     for (size_t r = 0; r < n_rows; r++) memmove(rows + r * to, rows + r * from, to * sizeof *rows);
 }
 
-static bg_status finish(bg_pruner *p, const uint8_t *levels, const bg_importance *importance,
+/* Tensor i of the image; weights: of its importance. */
+static bg_status finish_tensor(bg_pruner *p, const bg_cut *c, const float *weights, bg_image *image,
+                               size_t i, bg_error *err)
+{
+    const bg_tensor *t = bg_gguf_tensor_at(p->g, image->source[i]);
+    size_t k = t->ne[0], bytes = k * t->ne[1] * sizeof(float);
+    float *rows = bg_alloc_large(bytes), *kept_weights = weights ? bg_alloc(k, sizeof *weights) : NULL;
+    bg_status s = rows && (kept_weights || !weights) ? BG_OK : bg_fail_nomem(err, t->name, bytes);
+    if (s == BG_OK && weights) memcpy(kept_weights, weights, k * sizeof *weights);
+    if (s == BG_OK) s = take_kept(p, t, c, c->kept, rows, kept_weights, err);
+    if (s == BG_OK) {
+        close_up(rows, t->ne[1], k, (size_t)c->kept->n * c->unit);
+        s = bg_image_encode(image, i, rows, kept_weights, p->team, err);
+    }
+    bg_free_large(rows, bytes);
+    bg_free(kept_weights);
+    return s;
+}
+
+static bg_status finish(bg_pruner *p, const bg_recipe *r, const bg_importance *importance,
                         bg_image *image, bg_error *err)
 {
     for (size_t i = 0; i < bg_gguf_tensor_count(image->g); i++) {
         const bg_tensor *t = bg_gguf_tensor_at(p->g, image->source[i]);
-        const float *given = bg_importance_find(importance, t->name, t->ne[0]);
-        bg_cut c = bg_recipe_cut(p->sizes, t->name);
-        float *rows, *weights = NULL;
-        size_t bytes;
-        bg_status s;
-        if (c.axis != BG_CUT_COLUMNS || !level_of(axis_of(p, &c), levels[c.layer])) continue;
-        if (given) {
-            weights = bg_alloc(t->ne[0], sizeof *weights);
-            if (!weights) return bg_fail_nomem(err, t->name, t->ne[0] * sizeof *weights);
-            memcpy(weights, given, t->ne[0] * sizeof *weights);
-        }
-        s = bg_pruner_rows(p, image->source[i], levels[c.layer], &rows, &bytes, weights, err);
-        if (s == BG_OK) {
-            close_up(rows, t->ne[1], t->ne[0],
-                     (size_t)units_left(axis_of(p, &c), levels[c.layer]) * c.unit);
-            s = bg_image_encode(image, i, rows, weights, p->team, err);
-            bg_free_large(rows, bytes);
-        }
-        bg_free(weights);
-        BG_TRY(s);
+        bg_cut c = bg_recipe_cut(r, t->name);
+        if (c.axis != BG_CUT_COLUMNS || !c.kept->at || !axis_of(p, &c)->n_levels) continue;
+        BG_TRY(finish_tensor(p, &c, bg_importance_find(importance, t->name, t->ne[0]), image, i,
+                             err));
     }
     return BG_OK;
 }
 
-bg_status bg_pruner_finish(bg_pruner *p, const uint8_t *levels, const bg_importance *importance,
+bg_status bg_pruner_finish(bg_pruner *p, const bg_recipe *r, const bg_importance *importance,
                            bg_image *image, bg_error *err)
 {
     bg_importance *estimate;
     bg_status s;
-    if (importance) return finish(p, levels, importance, image, err);
+    if (importance) return finish(p, r, importance, image, err);
     BG_TRY(bg_importance_estimate(&estimate, p->g, p->team, err));
-    s = finish(p, levels, estimate, image, err);
+    s = finish(p, r, estimate, image, err);
     bg_importance_close(&estimate);
+    return s;
+}
+
+bg_status bg_recipe_compensate(bg_image *image, const bg_recipe *r, const bg_model *source,
+                               const int32_t *tokens, size_t n_tokens,
+                               const bg_importance *importance, bg_isa isa, bg_team *team,
+                               bg_error *err)
+{
+    bg_pruner *p;
+    bg_status s = BG_OK;
+    if (!bg_recipe_pruned(r)) return BG_OK;
+    BG_TRY(bg_pruner_open(&p, source, tokens, n_tokens, isa, team, err));
+    if (p) s = bg_pruner_finish(p, r, importance, image, err);
+    bg_pruner_close(&p);
     return s;
 }

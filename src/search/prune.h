@@ -39,8 +39,8 @@ bool bg_pruner_bytes(const bg_pruner *p, size_t tensor, uint8_t level, bg_format
  * importance: of the source's columns, becomes that of the kept ones; NULL: none. */
 bg_status bg_pruner_rows(bg_pruner *p, size_t tensor, uint8_t level, float **rows, size_t *bytes,
                          float *importance, bg_error *err);
-/* Puts the compensated tensors into an image of a recipe of these levels. */
-bg_status bg_pruner_finish(bg_pruner *p, const uint8_t *levels, const bg_importance *importance,
+/* Puts the compensated tensors into the image that a recipe made. */
+bg_status bg_pruner_finish(bg_pruner *p, const bg_recipe *r, const bg_importance *importance,
                            bg_image *image, bg_error *err);
 
 #endif

@@ -244,13 +244,12 @@ static bg_status make_recipe(bg_recipe **out, const bg_hunt *h, bg_error *err)
     return h->pruner ? bg_pruner_shape(h->pruner, h->best.levels, *out, err) : BG_OK;
 }
 
-/* What makes up for lost channels is only known here. */
 static bg_status make_image(bg_image **image, const bg_hunt *h, const bg_recipe *r, bg_error *err)
 {
     const bg_search_options *o = h->o;
     BG_TRY(bg_recipe_apply(image, r, bg_model_gguf(h->space.model), o->importance, o->team, NULL,
                            NULL, err));
-    return h->pruner ? bg_pruner_finish(h->pruner, h->best.levels, o->importance, *image, err)
+    return h->pruner ? bg_pruner_finish(h->pruner, r, o->importance, *image, err)
                      : BG_OK;
 }
 

@@ -143,6 +143,20 @@ static void test_search(void **state)
     bg_recipe_free(&c);
 }
 
+/* The recipe, the text and the importance say all of the image. */
+static void assert_made_again(const bg_image *image, const bg_recipe *r, const bg_search_options *o)
+{
+    const bg_gguf *g = bg_model_gguf(model);
+    bg_image *again;
+    assert_ok(bg_recipe_apply(&again, r, g, o->importance, NULL, NULL, NULL, &err), &err);
+    assert_int_equal(again->bytes, image->bytes);
+    assert_memory_not_equal(again->data, image->data, image->bytes);
+    assert_ok(bg_recipe_compensate(again, r, model, tokens, n_tokens, o->importance, o->isa, NULL, &err),
+              &err);
+    assert_memory_equal(again->data, image->data, image->bytes);
+    bg_image_free(&again);
+}
+
 /* With pruning: the image is what was promised, and about as good by the search's own measure. */
 static void test_prune(void **state)
 {
@@ -169,6 +183,7 @@ static void test_prune(void **state)
                 bg_gguf_get_u64(image->g, "deci.block_count", &layers));
     assert_true(layers >= 1);
     assert_true(result.kld <= 1.1 * plain.kld);
+    assert_made_again(image, r, &o);
     n_tokens = TOKENS;
     bg_image_free(&image);
     bg_recipe_free(&r);
