@@ -204,7 +204,7 @@ static void test_pruned(void **state)
     assert_ok(bg_model_open_memory(&m, image->data, image->bytes, "pruned", &err), &err);
     plain = quality(m);
     bg_model_close(&m);
-    assert_ok(bg_pruner_finish(o.pruner, levels, NULL, image, &err), &err);
+    assert_ok(bg_pruner_finish(o.pruner, r, NULL, image, &err), &err);
     assert_ok(bg_model_open_memory(&m, image->data, image->bytes, "pruned", &err), &err);
     made_up = quality(m);
     bg_model_close(&m);
