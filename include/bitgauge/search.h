@@ -51,6 +51,10 @@ bool bg_recipe_pruned(const bg_recipe *r);
 /* Keeps those of n whose flag is set; all set: at is NULL. */
 bg_status bg_kept_set(bg_kept *k, const uint8_t *flags, uint32_t n, bg_error *err);
 
+/* What pruning took from the source of a file, "1 of 8 layers, 1024 of 6144 feed-forward channels, 3 of 16
+ * key-value heads"; false: nothing. */
+bool bg_pruned_describe(const bg_gguf *g, char *words, size_t size);
+
 /* A recipe as text, for people: CSV with the columns tensor, format, kept. A line a tensor; "kept"
  * lists the rows (or, of ffn_down and attn_output, the columns) that stay as ranges,
  * "0-511;544-767", and is empty for all. A dropped layer is one line: "blk.3,drop,". Lines that

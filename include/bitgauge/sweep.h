@@ -43,6 +43,8 @@ typedef struct bg_sweep_options {
                                 schemes, whose files' sizes are meant; "auto": of Q2_K, Q3_K_M and
                                 Q4_K_M those that the sweep has, else of all it has under 8 bits. NULL:
                                 none. Each is a row "search-SIZE" with its recipe in the folder. */
+    double prune;            /* share of the weights that these may go without, at most, where that pays
+                                more than smaller formats do; their names end in "+prune". 0: none */
     double search_minutes;   /* at most, for each point; 0: as long as it gets better; -1: 3 */
     const char *calib;       /* text to search on, another one than `text`; NULL: what came with the
                                 model, else the model writes it */

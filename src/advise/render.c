@@ -75,9 +75,20 @@ static void print_speed(bg_text *t, double tps, double low, double high)
                        bg_advise_number(c, sizeof c, high));
 }
 
+/* What the rows tell of it. */
+static const char *words_of(const bg_candidate *c, bg_column column)
+{
+    const bg_row *const rows[] = {c->any, c->quality, c->tg, c->pp};
+    const char *words = NULL;
+    for (size_t i = 0; i < BG_COUNT(rows) && !words; i++)
+        if (rows[i]) words = bg_row_text(rows[i], column);
+    return words;
+}
+
 static void print_facts(const bg_advice *a, bg_text *t)
 {
     const bg_candidate *c = &a->c[a->pick];
+    const char *pruned = words_of(c, BG_COL_PRUNED);
     char x[32], y[32], z[32], w[32];
     bg_text_puts(t, "  decode   ");
     print_speed(t, c->tg_tps, c->tg_low, c->tg_high);
@@ -94,6 +105,7 @@ static void print_facts(const bg_advice *a, bg_text *t)
                    strcmp(c->engine, "bitgauge") == 0 ? "activations" : "the rest of its process",
                    isnan(c->scratch_bytes) ? "unknown"
                                            : bg_format_size(w, sizeof w, c->scratch_bytes));
+    if (pruned) bg_text_printf(t, "  pruned   %s\n", pruned);
 }
 
 /* Those that one limit removed, on one line. */
@@ -195,19 +207,10 @@ static void print_conclusion(const bg_advice *a, bg_text *t)
     bg_text_puts(t, ")\n");
 }
 
-static const char *made_with(const bg_candidate *c)
-{
-    const bg_row *const rows[] = {c->any, c->quality, c->tg, c->pp};
-    const char *words = NULL;
-    for (size_t i = 0; i < BG_COUNT(rows) && !words; i++)
-        if (rows[i]) words = bg_row_text(rows[i], BG_COL_MADE_WITH);
-    return words;
-}
-
 char *bg_advice_command(const bg_advice *a, const bg_candidate *c)
 {
     static const char folder[] = "DIR/", ending[] = ".gguf";
-    const char *words = made_with(c), *dir = bg_results_dir(a->results), *at;
+    const char *words = words_of(c, BG_COL_MADE_WITH), *dir = bg_results_dir(a->results), *at;
     bg_origin origin;
     bg_text t = {0};
     size_t stem;
@@ -262,6 +265,7 @@ static json_t *number(double v) { return isfinite(v) ? json_real(v) : json_null(
 static json_t *candidate_json(const bg_candidate *c)
 {
     const char *isa = c->tg ? bg_row_text(c->tg, BG_COL_ISA) : NULL;
+    const char *pruned = words_of(c, BG_COL_PRUNED);
     json_t *o = json_object();
     const struct { const char *key; double value; } numbers[] = {
         {"bpw", c->bpw}, {"weight_bytes", c->weight_bytes}, {"kv_bytes", c->kv_bytes},
@@ -277,6 +281,7 @@ static json_t *candidate_json(const bg_candidate *c)
     json_object_set_new(o, "engine", json_string(c->engine));
     json_object_set_new(o, "quality_by", json_string(c->quality_by ? c->quality_by : c->engine));
     json_object_set_new(o, "isa", isa ? json_string(isa) : json_null());
+    json_object_set_new(o, "pruned", pruned ? json_string(pruned) : json_null());
     json_object_set_new(o, "speed_source",
                         json_string(bg_candidate_predicted(c) ? "predicted" : "measured"));
     for (size_t i = 0; i < BG_COUNT(numbers); i++)

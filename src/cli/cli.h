@@ -64,6 +64,8 @@ bg_status bg_cli_team(int threads, bool bound, struct bg_machine **machine, bg_t
 
 /* "5%" or "0.05" -> 0.05; false unless it is above 0 and below 1. */
 bool bg_cli_parse_share(const char *text, double *share);
+/* --prune: "off" is 0, "on" is 1, else a share. */
+bg_status bg_cli_parse_prune(const char *text, double *share, bg_error *err);
 
 /* One line of progress on standard error, redrawn at most ten times a second on a terminal, once
  * in ten seconds otherwise. `what` is shown with percentage and time left. */

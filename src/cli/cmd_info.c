@@ -215,44 +215,12 @@ static void append_shape(bg_text *out, const bg_info *info)
                        (unsigned long long)info->n_ctx_train);
 }
 
-/* The sum over the layers of a number that the file gives for all or for each. */
-static uint64_t sum_of(const bg_info *info, const char *name)
-{
-    char key[128];
-    const bg_gguf_value *v;
-    uint64_t sum = 0;
-    snprintf(key, sizeof key, "%.*s.%s", (int)BG_MIN(info->architecture.length, (size_t)64),
-             info->architecture.data ? info->architecture.data : "", name);
-    v = bg_gguf_find(info->g, key);
-    for (uint64_t l = 0; v && l < BG_MIN(info->n_layer, (uint64_t)4096); l++) {
-        int64_t n = 0;
-        bg_gguf_element_i64(v, v->type == BG_GGUF_ARRAY ? l : 0, &n);
-        sum += (uint64_t)BG_MAX(n, 0);
-    }
-    return sum;
-}
-
 /* What a search took away. */
 static void append_pruned(bg_text *out, const bg_info *info)
 {
-    static const struct { const char *source, *now, *what; } parts[] = {
-        {BG_KEY_SOURCE_FF, "feed_forward_length", "feed-forward channels"},
-        {BG_KEY_SOURCE_KV_HEADS, "attention.head_count_kv", "key-value heads"},
-    };
-    uint64_t layers, each;
-    if (!bg_gguf_get_u64(info->g, BG_KEY_SOURCE_LAYERS, &layers)) return;
-    bg_text_printf(out, "  %-14s%llu of %llu layers", "pruned away",
-                   (unsigned long long)(layers - BG_MIN(layers, info->n_layer)),
-                   (unsigned long long)layers);
-    for (size_t i = 0; i < BG_COUNT(parts); i++) {
-        uint64_t now = sum_of(info, parts[i].now);
-        if (!bg_gguf_get_u64(info->g, parts[i].source, &each) || layers > 4096 || each > 1u << 24)
-            continue;
-        bg_text_printf(out, ", %llu of %llu %s",
-                       (unsigned long long)(layers * each - BG_MIN(layers * each, now)),
-                       (unsigned long long)(layers * each), parts[i].what);
-    }
-    bg_text_puts(out, "\n");
+    char words[192];
+    if (bg_pruned_describe(info->g, words, sizeof words))
+        bg_text_printf(out, "  %-14s%s\n", "pruned away", words);
 }
 
 static void append_tokenizer(bg_text *out, const bg_info *info)

@@ -111,14 +111,10 @@ static bg_status read_prune(run *r, bg_error *err)
     const char *order = r->a->order;
     if (order && strcmp(order, "joint") != 0)
         r->order = strcmp(order, "first") == 0 ? BG_PRUNE_FIRST : BG_PRUNE_LAST;
-    if (strcmp(r->a->prune, "off") == 0) return BG_OK;
-    r->prune = 1;
-    if (strcmp(r->a->prune, "on") == 0 && r->order != BG_PRUNE_JOINT)
-        return bg_fail(err, BG_ERR_INPUT, "--prune-order",
-                       "%s takes a share of the weights: say which, such as --prune 10%%", order);
-    if (strcmp(r->a->prune, "on") == 0 || bg_cli_parse_share(r->a->prune, &r->prune)) return BG_OK;
-    return bg_fail(err, BG_ERR_INPUT, "--prune",
-                   "is on, off or the share that may go, such as 20%%, not '%.40s'", r->a->prune);
+    BG_TRY(bg_cli_parse_prune(r->a->prune, &r->prune, err));
+    if (r->prune < 1 || r->order == BG_PRUNE_JOINT) return BG_OK;
+    return bg_fail(err, BG_ERR_INPUT, "--prune-order",
+                   "%s takes a share of the weights: say which, such as --prune 10%%", order);
 }
 
 enum { USUAL_CONTEXT = 4096 };

@@ -169,7 +169,7 @@ static bg_status run(bg_sweep_options *o, bool report, bg_error *err)
 int bg_cmd_sweep(int argc, char **argv)
 {
     bg_sweep_options o;
-    const char *reps = NULL, *quality = NULL, *counters = NULL, *precision = NULL;
+    const char *reps = NULL, *quality = NULL, *counters = NULL, *precision = NULL, *prune = "off";
     int seed = 1, parsed;
     bool no_report = false;
     bg_error err = {.status = BG_OK};
@@ -218,6 +218,9 @@ int bg_cmd_sweep(int argc, char **argv)
          "Q2_K, Q3_K_M and Q4_K_M"},
         {BG_OPT_REAL, "--search-minutes", "M", "at most, for each size; 0: until it gets no better "
          "(default 3)", &o.search_minutes, NULL, 0, 1e6},
+        {BG_OPT_TEXT, "--prune", "off|on|SHARE", "these may also go without channels, heads and "
+         "layers, of all\n                              weights no more than SHARE (off)", &prune,
+         NULL, 0, 0},
         {BG_OPT_TEXT, "--calib", "FILE", "text to search on, another one than --text; default: what "
          "came with\n                              the model, or the model writes it", &o.calib, NULL, 0,
          0},
@@ -267,7 +270,7 @@ int bg_cmd_sweep(int argc, char **argv)
     o.quality = quality_of(quality);
     o.seed = (uint64_t)seed;
     o.simulate = counters != NULL;
-    if (read_reps(reps, &o.reps, &err) != BG_OK ||
+    if (bg_cli_parse_prune(prune, &o.prune, &err) != BG_OK || read_reps(reps, &o.reps, &err) != BG_OK ||
         read_precision(precision, &o.precision, &err) != BG_OK || run(&o, !no_report, &err) != BG_OK)
         return bg_cli_fail(&err);
     return BG_EXIT_OK;

@@ -76,6 +76,14 @@ bool bg_cli_parse_share(const char *text, double *share)
     return value > 0 && value < 1;
 }
 
+bg_status bg_cli_parse_prune(const char *text, double *share, bg_error *err)
+{
+    *share = strcmp(text, "on") == 0;
+    if (*share > 0 || strcmp(text, "off") == 0 || bg_cli_parse_share(text, share)) return BG_OK;
+    return bg_fail(err, BG_ERR_INPUT, "--prune",
+                   "is on, off or the share that may go, such as 20%%, not '%.40s'", text);
+}
+
 const char *bg_cli_peak(char *buffer, size_t n)
 {
     uint64_t peak = bg_peak_rss();

@@ -118,11 +118,11 @@ static bg_status count(void *user, const bg_cell *c, double per_token[BG_SIM_COU
 
 /* Rows. */
 
-static void describe_memory(const bg_llama *l, const bg_cell *c, bg_row *row)
+static void describe_memory(const bg_llama *l, const bg_model *m, const bg_cell *c, bg_row *row)
 {
     double rss = l->peak_rss[c - l->rig->plan->cells];
     double weights = bg_row_number(row, BG_COL_WEIGHT_BYTES);
-    double kv = (double)bg_model_kv_bytes(l->rig->source, c->depth + c->n, BG_BATCH);
+    double kv = (double)bg_model_kv_bytes(m, c->depth + c->n, BG_BATCH);
     if (!(rss > 0)) return;
     bg_row_set_number(row, BG_COL_RSS_BYTES, rss);
     bg_row_set_number(row, BG_COL_KV_BYTES, kv);
@@ -141,7 +141,7 @@ static void describe(void *user, const bg_cell *c, bg_row *row)
     if (!m) return;
     bg_row_set_number(row, BG_COL_QUANTIZE_S, l->quantize_seconds[c->scheme]);
     if (!bg_cell_timed(c)) return;
-    describe_memory(l, c, row);
+    describe_memory(l, m, c, row);
     bg_row_set_absent(row, BG_COL_ITL_P50, "llama-bench does not time single tokens");
     bg_row_set_absent(row, BG_COL_ITL_P99, "llama-bench does not time single tokens");
 }

@@ -46,7 +46,7 @@ typedef struct bg_cell {
 
 /* A point that is searched for: as large as a file of `like`, or of so many bytes. */
 typedef struct bg_searched {
-    char name[32];
+    char name[40];
     const bg_scheme *like;    /* NULL: bytes count */
     uint64_t bytes;
 } bg_searched;
@@ -55,7 +55,7 @@ typedef struct bg_plan {
     char profile[32];
     const bg_scheme *schemes[BG_PLAN_MAX_SCHEMES];  /* NULL: searched */
     bg_searched searched[BG_PLAN_MAX_SCHEMES];      /* those */
-    double search_minutes;
+    double search_minutes, prune;
     bg_isa isas[BG_ISA_COUNT];             /* the strongest last */
     int threads[BG_PLAN_MAX_THREADS];      /* ascending */
     const struct bg_engine *engines[BG_ENGINES];

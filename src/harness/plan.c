@@ -310,7 +310,8 @@ static bg_status add_search(bg_plan *p, const char *word, bg_error *err)
     if (!s.like && (!bg_parse_size(word, &s.bytes) || s.bytes == 0))
         return bg_fail(err, BG_ERR_INPUT, "--search", "'%.40s' is neither a size such as 2.7MB nor a "
                        "scheme, whose size is meant", word);
-    snprintf(s.name, sizeof s.name, "search-%.24s", s.like ? bg_scheme_name(s.like) : word);
+    snprintf(s.name, sizeof s.name, "search-%.24s%s", s.like ? bg_scheme_name(s.like) : word,
+             p->prune > 0 ? "+prune" : "");
     for (size_t i = 0; i < p->n_schemes; i++)
         if (strcmp(bg_plan_name(p, i), s.name) == 0) return BG_OK;
     if (p->n_schemes == BG_PLAN_MAX_SCHEMES)
@@ -341,14 +342,15 @@ static bg_status add_searches(bg_plan *p, const bg_sweep_options *o, bg_error *e
     const char *rest = o->search;
     char word[32];
     bool any = false;
-    if (!rest && (o->calib || o->search_minutes >= 0))
-        return bg_fail(err, BG_ERR_INPUT, o->calib ? "--calib" : "--search-minutes",
-                       "goes with --search: give that, too");
+    if (!rest && (o->calib || o->search_minutes >= 0 || o->prune > 0))
+        return bg_fail(err, BG_ERR_INPUT, o->calib ? "--calib" : o->prune > 0 ? "--prune"
+                       : "--search-minutes", "goes with --search: give that, too");
     if (!rest) return BG_OK;
     if (o->shape)
         return bg_fail(err, BG_ERR_INPUT, "--search",
                        "needs a model: a shape's weights are random");
     p->search_minutes = o->search_minutes < 0 ? 3 : o->search_minutes;
+    p->prune = o->prune;
     if (strcmp(rest, "auto") != 0) {
         while (bg_next_word(&rest, word, sizeof word)) BG_TRY(add_search(p, word, err));
         return BG_OK;
@@ -454,6 +456,7 @@ struct json_t *bg_plan_settings(const bg_plan *p)
         json_array_append_new(json_object_get(settings, "activations"),
                               json_string(bg_activations_name(p->activations[i])));
     if (searches) json_object_set_new(settings, "search_minutes", json_real(p->search_minutes));
+    if (searches && p->prune > 0) json_object_set_new(settings, "prune", json_real(p->prune));
     return settings;
 }
 

@@ -315,11 +315,11 @@ static void describe_growth(const bg_model *m, bg_row *row)
 
 void bg_rig_describe_model(const bg_rig *rig, const bg_model *m, bg_row *row)
 {
-    const bg_hparams *h = bg_model_hparams(rig->source);
+    const bg_model *own = m ? m : rig->source; /* pruned, it has fewer weights and a smaller cache */
     char formats[128];
-    bg_row_set_text(row, BG_COL_MODEL, h->name);
-    bg_row_set_number(row, BG_COL_MODEL_PARAMS, (double)h->n_params);
-    describe_growth(rig->source, row);
+    bg_row_set_text(row, BG_COL_MODEL, bg_model_hparams(rig->source)->name);
+    bg_row_set_number(row, BG_COL_MODEL_PARAMS, (double)bg_model_hparams(own)->n_params);
+    describe_growth(own, row);
     if (bg_format_get((int)bg_main_format(rig->source))->block_weights > 1) {
         bg_formats_used(rig->source, formats, sizeof formats);
         bg_row_set_text(row, BG_COL_SOURCE_FORMATS, formats);
@@ -336,7 +336,6 @@ static void describe(void *user, const bg_cell *c, bg_row *row)
 {
     const bg_rig *rig = user;
     const bg_model *m = rig->models[c->scheme];
-    const bg_hparams *h = bg_model_hparams(rig->source);
     const bg_session *s;
     double scratch, kv;
     bg_rig_describe_model(rig, m, row);
@@ -354,7 +353,7 @@ static void describe(void *user, const bg_cell *c, bg_row *row)
     s = c->simulated ? NULL : rig->sessions[c->scheme][variant(rig->plan, c)];
     if (!s) return;
     /* That of the whole model, whatever part of it is here. */
-    kv = (double)bg_session_kv_bytes(s) * h->n_layer / bg_model_layers_held(m);
+    kv = (double)bg_session_kv_bytes(s) * bg_model_hparams(m)->n_layer / bg_model_layers_held(m);
     bg_row_set_number(row, BG_COL_KV_BYTES, kv);
     scratch = c->kind == BG_TEST_TG ? decode_scratch(rig, m, c)
                                     : (double)bg_session_scratch_bytes(s);

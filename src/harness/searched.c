@@ -165,7 +165,8 @@ static bg_status search(bg_rig *rig, size_t scheme, const char *path, bg_error *
 {
     listener l = {.rig = rig, .scheme = scheme, .limit = 60 * rig->plan->search_minutes};
     char *evaluations = folder_path(rig, EVALUATIONS, "");
-    bg_search_options o = {.seed = rig->options->seed, .seconds = l.limit, .isa = best_isa(rig),
+    bg_search_options o = {.prune = rig->plan->prune, .seed = rig->options->seed,
+                           .seconds = l.limit, .isa = best_isa(rig),
                            .team = largest_team(rig), .importance = importance_of(rig),
                            .checkpoint = evaluations, .checkpoint_option = "--out",
                            .keep_checkpoint = true, .progress = hear, .user = &l};
@@ -231,6 +232,9 @@ static bg_status make_image(bg_rig *rig, size_t scheme, const bg_recipe *r, bg_e
     bg_status s = bg_recipe_apply(&rig->images[scheme], r, bg_model_gguf(rig->source),
                                   importance_of(rig), o.team, still_alive, rig, err);
     if (s == BG_OK)
+        s = bg_recipe_compensate(rig->images[scheme], r, rig->source, rig->calibration.data,
+                                 rig->calibration.count, importance_of(rig), o.isa, o.team, err);
+    if (s == BG_OK)
         s = bg_feedback_recipe(rig->images[scheme], r, rig->source, rig->calibration.data,
                                rig->calibration.count, &o, err);
     if (s != BG_OK) bg_image_free(&rig->images[scheme]);
@@ -265,11 +269,20 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+static void describe_pruning(const bg_image *image, bg_row *row)
+{
+    char words[192];
+    if (image && bg_pruned_describe(image->g, words, sizeof words))
+        bg_row_set_text(row, BG_COL_PRUNED, words);
+    else bg_row_set_absent(row, BG_COL_PRUNED, "nothing was pruned");
+}
+
 void bg_rig_describe_making(const bg_rig *rig, size_t scheme, bg_row *row)
 {
     const bg_scheme *s = rig->plan->schemes[scheme];
     const char *matrix = base_name(rig->options->imatrix), *calib = base_name(rig->options->calib);
     bg_text t = {0};
+    describe_pruning(rig->images[scheme], row);
     if (rig->shape) {
         bg_row_set_absent(row, BG_COL_MADE_WITH, "a shape's weights are random");
         return;

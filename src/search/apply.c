@@ -99,6 +99,46 @@ static bg_status write_pruned_keys(bg_gguf_writer *w, const bg_recipe *r, const 
     return uneven ? rename_uneven(w, g, err) : BG_OK;
 }
 
+/* Over all layers. */
+static uint64_t sum_of(const bg_gguf *g, const char *name, uint64_t n_layer)
+{
+    char key[128];
+    const bg_gguf_value *v = bg_gguf_find(g, full_key(g, name, key));
+    uint64_t sum = 0;
+    for (uint64_t l = 0; v && l < n_layer; l++) {
+        int64_t n = 0;
+        bg_gguf_element_i64(v, v->type == BG_GGUF_ARRAY ? l : 0, &n);
+        sum += (uint64_t)BG_MAX(n, 0);
+    }
+    return sum;
+}
+
+bool bg_pruned_describe(const bg_gguf *g, char *words, size_t size)
+{
+    static const struct { const char *source, *now, *what; } parts[] = {
+        {NULL, NULL, "layers"},
+        {BG_KEY_SOURCE_FF, "feed_forward_length", "feed-forward channels"},
+        {BG_KEY_SOURCE_KV_HEADS, "attention.head_count_kv", "key-value heads"},
+    };
+    enum { MOST_LAYERS = 4096, MOST_EACH = 1 << 24 };
+    uint64_t layers, left = 0;
+    char key[128];
+    size_t used = 0;
+    if (!bg_gguf_get_u64(g, BG_KEY_SOURCE_LAYERS, &layers) || layers > MOST_LAYERS) return false;
+    bg_gguf_get_u64(g, full_key(g, "block_count", key), &left);
+    left = BG_MIN(left, layers);
+    for (size_t i = 0; i < BG_COUNT(parts); i++) {
+        uint64_t each = 1, now = left;
+        if (parts[i].source && !bg_gguf_get_u64(g, parts[i].source, &each)) continue;
+        if (parts[i].now) now = sum_of(g, parts[i].now, left);
+        if (each > MOST_EACH || now >= layers * each || used >= size) continue;
+        used += (size_t)snprintf(words + used, size - used, "%s%llu of %llu %s", used ? ", " : "",
+                                 (unsigned long long)(layers * each - now),
+                                 (unsigned long long)(layers * each), parts[i].what);
+    }
+    return used > 0;
+}
+
 /* ---- declaring ---------------------------------------------------------------------------- */
 
 /* Weights of matrices that have the format which a scheme gives them. */

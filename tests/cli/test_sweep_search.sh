@@ -50,10 +50,12 @@ import json, sys
 sys.exit(abs(json.load(open("out"))["kld_mean"] - float(sys.argv[1])) > 1e-6)
 END
 
-for alone in '--calib calib.txt' '--search-minutes 1'; do
+for alone in '--calib calib.txt' '--search-minutes 1' '--prune on'; do
     if "$BITGAUGE" sweep -m tiny.gguf $alone --out n > out 2> err; then fail "no error for $alone"; fi
     grep -q 'goes with --search' err || fail "$alone: $(cat err)"
 done
+if "$BITGAUGE" sweep -m tiny.gguf --search --prune 2 --out n > out 2> err; then fail "no error for --prune 2"; fi
+grep -q 'off or the share' err || fail "--prune 2: $(cat err)"
 for wrong in '--search 2.7XB' '--search Q9_K'; do
     if "$BITGAUGE" sweep $wrong --out n > out 2> err; then fail "no error for $wrong"; fi
     grep -q 'neither a size' err || fail "$wrong: $(cat err)"
