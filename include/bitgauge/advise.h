@@ -52,8 +52,8 @@ typedef enum bg_loss_basis {
  */
 typedef struct bg_candidate {
     const char *scheme, *engine;
-    const char *name;         /* for people: the scheme, "Q4_K_M with llama.cpp" where there are several
-                                 engines */
+    const char *name;         /* for people: the scheme, "Q4_K_M with llama.cpp" where there are
+                                 several engines */
     const char *quality_by;   /* the engine that measured its quality, where that is another */
     const bg_row *any, *tg, *pp, *quality; /* any: the first row, also of a failed scheme */
     double bpw, weight_bytes, kv_bytes, scratch_bytes, memory_bytes; /* memory: their sum */

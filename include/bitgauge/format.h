@@ -80,7 +80,7 @@ bg_status bg_quantize_rows(const bg_format_info *from, const void *src, const bg
  * 16 rows make a panel; a matrix whose rows are no multiple of that is padded with zero rows. A
  * panel is a sequence of blocks along k, each 16 times a GGUF block: the fields of the block one
  * after another (src/formats/pack.c has their order), each transposed over the rows in units of 4
- * bytes (quants), 2 (halves) or 1 (bytes of scales): unit 0 of rows 0..15, unit 1 of rows 0..15, ...
+ * bytes (quants), 2 (halves) or 1 (bytes of scales): unit 0 of rows 0..15, unit 1 of these, ...
  * Since each bit field of 4 neighbouring bytes of quants holds 4 neighbouring weights, a vector of
  * 16 units has a row in each lane, as instructions that multiply 4 bytes a lane want it. Q5_0 and
  * Q5_1: the fifth bit of weight 4j + i is bit j of byte i. F16 and BF16 go in pairs of weights; a

@@ -20,7 +20,7 @@ enum { BG_HISTORY_ID = 80 };
 /* One number of one run: a line of runs/ID.csv. Text is never NULL; "" and NaN are unknown. */
 typedef struct bg_history_row {
     const char *run, *commit, *branch;
-    const char *date, *measured;        /* of the commit, else of the run; UTC "2026-01-31T12:00:00Z" */
+    const char *date, *measured;        /* of the commit, else of the run: "2026-01-31T12:00:00Z" */
     const char *machine, *cpu;          /* fingerprint, as in bg_origin */
     const char *engine, *version, *model, *scheme, *test, *isa, *threads;
     const char *metric, *unit;          /* a column of results.csv */
@@ -70,8 +70,9 @@ typedef struct bg_history_series {
 } bg_history_series;
 
 typedef struct bg_history_trend {
-    bg_history_series *series; /* by machine, engine, model, metric, isa, threads, test; schemes as */
-    size_t n;                  /* they first appear */
+    bg_history_series *series; /* by machine, engine, model, metric, isa, threads, test;
+                                * schemes as they first appear */
+    size_t n;
 } bg_history_trend;
 /* alpha: of each series, 0: 0.01. floor: used where no machine of the series told its own; 0: 0.02.
  * The rows stay the history's. */

@@ -72,7 +72,8 @@ bg_status bg_quantize_file(const char *in, const char *out, const bg_scheme *sch
 bg_status bg_quantize_try_output(const bg_gguf *g, const char *out, bg_error *err);
 /* A copy whose matrices are floats: those of quantized formats decoded to F32. The source, which
  * outlives it, was not packed yet (BG_ERR_UNSUPPORTED where it was, and left nothing to decode). */
-bg_status bg_model_floats(bg_model **m, const bg_model *source, struct bg_team *team, bg_error *err);
+bg_status bg_model_floats(bg_model **m, const bg_model *source, struct bg_team *team,
+                          bg_error *err);
 /* What bg_quantize_file would write, without doing it (and without an importance matrix). */
 typedef struct bg_quantize_plan {
     uint64_t file_bytes;       /* to the byte */

@@ -24,8 +24,8 @@ bg_status bg_report_write(const bg_results *r, const bg_report_options *o, bg_er
  * out/compare.md and out/compare.html, with drawings in out/plots; without gnuplot the page says
  * what is missing. BG_ERR_INPUT: under two folders, or over BG_REPORT_SIDES. */
 enum { BG_REPORT_SIDES = 8 };
-bg_status bg_report_compare(const bg_results *const *results, size_t n, const char *out, char **text,
-                            bg_error *err);
+bg_status bg_report_compare(const bg_results *const *results, size_t n, const char *out,
+                            char **text, bg_error *err);
 
 /* Draws trends into the folder: trend-MACHINE-MODEL-TEST-METRIC-ISA-tTHREADS.svg and .png, a panel
  * a scheme, with intervals, levels and changes; names that are taken get a number behind them.

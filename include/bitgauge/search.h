@@ -51,15 +51,16 @@ bool bg_recipe_pruned(const bg_recipe *r);
 /* Keeps those of n whose flag is set; all set: at is NULL. */
 bg_status bg_kept_set(bg_kept *k, const uint8_t *flags, uint32_t n, bg_error *err);
 
-/* What pruning took from the source of a file, "1 of 8 layers, 1024 of 6144 feed-forward channels, 3 of 16
- * key-value heads"; false: nothing. */
+/* What pruning took from the source of a file, "1 of 8 layers, 1024 of 6144 feed-forward channels,
+ * 3 of 16 key-value heads"; false: nothing. */
 bool bg_pruned_describe(const bg_gguf *g, char *words, size_t size);
 
 /* A recipe as text, for people: CSV with the columns tensor, format, kept. A line a tensor; "kept"
  * lists the rows (or, of ffn_down and attn_output, the columns) that stay as ranges,
  * "0-511;544-767", and is empty for all. A dropped layer is one line: "blk.3,drop,". Lines that
- * begin with # are remarks; blanks and quotes around fields are left out. Reading checks every line against the file: BG_ERR_INPUT names the
- * line, what is wrong and what to do. A tensor without a line stays as it is. */
+ * begin with # are remarks; blanks and quotes around fields are left out. Reading checks every line
+ * against the file: BG_ERR_INPUT names the line, what is wrong and what to do. A tensor without a
+ * line stays as it is. */
 bg_status bg_recipe_read(bg_recipe **r, const bg_gguf *g, const char *path, bg_error *err);
 /* `remark` (may be NULL) comes first. */
 bg_status bg_recipe_write(const bg_recipe *r, const bg_gguf *g, const char *path,
@@ -91,9 +92,10 @@ typedef struct bg_image {
 bg_status bg_recipe_apply(bg_image **image, const bg_recipe *r, const bg_gguf *g,
                           const bg_importance *importance, struct bg_team *team,
                           bool (*progress)(void *user, double fraction), void *user, bg_error *err);
-/* Where the recipe prunes channels and heads: what is left of ffn_down and attn_output makes up for them,
- * by least squares on calibration text of 512 tokens or more. bg_search_run's image has that; of the same
- * recipe, text and importance this makes the same one. What cannot be made up for stays as it is cut. */
+/* Where the recipe prunes channels and heads: what is left of ffn_down and attn_output makes up for
+ * them, by least squares on calibration text of 512 tokens or more. bg_search_run's image has that;
+ * of the same recipe, text and importance this makes the same one. What cannot be made up for stays
+ * as it is cut. */
 bg_status bg_recipe_compensate(bg_image *image, const bg_recipe *r, const bg_model *source,
                                const int32_t *tokens, size_t n_tokens,
                                const bg_importance *importance, bg_isa isa, struct bg_team *team,
@@ -102,8 +104,8 @@ bg_status bg_recipe_compensate(bg_image *image, const bg_recipe *r, const bg_mod
  * squared error, or NULL. */
 bg_status bg_image_encode(bg_image *image, size_t i, const float *rows, const float *importance,
                           struct bg_team *team, bg_error *err);
-/* A file that was quantized from `g` before, of any formats. BG_ERR_INPUT: a tensor is not there in g
- * or has another shape, as of pruned ones. */
+/* A file that was quantized from `g` before, of any formats. BG_ERR_INPUT: a tensor is not there in
+ * g or has another shape, as of pruned ones. */
 bg_status bg_image_read(bg_image **image, const bg_gguf *g, const char *path, bg_error *err);
 /* The formats that an image has, of all that is not pruned. */
 bg_status bg_recipe_of_image(bg_recipe **r, const bg_image *image, const bg_gguf *g, bg_error *err);
@@ -111,11 +113,11 @@ bg_status bg_image_write(const bg_image *image, const char *path, bg_error *err)
 void bg_image_free(bg_image **image);
 /* ---- the search ---------------------------------------------------------------------------
  *
- * Finds formats for all tensors so that the KL divergence of the whole model from its full-precision
- * self, on calibration text, is least for a file of so many bytes. The sensitivity of every tensor to
- * every format is measured at the model's output, a knapsack solved with it; then steps from there,
- * with sensitivities measured anew at each place, and a population of mutations, tried on more and
- * more text. */
+ * Finds formats for all tensors so that the KL divergence of the whole model from its
+ * full-precision self, on calibration text, is least for a file of so many bytes. The sensitivity
+ * of every tensor to every format is measured at the model's output, a knapsack solved with it;
+ * then steps from there, with sensitivities measured anew at each place, and a population of
+ * mutations, tried on more and more text. */
 typedef struct bg_search_state {
     const char *stage;       /* "sensitivity" */
     double fraction;         /* of the stage */
@@ -124,8 +126,9 @@ typedef struct bg_search_state {
     double seconds;          /* since the start */
 } bg_search_state;
 
-/* Formats and pruning under one budget; or, to compare with, one after the other: `prune` of the weights
- * go first, or formats are chosen for a file that much larger, which is then pruned to its size. */
+/* Formats and pruning under one budget; or, to compare with, one after the other: `prune` of the
+ * weights go first, or formats are chosen for a file that much larger, which is then pruned to its
+ * size. */
 typedef enum bg_prune_order { BG_PRUNE_JOINT, BG_PRUNE_FIRST, BG_PRUNE_LAST } bg_prune_order;
 
 typedef struct bg_search_options {
@@ -139,17 +142,17 @@ typedef struct bg_search_options {
                               * estimate, and what is chosen depends on the machine; 0: any */
     double seconds;          /* 0: as long as it gets better */
     uint64_t most_asked;     /* evaluations, with those that the checkpoint has; 0: any number */
-    bool feedback;           /* then the image is rounded by bg_feedback, which knows what makes up for
-                              * lost channels */
-    size_t memory;           /* between evaluations, half for matrices, half for what layers gave; 0: a
-                              * third of the model's, but at least 64 MiB */
+    bool feedback;           /* then the image is rounded by bg_feedback, which knows what makes up
+                              * for lost channels */
+    size_t memory;           /* between evaluations, half for matrices, half for what layers gave;
+                              * 0: a third of the model's, but at least 64 MiB */
     bg_isa isa;
     struct bg_team *team;
     const bg_importance *importance; /* of the same calibration text; may be NULL */
-    const char *checkpoint;  /* a file of the evaluations made: the same request finds them there and
-                              * goes on to the same result. NULL: none. */
-    const char *checkpoint_option; /* what another file is chosen with, for messages: "--evaluations";
-                              * may be NULL */
+    const char *checkpoint;  /* a file of the evaluations made: the same request finds them there
+                              * and goes on to the same result. NULL: none. */
+    const char *checkpoint_option; /* what another file is chosen with, for messages:
+                                    * "--evaluations"; may be NULL */
     bool keep_checkpoint;    /* at the end: for searches of other sizes of the model */
     bool (*progress)(void *user, const bg_search_state *s); /* false: stop with the best so far */
     void *user;
@@ -164,16 +167,17 @@ typedef struct bg_search_result {
     double seconds, reused;  /* reused: share of layers that were not run again */
 } bg_search_result;
 
-/* The fewest bytes of weights that a choice of these formats leaves of a file that is not pruned. */
+/* The fewest bytes of weights that a choice of these formats leaves of a file that is not
+ * pruned. */
 bg_status bg_search_fewest(uint64_t *bytes, const bg_gguf *g, const bg_format *formats,
                            size_t n_formats, bg_error *err);
 
-/* `image` (may be NULL) is the recipe applied; where channels are gone, what is left of ffn_down makes
- * up for them, as bg_recipe_compensate does. BG_ERR_INFEASIBLE: nothing is so small; the message
- * has the smallest size. BG_ERR_UNSUPPORTED: a model that cannot be pruned. */
-bg_status bg_search_run(bg_recipe **best, bg_image **image, const bg_model *m, const int32_t *tokens,
-                        size_t n_tokens, const bg_search_options *o, bg_search_result *result,
-                        bg_error *err);
+/* `image` (may be NULL) is the recipe applied; where channels are gone, what is left of ffn_down
+ * makes up for them, as bg_recipe_compensate does. BG_ERR_INFEASIBLE: nothing is so small; the
+ * message has the smallest size. BG_ERR_UNSUPPORTED: a model that cannot be pruned. */
+bg_status bg_search_run(bg_recipe **best, bg_image **image, const bg_model *m,
+                        const int32_t *tokens, size_t n_tokens, const bg_search_options *o,
+                        bg_search_result *result, bg_error *err);
 
 /* Tokens a second that a model decodes, one after the other at the start of a context: the upper
  * quartile of some short runs. */
@@ -188,18 +192,20 @@ typedef struct bg_feedback_options {
     double damping;          /* of second moments, a share of their mean; 0: 0.01 */
     bg_isa isa;
     struct bg_team *team;    /* results do not depend on its size */
-    bool (*progress)(void *user, double fraction); /* false stops (BG_ERR_INTERRUPTED); may be NULL */
+    bool (*progress)(void *user, double fraction); /* false stops: BG_ERR_INTERRUPTED */
     void *user;
 } bg_feedback_options;
 
 /* Rounds the matrices of an image anew, layer by layer, each so that on the calibration text its
- * outputs change least: errors of one column are made good by the next ones, and what a matrix reads
- * comes from the image's own matrices before it, as they have become. `source` holds the weights that
- * are meant, in the shapes of the image. Formats without a grid (8 bits and more) and an embedding
- * stay as they are. A matrix that a stop leaves out keeps what it had: the image is always whole. */
-bg_status bg_feedback(bg_image *image, const bg_model *source, const int32_t *tokens, size_t n_tokens,
-                      const bg_feedback_options *o, bg_error *err);
-/* The same of an image that a recipe made of `source` and, if it prunes, bg_recipe_compensate mended. */
+ * outputs change least: errors of one column are made good by the next ones, and what a matrix
+ * reads comes from the image's own matrices before it, as they have become. `source` holds the
+ * weights that are meant, in the shapes of the image. Formats without a grid (8 bits and more) and
+ * an embedding stay as they are. A matrix that a stop leaves out keeps what it had: the image is
+ * always whole. */
+bg_status bg_feedback(bg_image *image, const bg_model *source, const int32_t *tokens,
+                      size_t n_tokens, const bg_feedback_options *o, bg_error *err);
+/* The same of an image that a recipe made of `source` and, if it prunes,
+ * bg_recipe_compensate mended. */
 bg_status bg_feedback_recipe(bg_image *image, const bg_recipe *r, const bg_model *source,
                              const int32_t *tokens, size_t n_tokens, const bg_feedback_options *o,
                              bg_error *err);

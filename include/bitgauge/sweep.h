@@ -39,12 +39,14 @@ typedef struct bg_sweep_options {
     const char *imatrix;
     const char *activations; /* list of f16, q8, q6, q4 (kernel.h): quality once more with these
                                 simulated, in rows of their own; NULL: none */
-    const char *search;      /* points to search mixed precision for: a list of sizes ("2.7MB") and of
-                                schemes, whose files' sizes are meant; "auto": of Q2_K, Q3_K_M and
-                                Q4_K_M those that the sweep has, else of all it has under 8 bits. NULL:
-                                none. Each is a row "search-SIZE" with its recipe in the folder. */
-    double prune;            /* share of the weights that these may go without, at most, where that pays
-                                more than smaller formats do; their names end in "+prune". 0: none */
+    const char *search;      /* points to search mixed precision for: a list of sizes ("2.7MB") and
+                                of schemes, whose files' sizes are meant; "auto": of Q2_K, Q3_K_M
+                                and Q4_K_M those that the sweep has, else of all it has under 8
+                                bits. NULL: none. Each is a row "search-SIZE" with its recipe in the
+                                folder. */
+    double prune;            /* share of the weights that these may go without, at most, where that
+                                pays more than smaller formats do; their names end in "+prune". 0:
+                                none */
     double search_minutes;   /* at most, for each point; 0: as long as it gets better; -1: 3 */
     const char *calib;       /* text to search on, another one than `text`; NULL: what came with the
                                 model, else the model writes it */

@@ -28,10 +28,10 @@ typedef struct bg_tuner_options {
     struct bg_team *team;    /* results do not depend on its size */
 } bg_tuner_options;
 
-/* Cuts windows from the text, in each pass over it at other places; what the model says of them it is
- * asked as they are needed. The model outlives the
- * tuner; tokens are copied. BG_ERR_INPUT: a text of less than 8 windows. BG_ERR_UNSUPPORTED:
- * gradients are known for dense models of the llama family. */
+/* Cuts windows from the text, in each pass over it at other places; what the model says of them it
+ * is asked as they are needed. The model outlives the tuner; tokens are copied. BG_ERR_INPUT: a
+ * text of less than 8 windows. BG_ERR_UNSUPPORTED: gradients are known for dense models of the
+ * llama family. */
 bg_status bg_tuner_open(bg_tuner **t, const bg_model *m, const int32_t *tokens, size_t n_tokens,
                         const bg_tuner_options *o, bg_error *err);
 void bg_tuner_close(bg_tuner **t);
@@ -46,8 +46,8 @@ typedef struct bg_tune_progress {
 typedef struct bg_tune_options {
     uint64_t steps;          /* 0: as many as fit `seconds`, by what the ones so far took */
     double seconds;          /* from the start of the run */
-    double rate;             /* of weights: about so many levels a step at most; 0: 0.005, in more than
-                              * 2000 steps less, by the root of their number */
+    double rate;             /* of weights: about so many levels a step at most; 0: 0.005, in more
+                              * than 2000 steps less, by the root of their number */
     double scale_rate;       /* of scales and mins: so many levels at the ends of a grid; of norms
                               * as much of their size, on average; 0: 0.003, likewise */
     uint64_t seed;           /* order of the windows */

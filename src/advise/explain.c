@@ -234,8 +234,8 @@ static void say_loss(const bg_advice *a, const bg_candidate *c, bg_text *t)
     }
     bg_text_puts(t, ".");
     if (c->quality_by)
-        bg_text_printf(t, " That was measured with %s, on the same weights; %s measured speed alone.",
-                       c->quality_by, c->engine);
+        bg_text_printf(t, " That was measured with %s, on the same weights; %s measured speed "
+                       "alone.", c->quality_by, c->engine);
 }
 
 /* Quality is measured against the file that was given. */
@@ -244,8 +244,8 @@ static void say_source(const bg_candidate *c, bg_text *t)
     const char *formats = bg_row_text(c->any, BG_COL_SOURCE_FORMATS);
     if (formats)
         bg_text_printf(t, "The source is quantized already (%s): quality is relative to that file, "
-                       "which has lost some itself. An F16 file of the model would be a better source.",
-                       formats);
+                       "which has lost some itself. An F16 file of the model would be a better "
+                       "source.", formats);
 }
 
 /* The best under tight limits can still be bad: say so, and what would be better. */

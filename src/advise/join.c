@@ -76,7 +76,8 @@ static double first_known(const bg_results *r, const bg_candidate *c, bg_column 
 static bool tells_quality(const bg_row *row)
 {
     const char *source = bg_row_text(row, BG_COL_SOURCE);
-    return row_ok(row) && (!source || strcmp(source, "simulated") != 0) && (bg_row_has(row, BG_COL_KLD) || bg_row_has(row, BG_COL_PPL));
+    return row_ok(row) && (!source || strcmp(source, "simulated") != 0) &&
+           (bg_row_has(row, BG_COL_KLD) || bg_row_has(row, BG_COL_PPL));
 }
 
 /* Engines run the same weights: one that did not measure their quality has it from another, and

@@ -350,8 +350,8 @@ static json_t *lists_json(const bg_advice *a, json_t *o)
     }
     for (size_t i = 0; i < a->n; i++)
         if (a->removed[i])
-            json_array_append_new(removed, json_pack("{s:s, s:s, s:s}", "scheme", a->c[i].scheme, "engine",
-                                                     a->c[i].engine,
+            json_array_append_new(removed, json_pack("{s:s, s:s, s:s}", "scheme", a->c[i].scheme,
+                                                     "engine", a->c[i].engine,
                                                      "constraint", a->removed[i]));
     for (size_t i = 0; i < a->n_changes; i++)
         json_array_append_new(changes, json_pack("{s:s, s:s, s:s}", "change", a->changes[i].option,

@@ -20,7 +20,7 @@ typedef struct bg_process {
     /* What became of it. */
     bg_text output;              /* free with bg_text_fini; a zero byte ends what can be read */
     char last[256];              /* the last line that it wrote, to either stream */
-    char how[96];                /* "" after exit 0, else "exit status 1", "ended by signal 11..." */
+    char how[96];                /* "" after exit 0, else "exit status 1", "ended by signal 11" */
     size_t written;              /* bytes, to both streams */
     bool late;                   /* killed for its silence */
     double seconds;

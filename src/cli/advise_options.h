@@ -5,24 +5,28 @@
 #include "bitgauge/advise.h"
 #include "cli/cli.h"
 
-typedef struct bg_cli_advise { bg_advise_options options; int ctx; const char *objective; } bg_cli_advise;
+typedef struct bg_cli_advise {
+    bg_advise_options options;
+    int ctx;
+    const char *objective;
+} bg_cli_advise;
 
 /* Lines for an option table. */
-#define BG_CLI_ADVISE_OPTIONS(a)                                                                    \
-    {BG_OPT_GROUP, NULL, NULL, "Constraints", NULL, NULL, 0, 0},                                    \
-    {BG_OPT_SIZE, "--memory", "SIZE", "weights, KV cache and activations must fit; default: what "  \
-     "the machine had free", &(a).options.memory, NULL, 0, 0},                                      \
-    {BG_OPT_INT, "-c --ctx", "N", "tokens of context whose KV cache counts", &(a).ctx, NULL, 1,     \
-     1 << 30},                                                                                      \
-    {BG_OPT_REAL, "--min-tps", "X", "least decode speed, tokens/s", &(a).options.min_tps, NULL, 0,  \
-     1e12},                                                                                         \
-    {BG_OPT_REAL, "--max-kld", "X", "largest mean KL divergence, nats (default 1)",                 \
-     &(a).options.max_kld, NULL, 1e-9, 1e6}, /* 0 means none to bg_advise */                        \
-    {BG_OPT_REAL, "--max-ppl-loss", "%", "largest loss of perplexity in percent",                   \
-     &(a).options.max_ppl_loss_pct, NULL, 1e-9, 1e6},                                               \
-    {BG_OPT_TEXT, "--engine", "NAME", "only what this engine ran: builtin or llama.cpp (default: "   \
-     "any)", &(a).options.engine, NULL, 0, 0},                                                      \
-    {BG_OPT_TEXT, "--objective", "NAME", "what to look for; balanced is the knee of quality "       \
+#define BG_CLI_ADVISE_OPTIONS(a)                                                                   \
+    {BG_OPT_GROUP, NULL, NULL, "Constraints", NULL, NULL, 0, 0},                                   \
+    {BG_OPT_SIZE, "--memory", "SIZE", "weights, KV cache and activations must fit; default: what " \
+     "the machine had free", &(a).options.memory, NULL, 0, 0},                                     \
+    {BG_OPT_INT, "-c --ctx", "N", "tokens of context whose KV cache counts", &(a).ctx, NULL, 1,    \
+     1 << 30},                                                                                     \
+    {BG_OPT_REAL, "--min-tps", "X", "least decode speed, tokens/s", &(a).options.min_tps, NULL, 0, \
+     1e12},                                                                                        \
+    {BG_OPT_REAL, "--max-kld", "X", "largest mean KL divergence, nats (default 1)",                \
+     &(a).options.max_kld, NULL, 1e-9, 1e6}, /* 0 means none to bg_advise */                       \
+    {BG_OPT_REAL, "--max-ppl-loss", "%", "largest loss of perplexity in percent",                  \
+     &(a).options.max_ppl_loss_pct, NULL, 1e-9, 1e6},                                              \
+    {BG_OPT_TEXT, "--engine", "NAME", "only what this engine ran: builtin or llama.cpp (default: " \
+     "any)", &(a).options.engine, NULL, 0, 0},                                                     \
+    {BG_OPT_TEXT, "--objective", "NAME", "what to look for; balanced is the knee of quality "      \
      "against decode speed", &(a).objective, "balanced|speed|quality|size|energy", 0, 0}
 
 /* Turns what was parsed into options. */

@@ -90,16 +90,16 @@ static bool print_record(const bg_bench_line *l, size_t index, const bg_records 
 }
 
 enum md_column {
-    MD_MODEL, MD_SIZE, MD_PARAMS, MD_ENGINE, MD_BACKEND, MD_THREADS, MD_BATCH, MD_UBATCH, MD_TEST, MD_SPEED,
-    MD_ROOF, MD_SHARE, MD_CONDITION, MD_LOAD, MD_RSS, MD_COLUMNS
+    MD_MODEL, MD_SIZE, MD_PARAMS, MD_ENGINE, MD_BACKEND, MD_THREADS, MD_BATCH, MD_UBATCH, MD_TEST,
+    MD_SPEED, MD_ROOF, MD_SHARE, MD_CONDITION, MD_LOAD, MD_RSS, MD_COLUMNS
 };
 /* Characters; less than 0: text, which begins at the left. */
 static const struct { const char *title; int width; } md_columns[MD_COLUMNS] = {
     [MD_MODEL] = {"model", -30}, [MD_SIZE] = {"size", 10}, [MD_PARAMS] = {"params", 10},
-    [MD_ENGINE] = {"engine", -9}, [MD_BACKEND] = {"backend", -10}, [MD_THREADS] = {"threads", 7}, [MD_BATCH] = {"n_batch", 7},
-    [MD_UBATCH] = {"n_ubatch", 8}, [MD_TEST] = {"test", 15}, [MD_SPEED] = {"t/s", 20},
-    [MD_ROOF] = {"roof", 17}, [MD_SHARE] = {"% of roof", 9}, [MD_CONDITION] = {"condition", 9},
-    [MD_LOAD] = {"load s", 7}, [MD_RSS] = {"peak RSS", 10},
+    [MD_ENGINE] = {"engine", -9}, [MD_BACKEND] = {"backend", -10}, [MD_THREADS] = {"threads", 7},
+    [MD_BATCH] = {"n_batch", 7}, [MD_UBATCH] = {"n_ubatch", 8}, [MD_TEST] = {"test", 15},
+    [MD_SPEED] = {"t/s", 20}, [MD_ROOF] = {"roof", 17}, [MD_SHARE] = {"% of roof", 9},
+    [MD_CONDITION] = {"condition", 9}, [MD_LOAD] = {"load s", 7}, [MD_RSS] = {"peak RSS", 10},
 };
 
 static bool md_shows(const bg_bench_layout *layout, int column)

@@ -69,7 +69,11 @@ bg_status bg_cli_parse_prune(const char *text, double *share, bg_error *err);
 
 /* One line of progress on standard error, redrawn at most ten times a second on a terminal, once
  * in ten seconds otherwise. `what` is shown with percentage and time left. */
-typedef struct bg_cli_progress { const char *what; uint64_t start_ns, shown_ns; bool drawn; } bg_cli_progress;
+typedef struct bg_cli_progress {
+    const char *what;
+    uint64_t start_ns, shown_ns;
+    bool drawn;
+} bg_cli_progress;
 void bg_cli_progress_show(bg_cli_progress *p, double fraction);
 void bg_cli_progress_end(bg_cli_progress *p);
 

@@ -541,12 +541,12 @@ int bg_cmd_bench(int argc, char **argv)
          "or names; for shapes the default is levels", &ask.schemes, NULL, 0, 0},
         {BG_OPT_TEXT, "--engine", "LIST", "builtin, llama.cpp, or both with a comma", &ask.engine,
          NULL, 0, 0},
-        {BG_OPT_TEXT, "--llama-bench", "PATH", "the program of llama.cpp that times (default: along "
-         "$PATH)", &ask.llama_bench, NULL, 0, 0},
-        {BG_OPT_REAL, "--patience", "S", "seconds that it may be silent before it is ended (default "
-         "600)", &ask.patience, NULL, 0, 1e9},
-        {BG_OPT_INT, "--layers", "N", "time N layers of a shape and predict the whole (default: all "
-         "that fit)", &ask.layers, NULL, 2, 4096},
+        {BG_OPT_TEXT, "--llama-bench", "PATH", "the program of llama.cpp that times (default: "
+         "along $PATH)", &ask.llama_bench, NULL, 0, 0},
+        {BG_OPT_REAL, "--patience", "S", "seconds that it may be silent before it is ended "
+         "(default 600)", &ask.patience, NULL, 0, 1e9},
+        {BG_OPT_INT, "--layers", "N", "time N layers of a shape and predict the whole (default: "
+         "all that fit)", &ask.layers, NULL, 2, 4096},
         {BG_OPT_TEXT, "--isa", "LIST", "instruction sets (default native)", &ask.isa, NULL, 0, 0},
         {BG_OPT_FLAG, "--no-roof", NULL, "do not measure what the machine could reach",
          &ask.no_roofs, NULL, 0, 0},

@@ -111,13 +111,13 @@ int bg_cmd_compare(int argc, char **argv)
         {BG_OPT_FLAG, "--confirm", NULL, "measure again, with this program, the cells of NEW that "
          "are slower or\n                              cannot be judged, and judge by that "
          "(NEW/confirm-1, ...)", &q.confirm, NULL, 0, 0},
-        {BG_OPT_TEXT, "-m --model", "FILE", "model of NEW, for --confirm; default: the embedded one",
-         &q.model, NULL, 0, 0},
-        {BG_OPT_TEXT, "--llama-bench", "PATH", "the program that measured NEW's cells of llama.cpp, for "
-         "--confirm\n                              (default: along $PATH)", &q.llama_bench, NULL, 0,
-         0},
-        {BG_OPT_FLAG, "--strict", NULL, "status 4 also when only what all cells did together cannot "
-         "be judged", &q.strict, NULL, 0, 0},
+        {BG_OPT_TEXT, "-m --model", "FILE", "model of NEW, for --confirm; default: the embedded "
+         "one", &q.model, NULL, 0, 0},
+        {BG_OPT_TEXT, "--llama-bench", "PATH", "the program that measured NEW's cells of "
+         "llama.cpp, for --confirm\n                              (default: along $PATH)",
+         &q.llama_bench, NULL, 0, 0},
+        {BG_OPT_FLAG, "--strict", NULL, "status 4 also when only what all cells did together "
+         "cannot be judged", &q.strict, NULL, 0, 0},
         {BG_OPT_FLAG, "--cross-machine", NULL, "accept other machines and engines, and compare "
          "shares of the roof", &o->cross_machine, NULL, 0, 0},
     };

@@ -9,8 +9,9 @@
 static bool list_formats(bg_text *choices, bg_text *summary)
 {
     const bg_exporter *e;
-    bg_text_puts(summary, "Writes the results of a sweep (DIR; default results/latest) in the format of "
-                          "another\nprogram. What was not measured is left out. Formats:\n\n");
+    bg_text_puts(summary, "Writes the results of a sweep (DIR; default results/latest) in the "
+                          "format of another\nprogram. What was not measured is left out. "
+                          "Formats:\n\n");
     for (size_t i = 0; (e = bg_exporter_at(i)); i++) {
         bg_text_printf(choices, "%s%s", i ? "|" : "", e->name);
         bg_text_printf(summary, "  %-18s %s\n", e->name, e->summary);
@@ -19,7 +20,8 @@ static bool list_formats(bg_text *choices, bg_text *summary)
     return !choices->failed && !summary->failed;
 }
 
-static bg_status write_to(const bg_exporter *e, const bg_results *r, const char *path, bg_error *err)
+static bg_status write_to(const bg_exporter *e, const bg_results *r, const char *path,
+                          bg_error *err)
 {
     bg_outfile *f;
     bg_status status;

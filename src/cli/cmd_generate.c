@@ -227,9 +227,9 @@ static bg_status print_json(const job *j, bg_error *err)
     char *out;
     for (int i = 0; i < j->o.parallel; i++) {
         const stream *s = &j->streams[i];
-        json_array_append_new(texts, json_pack("{s:i, s:s%, s:i, s:s}", "seed", j->o.seed + i, "text",
-                                               s->text.data ? s->text.data : "", s->text.length,
-                                               "tokens", s->tokens, "stopped",
+        json_array_append_new(texts, json_pack("{s:i, s:s%, s:i, s:s}", "seed", j->o.seed + i,
+                                               "text", s->text.data ? s->text.data : "",
+                                               s->text.length, "tokens", s->tokens, "stopped",
                                                s->stopped ? s->stopped : "interrupted"));
     }
     root = json_pack("{s:s, s:s, s:I, s:o, s:o, s:o}", "model", bg_model_hparams(j->model)->name,

@@ -172,12 +172,12 @@ int bg_cmd_history(int argc, char **argv)
          0},
         {BG_OPT_TEXT, "--isa", "NAME", "trend: only this instruction set", &ask.filter.isa, NULL, 0,
          0},
-        {BG_OPT_TEXT, "--machine", "ID", "trend: only this fingerprint", &ask.filter.machine, NULL, 0,
-         0},
-        {BG_OPT_REAL, "--alpha", "P", "trend: false changes a line (default 0.01)", &ask.alpha, NULL,
-         0.002, 0.5},
-        {BG_OPT_REAL, "--floor", "SHARE", "trend: a smaller change is none, where the machine's noise "
-         "is not known (default 0.02)", &ask.floor, NULL, 1e-6, 1},
+        {BG_OPT_TEXT, "--machine", "ID", "trend: only this fingerprint", &ask.filter.machine, NULL,
+         0, 0},
+        {BG_OPT_REAL, "--alpha", "P", "trend: false changes a line (default 0.01)", &ask.alpha,
+         NULL, 0.002, 0.5},
+        {BG_OPT_REAL, "--floor", "SHARE", "trend: a smaller change is none, where the machine's "
+         "noise is not known (default 0.02)", &ask.floor, NULL, 1e-6, 1},
         {BG_OPT_TEXT, "-o --out", "FOLDER", "trend: SVG and PNG drawings", &ask.out, NULL, 0, 0},
     };
     const bg_opt_spec spec = {

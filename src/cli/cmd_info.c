@@ -151,7 +151,8 @@ static void append_tensors(bg_text *out, const bg_gguf *g)
     for (size_t i = 0; i < bg_gguf_tensor_count(g); i++) {
         const bg_tensor *t = bg_gguf_tensor_at(g, i);
         bg_text_printf(out, "  %-*s  %-8s  %12zu  %llu", width, t->name,
-                       bg_gguf_tensor_type_name(t->type_id), t->bytes, (unsigned long long)t->ne[0]);
+                       bg_gguf_tensor_type_name(t->type_id), t->bytes,
+                       (unsigned long long)t->ne[0]);
         for (uint32_t d = 1; d < t->n_dims; d++)
             bg_text_printf(out, " x %llu", (unsigned long long)t->ne[d]);
         bg_text_puts(out, "\n");
@@ -260,7 +261,8 @@ static void append_sizes(bg_text *out, const bg_info *info)
     if (bg_gguf_get_u64(info->g, "general.file_type", &type)) {
         const char *name = "unknown here";
         for (size_t i = bg_scheme_count(); i-- > 0;)
-            if (bg_scheme_file_type(bg_scheme_at(i)) == type) name = bg_scheme_name(bg_scheme_at(i));
+            if (bg_scheme_file_type(bg_scheme_at(i)) == type)
+                name = bg_scheme_name(bg_scheme_at(i));
         bg_text_printf(out, "  %-14s%s (general.file_type %llu)\n", "scheme",
                        type == 0 ? "F32" : name, (unsigned long long)type);
     }

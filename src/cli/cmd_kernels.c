@@ -35,13 +35,14 @@ static int list(const request *q)
         printf("%-8s%-6s%-12s%-9s%s\n", "format", "op", "isa", "tier", "activation");
     for (size_t i = 0; bg_kernel_at(i); i++) {
         const bg_kernel *k = bg_kernel_at(i);
-        const char *format = bg_format_get(k->format)->name, *activation = bg_format_get(k->activation)->name;
+        const char *format = bg_format_get(k->format)->name,
+                   *activation = bg_format_get(k->activation)->name;
         if (!wanted(q, k)) continue;
         if (!q->json)
             printf("%-8s%-6s%-12s%-9s%s\n", format, bg_op_name(k->op), bg_isa_name(k->isa),
                    bg_tier_name(k->tier), activation);
-        json_array_append_new(kernels, json_pack("{s:s, s:s, s:s, s:s, s:s}", "format", format, "op",
-                              bg_op_name(k->op), "isa", bg_isa_name(k->isa), "tier",
+        json_array_append_new(kernels, json_pack("{s:s, s:s, s:s, s:s, s:s}", "format", format,
+                              "op", bg_op_name(k->op), "isa", bg_isa_name(k->isa), "tier",
                               bg_tier_name(k->tier), "activation", activation));
     }
     if (!q->json) printf("\n");
@@ -130,8 +131,8 @@ static bg_status bench_kernel(const request *q, const bg_machine *m, const matri
     bg_kernel_timing t;
     double share;
     size_t cols = k->op == BG_OP_GEMV ? 1 : (size_t)q->cols;
-    BG_TRY(bg_kernel_time(k, (size_t)a->rows, (size_t)a->k, cols, k->op == BG_OP_GEMV ? footprint : 0,
-                          q->seconds, &t, err));
+    BG_TRY(bg_kernel_time(k, (size_t)a->rows, (size_t)a->k, cols,
+                          k->op == BG_OP_GEMV ? footprint : 0, q->seconds, &t, err));
     share = roof_share(m, k, &t, &roof);
     if (!q->json) {
         printf("%-8s%-6s%-12s%-9s%6zu%12.1f%10.2f%11.1f", format, bg_op_name(k->op),
@@ -143,10 +144,10 @@ static bg_status bench_kernel(const request *q, const bg_machine *m, const matri
     }
     json_array_append_new(out, json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:I, s:f, s:I, s:f, s:f, s:s, s:o}", "format", format,
-        "op", bg_op_name(k->op), "isa", bg_isa_name(k->isa), "tier", bg_tier_name(k->tier), "matrix",
-        a->names, "rows", a->rows, "k", a->k, "cols", (json_int_t)cols, "seconds", t.seconds, "runs", (json_int_t)t.runs,
-        "weight_gb_per_s", t.weight_gbs, "gflop_per_s", t.gflops, "roof", roof, "roof_share",
-        isfinite(share) ? json_real(share) : json_null()));
+        "op", bg_op_name(k->op), "isa", bg_isa_name(k->isa), "tier", bg_tier_name(k->tier),
+        "matrix", a->names, "rows", a->rows, "k", a->k, "cols", (json_int_t)cols, "seconds",
+        t.seconds, "runs", (json_int_t)t.runs, "weight_gb_per_s", t.weight_gbs, "gflop_per_s",
+        t.gflops, "roof", roof, "roof_share", isfinite(share) ? json_real(share) : json_null()));
     return BG_OK;
 }
 
@@ -273,16 +274,16 @@ int bg_cmd_kernels(int argc, char **argv)
          .help = "only this format, e.g. Q4_K"},
         {.type = BG_OPT_TEXT, .names = "--isa", .metavar = "SET", .target = &q.isa_name,
          .help = "only this instruction set: ref, avx2, native (the best here)"},
-        {.type = BG_OPT_INT, .names = "--cols", .metavar = "N", .target = &q.cols, .min = 1, .max = 1024,
-         .help = "columns of activations (check: 1 to 512; bench: 64)"},
-        {.type = BG_OPT_INT, .names = "--rows", .metavar = "N", .target = &q.rows, .min = 1, .max = 1e6,
-         .help = "rows to time (4096)"},
-        {.type = BG_OPT_INT, .names = "-k --length", .metavar = "N", .target = &q.k, .min = 1, .max = 1e6,
-         .help = "weights a row to time, a multiple of 256 suits all (4096)"},
+        {.type = BG_OPT_INT, .names = "--cols", .metavar = "N", .target = &q.cols, .min = 1,
+         .max = 1024, .help = "columns of activations (check: 1 to 512; bench: 64)"},
+        {.type = BG_OPT_INT, .names = "--rows", .metavar = "N", .target = &q.rows, .min = 1,
+         .max = 1e6, .help = "rows to time (4096)"},
+        {.type = BG_OPT_INT, .names = "-k --length", .metavar = "N", .target = &q.k, .min = 1,
+         .max = 1e6, .help = "weights a row to time, a multiple of 256 suits all (4096)"},
         {.type = BG_OPT_TEXT, .names = "--shape", .metavar = "NAME", .target = &q.shape_name,
          .help = "time them on the matrices of a known model (`info --list-shapes`)"},
-        {.type = BG_OPT_REAL, .names = "--seconds", .metavar = "S", .target = &q.seconds, .min = 0.001,
-         .max = 60, .help = "time for each (0.2)"},
+        {.type = BG_OPT_REAL, .names = "--seconds", .metavar = "S", .target = &q.seconds,
+         .min = 0.001, .max = 60, .help = "time for each (0.2)"},
         {.type = BG_OPT_FLAG, .names = "--json", .help = "print JSON", .target = &q.json},
     };
     const bg_opt_spec spec = {

@@ -222,7 +222,8 @@ static int print_models(const run *r, const bg_quality *q)
     printf("base %s, perplexity %.4f; %s: %llu windows of %d tokens%s%s\n\n", file_name(r->a->base),
            q->base_ppl, r->text_path ? file_name(r->text_path) : "text that the base wrote",
            (unsigned long long)q->windows, r->a->ctx,
-           r->a->activations ? "; simulated activations " : "", r->a->activations ? r->a->activations : "");
+           r->a->activations ? "; simulated activations " : "",
+           r->a->activations ? r->a->activations : "");
     printf("%-32s %19s %23s %11s\n", "", "perplexity", "KL divergence", "same top");
     for (size_t i = 0; i <= r->a->n_others; i++)
         printf("%-32s %10.4f ± %.4f %12.6f ± %.6f %9.2f %%\n",

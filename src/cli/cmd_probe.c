@@ -312,9 +312,10 @@ static void print_floors(const json_t *root)
         printf("\n");
     }
     one = json_array_get(floors, 0);
-    printf("  Of identical work that is measured twice, about 1 comparison in 100 differs by more.\n"
-           "  From %lld pairs of measurements in %.0f s, %s\n", (long long)integer_of(one, "pairs"),
-           real_of(one, "seconds"), string_of(one, "measured", "at an unknown time"));
+    printf("  Of identical work that is measured twice, about 1 comparison in 100 differs by "
+           "more.\n  From %lld pairs of measurements in %.0f s, %s\n",
+           (long long)integer_of(one, "pairs"), real_of(one, "seconds"),
+           string_of(one, "measured", "at an unknown time"));
 }
 
 /* A line a rule that cannot watch, and whether another of its cause does. */
@@ -408,12 +409,12 @@ int bg_cmd_probe(int argc, char **argv)
          &r.threads, NULL, 1, 4096},
         {BG_OPT_FLAG, "--quick", NULL, "skip the roofs, which take two or three seconds", &r.quick,
          NULL, 0, 0},
-        {BG_OPT_FLAG, "--noise", NULL, "measure how far identical work differs here, for compare", &r.noise,
-         NULL, 0, 0},
+        {BG_OPT_FLAG, "--noise", NULL, "measure how far identical work differs here, for compare",
+         &r.noise, NULL, 0, 0},
         {BG_OPT_REAL, "--seconds", "S", "time for --noise (default 60)", &r.seconds, NULL, 1,
          86400},
-        {BG_OPT_TEXT, "-o --out", "DIR", "write machine.json and, if built with hwloc, machine.xml to DIR", &out,
-         NULL, 0, 0},
+        {BG_OPT_TEXT, "-o --out", "DIR", "write machine.json and, if built with hwloc, machine.xml "
+         "to DIR", &out, NULL, 0, 0},
         {BG_OPT_FLAG, "--json", NULL, "print machine.json", &json, NULL, 0, 0},
     };
     const bg_opt_spec spec = {

@@ -44,9 +44,10 @@ static int print_summary(const request *r, const bg_quantize_plan *p, int thread
             bg_cli_json_text(r->in, strlen(r->in)), "out", bg_cli_json_text(r->out, strlen(r->out)),
             "scheme", r->scheme ? bg_scheme_name(r->scheme) : r->from ? "from" : "recipe",
             "file_bytes",
-            (json_int_t)p->file_bytes, "weight_bytes", (json_int_t)p->weight_bytes, "n_params", (json_int_t)p->n_params, "bpw",
-            bpw, "formats", p->formats, "fell_back", (int)p->n_fell_back, "threads", threads,
-            "seconds", seconds, "peak_rss", bg_cli_json_peak()));
+            (json_int_t)p->file_bytes, "weight_bytes", (json_int_t)p->weight_bytes, "n_params",
+            (json_int_t)p->n_params, "bpw", bpw, "formats", p->formats, "fell_back",
+            (int)p->n_fell_back, "threads", threads, "seconds", seconds, "peak_rss",
+            bg_cli_json_peak()));
     printf("%s: %s, %s, %.2f bits per weight (%s), %.1f s with %d thread%s, peak RSS %s\n", r->out,
            r->scheme ? bg_scheme_name(r->scheme) : r->from ? "made better" : "by the recipe",
            bg_format_size(size, sizeof size, (double)p->file_bytes), bpw,
@@ -204,11 +205,11 @@ static bg_status check_texts(const request *r, bg_error *err)
 {
     BG_TRY(bg_cli_tune_check(&r->tune, err));
     if (has_text(r) && r->shape)
-        return bg_fail(err, BG_ERR_INPUT, "--shape", "has random weights, which nothing makes better: "
-                       "leave --feedback and --tune out");
+        return bg_fail(err, BG_ERR_INPUT, "--shape", "has random weights, which nothing makes "
+                       "better: leave --feedback and --tune out");
     if (r->calib && !has_text(r))
-        return bg_fail(err, BG_ERR_INPUT, "--calib", "is a text for --feedback or --tune: give one of "
-                       "them, too");
+        return bg_fail(err, BG_ERR_INPUT, "--calib", "is a text for --feedback or --tune: give one "
+                       "of them, too");
     if (r->chunks && !r->feedback)
         return bg_fail(err, BG_ERR_INPUT, "--chunks", "goes with --feedback");
     return BG_OK;
@@ -236,7 +237,8 @@ static bg_status read_words(request *r, const char *const *words, size_t n, bg_e
         r->out = words[1];
         if (given && (words[3] || (words[2] && bg_scheme_find(words[2]))))
             return bg_fail(err, BG_ERR_INPUT, NULL, "%s takes the place of the scheme: give "
-                           "IN.gguf OUT.gguf %s FILE", r->from ? "a file to go on from" : "a recipe",
+                           "IN.gguf OUT.gguf %s FILE",
+                           r->from ? "a file to go on from" : "a recipe",
                            r->from ? "--from" : "--recipe");
         BG_TRY(read_threads(r, words[given ? 2 : 3], err));
         return given ? BG_OK : bg_scheme_parse(words[2], &r->scheme, err);

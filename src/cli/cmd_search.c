@@ -411,16 +411,16 @@ static void print_table(const run *r)
 {
     char took[32], peak[32];
     printf("%s: %llu of %llu bytes, %llu evaluations in %s, %.0f %% of the layers reused, peak "
-           "RSS %s\n", r->a->recipe, (unsigned long long)r->result.file_bytes, (unsigned long long)r->budget,
-           (unsigned long long)r->result.evaluations,
+           "RSS %s\n", r->a->recipe, (unsigned long long)r->result.file_bytes,
+           (unsigned long long)r->budget, (unsigned long long)r->result.evaluations,
            bg_format_duration(took, sizeof took, r->result.seconds), 100 * r->result.reused,
            bg_cli_peak(peak, sizeof peak));
     if (r->a->out) printf("%s: the model\n", r->a->out);
     else print_making(r);
     if (r->result.stopped)
         printf("stopped before the end: this is the best so far; %s goes on from here\n",
-               r->a->most && r->result.asked >= (uint64_t)r->a->most ? "with a larger --stop-after it"
-                                                                     : "the same command");
+               r->a->most && r->result.asked >= (uint64_t)r->a->most
+                   ? "with a larger --stop-after it" : "the same command");
     if (r->a->min_tps > 0)
         printf("decoding: %.0f tokens/s asked for, %.0f expected by the speeds of the formats",
                r->a->min_tps, r->result.predicted_tps);

@@ -160,7 +160,8 @@ static bg_status run(bg_sweep_options *o, bool report, bg_error *err)
     bg_cli_progress_end(&line);
     /* One that was stopped before its first file left nothing to point at; shapes have folders of
      * their own, which recommend --shape finds. */
-    if (unnamed && !o->shape && (status == BG_OK || status == BG_ERR_INTERRUPTED) && bg_file_exists(dir))
+    if (unnamed && !o->shape && (status == BG_OK || status == BG_ERR_INTERRUPTED) &&
+        bg_file_exists(dir))
         link_latest(dir);
     if (status != BG_OK) return status;
     return only_counts(o) ? show_counts(o->out, err) : show_results(o->out, report, err);
@@ -189,8 +190,8 @@ int bg_cmd_sweep(int argc, char **argv)
          &o.engines, NULL, 0, 0},
         {BG_OPT_TEXT, "--llama-bench", "PATH", "its program that times (default: along $PATH)",
          &o.llama_bench, NULL, 0, 0},
-        {BG_OPT_TEXT, "--llama-perplexity", "PATH", "its program that measures quality; without, llama.cpp "
-         "is\n                              only timed", &o.llama_perplexity, NULL, 0, 0},
+        {BG_OPT_TEXT, "--llama-perplexity", "PATH", "its program that measures quality; without, "
+         "llama.cpp is\n                              only timed", &o.llama_perplexity, NULL, 0, 0},
         {BG_OPT_REAL, "--patience", "S", "seconds that these may be silent before they are ended "
          "(default 600)", &o.patience, NULL, 0, 1e9},
         {BG_OPT_GROUP, NULL, NULL, "What to measure", NULL, NULL, 0, 0},
@@ -210,8 +211,8 @@ int bg_cmd_sweep(int argc, char **argv)
          "quick|full|off", 0, 0},
         {BG_OPT_TEXT, "--text", "FILE", "text for it; self: what the model writes", &o.text, NULL,
          0, 0},
-        {BG_OPT_TEXT, "--imatrix", "FILE", "importance matrix: each scheme with it is a row of its own", &o.imatrix, NULL,
-         0, 0},
+        {BG_OPT_TEXT, "--imatrix", "FILE", "importance matrix: each scheme with it is a row of its "
+         "own", &o.imatrix, NULL, 0, 0},
         {.type = BG_OPT_MAYBE, .names = "--search", .metavar = "[SIZES]", .target = &o.search,
          .choices = "auto", .help = "also search mixed precision of these sizes, such as "
          "2.7MB,Q3_K_M (the file\n                              of a scheme); default: those of "
@@ -221,12 +222,12 @@ int bg_cmd_sweep(int argc, char **argv)
         {BG_OPT_TEXT, "--prune", "off|on|SHARE", "these may also go without channels, heads and "
          "layers, of all\n                              weights no more than SHARE (off)", &prune,
          NULL, 0, 0},
-        {BG_OPT_TEXT, "--calib", "FILE", "text to search on, another one than --text; default: what "
-         "came with\n                              the model, or the model writes it", &o.calib, NULL, 0,
-         0},
-        {BG_OPT_TEXT, "--activations", "LIST", "f16, q8, q6, q4: quality also with what matrices read "
-         "rounded\n                              so (simulated; no speed follows)", &o.activations, NULL,
-         0, 0},
+        {BG_OPT_TEXT, "--calib", "FILE", "text to search on, another one than --text; default: "
+         "what came with\n                              the model, or the model writes it",
+         &o.calib, NULL, 0, 0},
+        {BG_OPT_TEXT, "--activations", "LIST", "f16, q8, q6, q4: quality also with what matrices "
+         "read rounded\n                              so (simulated; no speed follows)",
+         &o.activations, NULL, 0, 0},
         {BG_OPT_TEXT, "--counters", "NAME", "callgrind: also count instructions, cache misses and "
          "mispredicted branches\n                              in a simulated processor, the same "
          "in every run", &counters,
@@ -234,8 +235,8 @@ int bg_cmd_sweep(int argc, char **argv)
         {BG_OPT_GROUP, NULL, NULL, "How long", NULL, NULL, 0, 0},
         {BG_OPT_TEXT, "-r --reps", "N", "repetitions, or auto: until the interval is narrow",
          &reps, NULL, 0, 0},
-        {BG_OPT_TEXT, "--precision", "SHARE", "half of an interval that is narrow, over the median: "
-         "2% or 0.02", &precision, NULL, 0, 0},
+        {BG_OPT_TEXT, "--precision", "SHARE", "half of an interval that is narrow, over the "
+         "median: 2% or 0.02", &precision, NULL, 0, 0},
         {BG_OPT_INT, "--max-reps", "N", "repetitions at most while it is not", &o.max_reps, NULL, 1,
          100000},
         {BG_OPT_REAL, "--time-limit", "S", "seconds after which nothing is repeated; 0: none",
@@ -244,8 +245,8 @@ int bg_cmd_sweep(int argc, char **argv)
          0, INT32_MAX},
         {BG_OPT_FLAG, "--no-roof", NULL, "do not measure what the machine could reach", &o.no_roofs,
          NULL, 0, 0},
-        {BG_OPT_TEXT, "--noise-from", "FILE", "machine.json with the noise floors to carry (default: "
-         "of the last `probe --noise` here)", &o.noise_from, NULL, 0, 0},
+        {BG_OPT_TEXT, "--noise-from", "FILE", "machine.json with the noise floors to carry "
+         "(default: of the last `probe --noise` here)", &o.noise_from, NULL, 0, 0},
         {BG_OPT_FLAG, "--no-report", NULL, "leave out the report and its plots", &no_report, NULL,
          0, 0},
     };
@@ -270,8 +271,10 @@ int bg_cmd_sweep(int argc, char **argv)
     o.quality = quality_of(quality);
     o.seed = (uint64_t)seed;
     o.simulate = counters != NULL;
-    if (bg_cli_parse_prune(prune, &o.prune, &err) != BG_OK || read_reps(reps, &o.reps, &err) != BG_OK ||
-        read_precision(precision, &o.precision, &err) != BG_OK || run(&o, !no_report, &err) != BG_OK)
+    if (bg_cli_parse_prune(prune, &o.prune, &err) != BG_OK ||
+        read_reps(reps, &o.reps, &err) != BG_OK ||
+        read_precision(precision, &o.precision, &err) != BG_OK ||
+        run(&o, !no_report, &err) != BG_OK)
         return bg_cli_fail(&err);
     return BG_EXIT_OK;
 }

@@ -48,7 +48,10 @@ static bool wants(void *user, const char *scheme, const char *test, const char *
 }
 
 /* Whether another sweep could have it; one that was searched for is no scheme. */
-static bool is_scheme(const json_t *name) { return bg_scheme_find(json_string_value(name)) != NULL; }
+static bool is_scheme(const json_t *name)
+{
+    return bg_scheme_find(json_string_value(name)) != NULL;
+}
 
 /* ["a", "b"] or [1, 2] with commas between, of those that `takes` (may be NULL). */
 static void join(const json_t *list, bool (*takes)(const json_t *one), bg_text *out)
@@ -188,9 +191,9 @@ static bg_status check_versions(const bg_results *confirmed, const bg_results *r
             const bg_row *was = bg_results_row(r, j);
             const char *old = bg_row_text(was, BG_COL_ENGINE_VER);
             if (bg_row_same_cell(row, was) && version && old && !same(version, old))
-                return bg_fail(err, BG_ERR_INPUT, bg_results_dir(confirmed), "was measured with %s %s, and "
-                               "%s with %s: give that build with --llama-bench", engine, version,
-                               bg_results_dir(r), old);
+                return bg_fail(err, BG_ERR_INPUT, bg_results_dir(confirmed),
+                               "was measured with %s %s, and %s with %s: give that build with "
+                               "--llama-bench", engine, version, bg_results_dir(r), old);
         }
     }
     return BG_OK;

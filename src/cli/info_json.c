@@ -5,7 +5,10 @@
 
 enum { ARRAY_SHOWN = 8 }; /* elements of an array that are printed */
 
-static json_t *text(bg_gguf_string s) { return s.data ? bg_cli_json_text(s.data, s.length) : json_null(); }
+static json_t *text(bg_gguf_string s)
+{
+    return s.data ? bg_cli_json_text(s.data, s.length) : json_null();
+}
 
 static json_t *c_text(const char *s) { return bg_cli_json_text(s, strlen(s)); }
 
@@ -62,9 +65,9 @@ static json_t *tensor_list(const bg_gguf *g)
         json_t *shape = json_array();
         for (uint32_t d = 0; d < t->n_dims; d++)
             json_array_append_new(shape, json_integer((json_int_t)t->ne[d]));
-        json_array_append_new(all, json_pack("{s:o, s:s, s:o, s:I}", "name", c_text(t->name), "format",
-                              bg_gguf_tensor_type_name(t->type_id), "shape", shape, "bytes",
-                              (json_int_t)t->bytes));
+        json_array_append_new(all, json_pack("{s:o, s:s, s:o, s:I}", "name", c_text(t->name),
+                              "format", bg_gguf_tensor_type_name(t->type_id), "shape", shape,
+                              "bytes", (json_int_t)t->bytes));
     }
     return all;
 }
@@ -101,8 +104,9 @@ int bg_info_print_json(const bg_info *info, bool tensors)
         {"n_vocab", number_or_null(info->n_vocab)},
         {"tokenizer", text(info->tokenizer)},
         {"weight_bytes", json_integer((json_int_t)info->weight_bytes)},
-        {"bpw", info->n_params ? json_real(8.0 * (double)info->weight_bytes / (double)info->n_params)
-                               : json_null()},
+        {"bpw", info->n_params
+                    ? json_real(8.0 * (double)info->weight_bytes / (double)info->n_params)
+                    : json_null()},
         {"formats", format_list(info)},
         {"runs", json_boolean(info->runs)},
         {"reason", info->runs ? json_null() : c_text(info->why_not.message)},

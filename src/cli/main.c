@@ -5,7 +5,8 @@
 #include <unistd.h>
 
 /* Weak: a reduced build leaves the commands out whose rooms are missing. */
-#define BG_COMMAND(name, summary) extern __typeof__(bg_cmd_##name) bg_cmd_##name __attribute__((weak));
+#define BG_COMMAND(name, summary) \
+    extern __typeof__(bg_cmd_##name) bg_cmd_##name __attribute__((weak));
 #include "cli/commands.def"
 #undef BG_COMMAND
 

@@ -34,8 +34,8 @@ bg_status bg_cli_get_text(const bg_cli_text *t, const bg_model *m, int32_t **tok
         if (*n >= t->fewest) return BG_OK;
         bg_tokens_free(*tokens);
         *tokens = NULL;
-        return bg_fail(err, BG_ERR_INPUT, path, "has %zu tokens, but %zu are the fewest that are of "
-                       "use: give a longer text", *n, t->fewest);
+        return bg_fail(err, BG_ERR_INPUT, path, "has %zu tokens, but %zu are the fewest that are "
+                       "of use: give a longer text", *n, t->fewest);
     }
     bg_cli_progress_end(t->progress);
     *t->progress = (bg_cli_progress){.what = "writing text"};

@@ -6,7 +6,7 @@
 #include "cli/cli.h"
 
 typedef struct bg_cli_text {
-    const char *path;        /* a file; "self": the model writes it; NULL: what came with the model */
+    const char *path;        /* a file; "self": the model writes it; NULL: what came with it */
     char *installed;         /* that, or NULL: the model writes it. Freed by whoever set it */
     size_t n_docs, doc_tokens; /* of what it writes */
     size_t fewest;           /* tokens that a file must have */

@@ -23,8 +23,8 @@ bg_status bg_cli_tune_check(const bg_cli_tune_request *r, bg_error *err)
 {
     bool how = r->windows || r->ctx || r->own >= 0 || r->rate > 0 || r->scale_rate > 0;
     if (!how || bg_cli_tune_wanted(r)) return BG_OK;
-    return bg_fail(err, BG_ERR_INPUT, NULL, "options of tuning, but for how long? Give --tune MINUTES or "
-                   "--tune-steps N, too");
+    return bg_fail(err, BG_ERR_INPUT, NULL, "options of tuning, but for how long? Give --tune "
+                   "MINUTES or --tune-steps N, too");
 }
 
 bg_status bg_cli_tune(const bg_cli_tune_request *r, const bg_model *m, const int32_t *tokens,

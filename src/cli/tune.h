@@ -36,11 +36,12 @@ bg_status bg_cli_tune(const bg_cli_tune_request *r, const bg_model *m, const int
     {.type = BG_OPT_INT, .names = "--tune-windows", .metavar = "N",                               \
      .target = &(request).windows, .min = 1, .max = 4096, .help = "windows of a step (1)"},       \
     {.type = BG_OPT_REAL, .names = "--tune-own", .metavar = "X", .target = &(request).own,        \
-     .min = 0, .max = 1, .help = "after one pass over the text: share that the model writes (0.9)"}, \
+     .min = 0, .max = 1,                                                                          \
+     .help = "after one pass over the text: share that the model writes (0.9)"},                  \
     {.type = BG_OPT_INT, .names = "--tune-ctx", .metavar = "N", .target = &(request).ctx,         \
      .min = 8, .max = 1 << 16, .help = "tokens of a window (512)"},                               \
     {.type = BG_OPT_REAL, .names = "--tune-rate", .metavar = "X", .target = &(request).rate,      \
-     .min = 0, .max = 1, .help = "most that a weight moves a step, in levels (0.005)"},            \
+     .min = 0, .max = 1, .help = "most that a weight moves a step, in levels (0.005)"},           \
     {.type = BG_OPT_REAL, .names = "--tune-scale-rate", .metavar = "X",                           \
      .target = &(request).scale_rate, .min = 0, .max = 1,                                         \
      .help = "most that scales move the ends of their grids, in levels (0.003)"}

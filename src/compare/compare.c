@@ -74,9 +74,9 @@ static bg_status take_metrics(state *s, const char *list, bg_error *err)
 static bg_status refuse(const state *s, const char *what, const char *a, const char *b,
                         bg_error *err)
 {
-    return bg_fail(err, BG_ERR_INPUT, s->c->dir[NEW], "was measured on another %s (%s) than %s (%s): "
-                   "give --cross-machine to compare shares of the roof", what, b, s->c->dir[BASE],
-                   a);
+    return bg_fail(err, BG_ERR_INPUT, s->c->dir[NEW], "was measured on another %s (%s) than %s "
+                   "(%s): give --cross-machine to compare shares of the roof", what, b,
+                   s->c->dir[BASE], a);
 }
 
 static const char *machine_name(const bg_origin *o, char *out, size_t size)
@@ -130,9 +130,10 @@ static bg_status check_models(const state *s, int x, int y, bg_error *err)
     if (bg_same_text(bg_row_text(a, BG_COL_MODEL), bg_row_text(b, BG_COL_MODEL)) &&
         same_number(a, b, BG_COL_MODEL_PARAMS))
         return BG_OK;
-    return bg_fail(err, BG_ERR_INPUT, bg_results_dir(r[1]), "holds another model (%s) than %s (%s): "
-                   "compare sweeps of one model", bg_row_text(b, BG_COL_MODEL),
-                   bg_results_dir(r[0]), bg_row_text(a, BG_COL_MODEL));
+    return bg_fail(err, BG_ERR_INPUT, bg_results_dir(r[1]),
+                   "holds another model (%s) than %s (%s): compare sweeps of one model",
+                   bg_row_text(b, BG_COL_MODEL), bg_results_dir(r[0]),
+                   bg_row_text(a, BG_COL_MODEL));
 }
 
 /* What was measured again must be of the same model and machine as what it stands for. */

@@ -18,8 +18,9 @@ static json_t *path_or_null(const char *path)
 static json_t *cell_name(const bg_row *row)
 {
     double threads = bg_row_number(row, BG_COL_THREADS);
-    return json_pack("{s:o, s:o, s:o, s:o}", "scheme", text_or_null(bg_row_text(row, BG_COL_SCHEME)),
-                     "test", text_or_null(bg_row_text(row, BG_COL_TEST)), "isa",
+    return json_pack("{s:o, s:o, s:o, s:o}", "scheme",
+                     text_or_null(bg_row_text(row, BG_COL_SCHEME)), "test",
+                     text_or_null(bg_row_text(row, BG_COL_TEST)), "isa",
                      text_or_null(bg_row_text(row, BG_COL_ISA)), "threads",
                      isnan(threads) ? json_null() : json_integer((json_int_t)threads));
 }
@@ -54,12 +55,12 @@ static json_t *compared_json(const bg_compared *c)
     json_t *o = cell_name(c->base_row);
     const bg_column_info *info = bg_column_get(c->metric);
     json_t *rest = json_pack(
-        "{s:s, s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:s, s:o}",
-        "metric", info->name, "unit", info->unit, "better", info->better > 0 ? "more" : "less",
-        "exact", c->exact, "base", side_json(c, 0), "new", side_json(c, 1), "ratio",
-        number(c->ratio.ratio), "ratio_low", number(c->ratio.low), "ratio_high",
-        number(c->ratio.high), "autocorrelation_time", number(c->ratio.tau), "p", number(c->p), "q",
-        number(c->q), "noise_floor", number(c->floor), "noise_floor_source",
+        "{s:s, s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:s, "
+        "s:o}", "metric", info->name, "unit", info->unit, "better",
+        info->better > 0 ? "more" : "less", "exact", c->exact, "base", side_json(c, 0), "new",
+        side_json(c, 1), "ratio", number(c->ratio.ratio), "ratio_low", number(c->ratio.low),
+        "ratio_high", number(c->ratio.high), "autocorrelation_time", number(c->ratio.tau), "p",
+        number(c->p), "q", number(c->q), "noise_floor", number(c->floor), "noise_floor_source",
         text_or_null(sources[c->floor_source]), "own", own_json(c), "judged_by_own", c->by_own,
         "verdict", bg_compared_verdict(c), "reason",
         *c->reason ? json_string(c->reason) : json_null());
@@ -75,8 +76,8 @@ static json_t *together_json(const bg_comparison *c)
         const bg_compared *all = &c->together[i].all;
         double threads = bg_row_number(all->base_row, BG_COL_THREADS);
         json_array_append_new(array, json_pack(
-            "{s:o, s:I, s:s, s:[I, I], s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o}", "threads",
-            isnan(threads) ? json_null() : json_integer((json_int_t)threads), "cells",
+            "{s:o, s:I, s:s, s:[I, I], s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o}",
+            "threads", isnan(threads) ? json_null() : json_integer((json_int_t)threads), "cells",
             (json_int_t)c->together[i].cells, "metric", bg_column_get(all->metric)->name, "rounds",
             (json_int_t)all->n[0], (json_int_t)all->n[1], "ratio", number(all->ratio.ratio),
             "ratio_low", number(all->ratio.low), "ratio_high", number(all->ratio.high),

@@ -45,8 +45,8 @@ void bg_compare_finding(const bg_compared *cell, char *out, size_t size)
         return;
     }
     if (!isnan(c->floor)) snprintf(noise, sizeof noise, ", noise floor %.1f %%", 100 * c->floor);
-    snprintf(out, size, "%s %s%s (95 %% interval %s to %s, q = %.2g%s)", metric, change, beside, low,
-             high, c->q, noise);
+    snprintf(out, size, "%s %s%s (95 %% interval %s to %s, q = %.2g%s)", metric, change, beside,
+             low, high, c->q, noise);
 }
 
 /* By how much it changed: as it was judged. */
@@ -109,8 +109,8 @@ void bg_compare_conclusion(const bg_comparison *c, char *out, size_t size)
 
 /* The table. */
 
-enum { SCHEME, TEST, ISA, THREADS, METRIC, OLD, NEWER, CHANGE, OWN, INTERVAL, Q, FLOOR, VERDICT, REMARK,
-       COLUMNS, CELL = 256 };
+enum { SCHEME, TEST, ISA, THREADS, METRIC, OLD, NEWER, CHANGE, OWN, INTERVAL, Q, FLOOR, VERDICT,
+       REMARK, COLUMNS, CELL = 256 };
 static const struct { const char *title; bool text; } columns[COLUMNS] = {
     {"Scheme", true}, {"Test", true},      {"Set", true}, {"Threads", false},
     {"Metric", true}, {"Base", false},     {"New", false}, {"Change", false},
@@ -229,10 +229,10 @@ static void put_table(const bg_comparison *c, bg_text *out)
 }
 
 static const char legend[] =
-    "\nOwn is what a cell did beside the others of its kind and threads, each repetition beside those "
-    "measured around it; interval, q and noise floor are of that where it is given. A cell that "
-    "cannot be judged by its change is judged by its own part: the same, slower or faster than it was relative "
-    "to the others, whatever all did together.\n";
+    "\nOwn is what a cell did beside the others of its kind and threads, each repetition beside "
+    "those measured around it; interval, q and noise floor are of that where it is given. A cell "
+    "that cannot be judged by its change is judged by its own part: the same, slower or faster "
+    "than it was relative to the others, whatever all did together.\n";
 
 static void put_together(const bg_comparison *c, bg_text *out)
 {

@@ -54,7 +54,12 @@ void bg_random_blocks_free(bg_random_blocks **r)
     *r = NULL;
 }
 
-typedef struct job { const bg_random_blocks *blocks; uint8_t *out; size_t bytes; uint64_t seed; } job;
+typedef struct job {
+    const bg_random_blocks *blocks;
+    uint8_t *out;
+    size_t bytes;
+    uint64_t seed;
+} job;
 
 static void fill_piece(const job *j, size_t at, size_t piece)
 {

@@ -55,8 +55,8 @@ static bg_status open_part(bg_gguf *g, uint64_t no, bg_error *err)
     s = bg_gguf_open_alone(&part, path, &why);
     if (s == BG_ERR_IO)
         bg_fail(err, s, g->path, "is part 1 of %llu of a split model, and part %llu, %.200s, "
-                "cannot be read: fetch all of them into one folder", (unsigned long long)g->split_count,
-                (unsigned long long)no + 1, path);
+                "cannot be read: fetch all of them into one folder",
+                (unsigned long long)g->split_count, (unsigned long long)no + 1, path);
     else if (s != BG_OK && err) *err = why;
     bg_free(path);
     if (s != BG_OK) return s;
@@ -92,8 +92,8 @@ bg_status bg_gguf_join(bg_gguf *g, bg_error *err)
     }
     if (bg_gguf_get_u64(g, "split.tensors.count", &announced) && announced != g->n_tensors)
         return bg_fail(err, BG_ERR_INPUT, g->path,
-                       "announces %llu tensors in all its parts, which have %zu: they do not belong "
-                       "together", (unsigned long long)announced, g->n_tensors);
+                       "announces %llu tensors in all its parts, which have %zu: they do not "
+                       "belong together", (unsigned long long)announced, g->n_tensors);
     return bg_gguf_index_tensors(g, err);
 }
 

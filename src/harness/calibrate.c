@@ -11,8 +11,8 @@
 #include <string.h>
 #include <time.h>
 
-enum { COPIES = 6, STRETCHES = 12, FEWEST = 4, LIKE_A_SWEEP = 16, BEGINS = 60, WARM_UPS = 2, PROMPT = 64,
-       GENERATION = 16 };
+enum { COPIES = 6, STRETCHES = 12, FEWEST = 4, LIKE_A_SWEEP = 16, BEGINS = 60, WARM_UPS = 2,
+       PROMPT = 64, GENERATION = 16 };
 static const double READING = 0.006; /* seconds, of a roof */
 /* To have a floor at all it may take so many times what was asked for, or this many seconds. */
 static const double MOST = 4, MOST_SECONDS = 180;
@@ -201,8 +201,8 @@ static void keep_floor(const calibration *c, bg_noise_floor floor, const char *o
     memcpy(floor.kind, kind, sizeof kind);
     if (floor.floor > 0) bg_machine_set_floor(c->machine, &floor);
     else
-        bg_log(BG_LOG_WARN, "there is no noise floor of %s at %d threads: it was repeated %zu times "
-               "in %.0f s, and 16 are needed", kind, floor.threads, n, floor.seconds);
+        bg_log(BG_LOG_WARN, "there is no noise floor of %s at %d threads: it was repeated %zu "
+               "times in %.0f s, and 16 are needed", kind, floor.threads, n, floor.seconds);
 }
 
 static void keep_floors(const calibration *c, double seconds)

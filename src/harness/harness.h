@@ -70,7 +70,8 @@ typedef struct bg_plan {
     uint32_t quick_windows, layers;        /* layers of a shape to hold; 0: all that fit */
     uint64_t seed;
     double window_seconds;                 /* a batch of BG_WINDOW tokens takes about so long; 0:
-                                              unknown. For the time that is left, before it is learned */
+                                              unknown. For the time that is left, before it is
+                                              learned */
     uint32_t windows;                      /* of quality, likewise */
     size_t group[BG_PLAN_MAX_SCHEMES];     /* schemes of a group are in memory together */
     size_t n_groups;
@@ -183,8 +184,8 @@ typedef struct bg_bound {
     double tps;                  /* tokens/s at the roof; NaN with a reason */
     double bytes, flops;         /* per token: read, computed */
     char reason[96];
-    bg_roof_kind kind;           /* of the roof, as in bg_machine_roof; where several add up, of the */
-    const char *level, *isa;     /* one that takes longest */
+    bg_roof_kind kind;           /* of the roof, as in bg_machine_roof; where several add up, of */
+    const char *level, *isa;     /* the one that takes longest */
 } bg_bound;
 /* Tokens of a prompt in batches, then tokens one by one, after `depth` of context. */
 typedef struct bg_load {
@@ -204,7 +205,7 @@ typedef struct bg_watch {
     void *user;
     double length;                                /* of the test, seconds; 0: unknown */
     double before, after, read_at;                /* the last readings; when: 0 for never */
-    double covered, given;                        /* seconds of the test, and of them times readings */
+    double covered, given;                        /* seconds of the test; of them times readings */
     double paused;                                /* seconds that readings between took, ever */
     double condition;                             /* of the last test */
 } bg_watch;

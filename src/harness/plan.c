@@ -49,8 +49,8 @@ static bg_status read_profile(profile *p, const char *name, bg_error *err)
     p->json = json_load_file(path, JSON_REJECT_DUPLICATES, &e);
     if (!p->json ||
         json_unpack_ex(p->json, &e, JSON_STRICT,
-                       "{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:F, s:s, s:i, s:F, s:i, s:s}",
-                       "description", &description, "schemes", &p->schemes, "isa", &p->isa,
+                       "{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:F, s:s, s:i, s:F, s:i, "
+                       "s:s}", "description", &description, "schemes", &p->schemes, "isa", &p->isa,
                        "threads", &p->threads, "n_prompt", &p->n_prompt, "n_gen", &p->n_gen,
                        "depth", &p->depth, "min_reps", &p->min_reps, "max_reps", &p->max_reps,
                        "precision", &p->precision, "quality", &p->quality, "quick_windows",
@@ -235,8 +235,8 @@ static bg_status parse_activations(bg_plan *p, const char *list, bg_error *err)
     while (list && bg_next_word(&list, word, sizeof word)) {
         bg_activations a = bg_activations_find(word);
         if (!a || p->n_activations == BG_COUNT(p->activations))
-            return bg_fail(err, BG_ERR_INPUT, "--activations", "wants some of f16, q8, q6, q4, each "
-                           "once, not '%s'", word);
+            return bg_fail(err, BG_ERR_INPUT, "--activations",
+                           "wants some of f16, q8, q6, q4, each once, not '%s'", word);
         p->activations[p->n_activations++] = a;
     }
     return BG_OK;
@@ -308,8 +308,8 @@ static bg_status add_search(bg_plan *p, const char *word, bg_error *err)
 {
     bg_searched s = {.like = bg_scheme_find(word)};
     if (!s.like && (!bg_parse_size(word, &s.bytes) || s.bytes == 0))
-        return bg_fail(err, BG_ERR_INPUT, "--search", "'%.40s' is neither a size such as 2.7MB nor a "
-                       "scheme, whose size is meant", word);
+        return bg_fail(err, BG_ERR_INPUT, "--search", "'%.40s' is neither a size such as 2.7MB nor "
+                       "a scheme, whose size is meant", word);
     snprintf(s.name, sizeof s.name, "search-%.24s%s", s.like ? bg_scheme_name(s.like) : word,
              p->prune > 0 ? "+prune" : "");
     for (size_t i = 0; i < p->n_schemes; i++)
@@ -358,8 +358,8 @@ static bg_status add_searches(bg_plan *p, const bg_sweep_options *o, bg_error *e
     BG_TRY(search_like(p, true, &any, err));
     if (!any) BG_TRY(search_like(p, false, &any, err));
     if (any) return BG_OK;
-    return bg_fail(err, BG_ERR_INPUT, "--search", "no scheme of the sweep has under 8 bits: give the "
-                   "sizes, such as --search 2.7MB");
+    return bg_fail(err, BG_ERR_INPUT, "--search", "no scheme of the sweep has under 8 bits: give "
+                   "the sizes, such as --search 2.7MB");
 }
 
 bg_status bg_plan_make(bg_plan *p, const bg_sweep_options *o, int default_threads, bg_error *err)

@@ -233,8 +233,8 @@ static bg_status energy(void *user, const bg_cell *c, bg_energy *out, bg_error *
                   .session = rig->sessions[c->scheme][variant(rig->plan, c)]};
     *out = (bg_energy){.joules = NAN};
     if (is_predicted(rig, c)) return BG_OK; /* not all layers run */
-    return bg_energy_test(rig->counters[bg_rig_threads(rig->plan, c->threads)], &t, bg_time_test, out,
-                          err);
+    return bg_energy_test(rig->counters[bg_rig_threads(rig->plan, c->threads)], &t, bg_time_test,
+                          out, err);
 }
 
 static bg_status quality(void *user, const bg_cell *c, bg_quality *q, bg_error *err)
@@ -315,7 +315,7 @@ static void describe_growth(const bg_model *m, bg_row *row)
 
 void bg_rig_describe_model(const bg_rig *rig, const bg_model *m, bg_row *row)
 {
-    const bg_model *own = m ? m : rig->source; /* pruned, it has fewer weights and a smaller cache */
+    const bg_model *own = m ? m : rig->source; /* pruned, it has fewer weights, a smaller cache */
     char formats[128];
     bg_row_set_text(row, BG_COL_MODEL, bg_model_hparams(rig->source)->name);
     bg_row_set_number(row, BG_COL_MODEL_PARAMS, (double)bg_model_hparams(own)->n_params);
@@ -389,7 +389,8 @@ static void derive_energy(const bg_rig *rig, const bg_cell *c, bg_row *row)
         return;
     }
     if (bg_row_has(row, BG_COL_J_TOKEN) && !(seconds < 10 * period)) {
-        bg_rig_set_energy_absent(row, "there was no window: the time was over, or the meter is too slow");
+        bg_rig_set_energy_absent(row, "there was no window: the time was over, or the meter is too "
+                                 "slow");
         return;
     }
     if (bg_row_has(row, BG_COL_J_TOKEN) || !reason) {

@@ -175,11 +175,11 @@ static bg_status search(bg_rig *rig, size_t scheme, const char *path, bg_error *
     bg_status s = evaluations ? BG_OK : bg_fail_nomem(err, EVALUATIONS, 0);
     if (s == BG_OK) s = bg_rig_searched_bytes(rig, scheme, &o.file_bytes, err);
     if (s == BG_OK)
-        s = bg_search_run(&best, NULL, rig->source, rig->calibration.data, rig->calibration.count, &o,
-                          &found, err);
+        s = bg_search_run(&best, NULL, rig->source, rig->calibration.data, rig->calibration.count,
+                          &o, &found, err);
     if (s == BG_OK && l.stopped)
-        s = bg_fail(err, BG_ERR_INTERRUPTED, rig->options->out, "stopped: what was measured is kept; "
-                    "the same command with this --out goes on");
+        s = bg_fail(err, BG_ERR_INTERRUPTED, rig->options->out,
+                    "stopped: what was measured is kept; the same command with this --out goes on");
     if (s == BG_OK) s = write_recipe(rig, best, &found, path, err);
     bg_recipe_free(&best);
     bg_free(evaluations);
@@ -292,8 +292,9 @@ void bg_rig_describe_making(const bg_rig *rig, size_t scheme, bg_row *row)
         bg_text_printf(&t, "%.*s", (int)strcspn(name, "+"), name);
         if (bg_scheme_wants_importance(s) && matrix) bg_text_printf(&t, " --imatrix %s", matrix);
     } else {
-        bg_text_printf(&t, BG_MADE_BY_RECIPE "DIR/%s.csv --imatrix %s%s", bg_plan_name(rig->plan, scheme),
-                       matrix ? matrix : "DIR/", matrix ? "" : IMATRIX);
+        bg_text_printf(&t, BG_MADE_BY_RECIPE "DIR/%s.csv --imatrix %s%s",
+                       bg_plan_name(rig->plan, scheme), matrix ? matrix : "DIR/",
+                       matrix ? "" : IMATRIX);
         if (rig->calibrates_itself) calib = CALIBRATION;
         if (calib) bg_text_printf(&t, " --calib %s%s", rig->calibrates_itself ? "DIR/" : "", calib);
         bg_text_puts(&t, FEEDBACK);

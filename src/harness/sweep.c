@@ -121,10 +121,11 @@ static bg_status check_same(json_t *was, json_t *identity, const char *dir, bg_e
     for (size_t i = 0; i < BG_COUNT(both); i++)
         json_object_foreach(both[i], key, value)
             if (!json_equal(value, json_object_get(both[1 - i], key)))
-                return bg_fail(err, BG_ERR_INPUT, dir, "holds the results of another plan ('%s' in its "
-                               "plan.json%s): choose another --out, or the same options to go on",
-                               key, strcmp(key, "quantizers") == 0
-                                        ? ": it was begun by a bitgauge that rounds otherwise" : "");
+                return bg_fail(err, BG_ERR_INPUT, dir, "holds the results of another plan ('%s' in "
+                               "its plan.json%s): choose another --out, or the same options to go "
+                               "on", key,
+                               strcmp(key, "quantizers") == 0
+                                   ? ": it was begun by a bitgauge that rounds otherwise" : "");
     return BG_OK;
 }
 

@@ -52,7 +52,8 @@ static double floor_of(const run *u, const bg_row *row)
     json_array_foreach(all, i, one) {
         kind = json_string_value(json_object_get(one, "kind"));
         if (kind && strlen(kind) == n && strncmp(kind, test, n) == 0 &&
-            json_number_value(json_object_get(one, "threads")) == bg_row_number(row, BG_COL_THREADS))
+            json_number_value(json_object_get(one, "threads")) ==
+                bg_row_number(row, BG_COL_THREADS))
             return json_number_value(json_object_get(one, "floor"));
     }
     return NAN;
@@ -71,10 +72,11 @@ static void write_measure(const run *u, const bg_row *row, const bg_measure *m, 
         .measured = u->origin.created, .machine = u->origin.machine, .cpu = u->origin.cpu,
         .engine = engine ? engine : u->origin.engine,
         .version = engine ? or_empty(bg_row_text(row, BG_COL_ENGINE_VER)) : u->origin.version,
-        .model = or_empty(bg_row_text(row, BG_COL_MODEL)), .scheme = bg_row_text(row, BG_COL_SCHEME),
-        .test = bg_row_text(row, BG_COL_TEST), .isa = or_empty(bg_row_text(row, BG_COL_ISA)),
-        .threads = count, .metric = column->name, .unit = column->unit, .better = column->better,
-        .value = m->value, .low = m->low, .high = m->high, .n = m->n,
+        .model = or_empty(bg_row_text(row, BG_COL_MODEL)),
+        .scheme = bg_row_text(row, BG_COL_SCHEME), .test = bg_row_text(row, BG_COL_TEST),
+        .isa = or_empty(bg_row_text(row, BG_COL_ISA)), .threads = count, .metric = column->name,
+        .unit = column->unit, .better = column->better, .value = m->value, .low = m->low,
+        .high = m->high, .n = m->n,
         .floor = m->column == BG_COL_TPS ? floor_of(u, row) : (double)NAN,
     };
     if (!isnan(threads)) snprintf(count, sizeof count, "%.0f", threads);
@@ -253,6 +255,6 @@ bg_status bg_history_baseline(const bg_history *h, const bg_results *r, const ch
         if (*path) return BG_OK;
     }
     return bg_fail(err, BG_ERR_INFEASIBLE, h->dir, "has no run of this machine (%s), engine and "
-                   "model%s%s with its samples: add one with --samples", o.cpu[0] ? o.cpu : "unknown",
-                   branch ? " on " : "", branch ? branch : "");
+                   "model%s%s with its samples: add one with --samples",
+                   o.cpu[0] ? o.cpu : "unknown", branch ? " on " : "", branch ? branch : "");
 }

@@ -263,8 +263,8 @@ static bool open_buffers(check *c)
     c->result = mmap(NULL, sizeof *c->result, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
                      -1, 0);
     if (c->result == MAP_FAILED) c->result = NULL;
-    return c->truth && c->magnitude && c->lost && c->rows && c->zeros && c->row && c->column && c->result &&
-           arena_open(&c->w, (MAX_ROWS + BG_PANEL_ROWS) * LARGEST_K * 2) &&
+    return c->truth && c->magnitude && c->lost && c->rows && c->zeros && c->row && c->column &&
+           c->result && arena_open(&c->w, (MAX_ROWS + BG_PANEL_ROWS) * LARGEST_K * 2) &&
            arena_open(&c->x, cols * LARGEST_K * 2) && arena_open(&c->y, floats);
 }
 

@@ -53,10 +53,11 @@ static bool attends(bg_attend_fn *attend, bg_rng *rng, float bound)
         values[i] = bg_f32_to_f16((float)bg_rng_unit(rng) - 0.5f);
     }
     for (int i = 0; i < 2; i++) {
-        bg_attend a = {.q = q, .q_stride = HEADS * DIM, .tokens = TOKENS, .heads = HEADS, .dim = DIM,
-                       .value_width = DIM, .keys = keys, .values = values, .pos = BEFORE,
-                       .end = BEFORE + TOKENS, .scale = 0.25f, .out = out[i], .base = out[i] + QUERIES * DIM,
-                       .sum = out[i] + QUERIES * (DIM + 1), .scratch = scratch};
+        bg_attend a = {.q = q, .q_stride = HEADS * DIM, .tokens = TOKENS, .heads = HEADS,
+                       .dim = DIM, .value_width = DIM, .keys = keys, .values = values,
+                       .pos = BEFORE, .end = BEFORE + TOKENS, .scale = 0.25f, .out = out[i],
+                       .base = out[i] + QUERIES * DIM, .sum = out[i] + QUERIES * (DIM + 1),
+                       .scratch = scratch};
         (i ? attend : bg_ref_attend)(&a);
         for (size_t r = 0; r < QUERIES; r++)
             for (size_t d = 0; d < DIM; d++) out[i][r * DIM + d] /= a.sum[r];
@@ -85,8 +86,8 @@ bool bg_isa_smoke(const void *user)
                        .k = K, .rows = ROWS};
         fill(&rng, rows, PANELS * BG_PANEL_ROWS * row_bytes);
         for (size_t p = 0; p < PANELS; p++)
-            bg_pack_panel(f, rows + p * BG_PANEL_ROWS * row_bytes, row_bytes, BG_PANEL_ROWS, K, rows,
-                          w + p * a.panel_bytes);
+            bg_pack_panel(f, rows + p * BG_PANEL_ROWS * row_bytes, row_bytes, BG_PANEL_ROWS, K,
+                          rows, w + p * a.panel_bytes);
         for (size_t c = 0; c < COLS; c++) {
             bg_activation_encode(kernel->activation, kernel->isa, in + c * K, x + c * a.x_stride,
                                  K);

@@ -403,10 +403,10 @@ bg_status bg_session_resume(bg_session *s, const bg_batch *b, const bg_resume *r
     bool empty = true;
     BG_TRY(check_batch(s, b, err));
     for (size_t i = 0; i < b->n; i++) empty &= s->past[sequence_of(b, i)] == 0;
-    if (((r->first || r->half) && (!empty || b->n < 2)) || r->first > s->n_layer || r->end > s->n_layer ||
-        (r->end && r->end <= r->first))
-        return bg_fail(err, BG_ERR_INPUT, NULL, "a pass that begins with layer %u of %u wants empty "
-                       "sequences and at least two tokens", r->first, s->n_layer);
+    if (((r->first || r->half) && (!empty || b->n < 2)) || r->first > s->n_layer ||
+        r->end > s->n_layer || (r->end && r->end <= r->first))
+        return bg_fail(err, BG_ERR_INPUT, NULL, "a pass that begins with layer %u of %u wants "
+                       "empty sequences and at least two tokens", r->first, s->n_layer);
     return evaluate(s, b, r, logits, err);
 }
 

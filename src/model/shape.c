@@ -157,8 +157,8 @@ static bg_status read_shape(bg_shape *s, const char *path, bg_error *err)
     s->json = json_load_file(path, JSON_REJECT_DUPLICATES, &e);
     if (!s->json ||
         json_unpack_ex(s->json, &e, JSON_STRICT,
-                       "{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:F, s:F, "
-                       "s:b}", "name", &s->title, "family", &s->family, "source", &s->source,
+                       "{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:F, "
+                       "s:F, s:b}", "name", &s->title, "family", &s->family, "source", &s->source,
                        "architecture", &s->architecture_name, "n_params", &s->n_params, "n_layer",
                        &s->n_layer, "n_embd", &s->n_embd, "n_ff", &s->n_ff, "n_head", &s->n_head,
                        "n_head_kv", &s->n_head_kv, "head_dim", &s->head_dim, "n_vocab",

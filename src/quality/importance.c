@@ -149,7 +149,8 @@ static bg_status hand_over(const collector *c, bg_importance *out, bg_error *err
         const char *name = bg_fusion_name(c->model->arch, t->name, buffer, sizeof buffer);
         uint64_t count = c->members[0].counts[i];
         if (c->offsets[i] == SIZE_MAX) continue;
-        if (bg_importance_find(out, name, t->ne[0])) continue; /* another piece of it reads the same */
+        /* Another piece of it reads the same. */
+        if (bg_importance_find(out, name, t->ne[0])) continue;
         squares = c->members[0].squares + c->offsets[i];
         for (int m = 1; m < c->n_members; m++) {
             count += c->members[m].counts[i];

@@ -33,8 +33,9 @@ void bg_tokens_warn_overlap(const int32_t *a, size_t n_a, const int32_t *b, size
 {
     double share = bg_tokens_overlap(a, n_a, b, n_b);
     if (share >= WORTH_SAYING)
-        bg_log(BG_LOG_WARN, "%.0f %% of the text that is measured on stands in the calibration text, too: "
-               "what was calibrated looks better than it is; give another text", 100 * share);
+        bg_log(BG_LOG_WARN, "%.0f %% of the text that is measured on stands in the calibration "
+               "text, too: what was calibrated looks better than it is; give another text",
+               100 * share);
 }
 
 double bg_tokens_overlap(const int32_t *a, size_t n_a, const int32_t *b, size_t n_b)

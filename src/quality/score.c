@@ -106,8 +106,8 @@ INLINE double sum_exp(const float *x, const float *y, size_t n, float max, doubl
 INLINE bg_token_score score(const float *logits, const float *base, size_t n_vocab, int32_t token)
 {
     float max = largest(logits, n_vocab), base_max;
-    double log_sum = (double)max + log(sum_exp(logits, NULL, n_vocab, max, NULL)), base_sum, base_log_sum,
-           difference;
+    double log_sum = (double)max + log(sum_exp(logits, NULL, n_vocab, max, NULL)), base_sum,
+           base_log_sum, difference;
     bg_token_score s = {.nll = log_sum - (double)logits[token]};
     if (!base) return s;
     base_max = largest(base, n_vocab);

@@ -119,8 +119,8 @@ static bg_status render(cmp *c, const char *out, bg_text *markdown, bg_error *er
     return status;
 }
 
-bg_status bg_report_compare(const bg_results *const *results, size_t n, const char *out, char **text,
-                            bg_error *err)
+bg_status bg_report_compare(const bg_results *const *results, size_t n, const char *out,
+                            char **text, bg_error *err)
 {
     cmp c = {.n = n};
     bg_text markdown = {0};

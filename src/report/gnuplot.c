@@ -31,8 +31,8 @@ static bg_status copy_template(const bg_gnuplot *g, const char *name, const char
     snprintf(relative, sizeof relative, "templates/%s.gp", name);
     from = bg_data_path(relative);
     if (!from)
-        status = bg_fail(err, BG_ERR_UNSUPPORTED, relative, "is not installed: install bitgauge again, or "
-                         "set BITGAUGE_DATA to the folder that holds templates/");
+        status = bg_fail(err, BG_ERR_UNSUPPORTED, relative, "is not installed: install bitgauge "
+                         "again, or set BITGAUGE_DATA to the folder that holds templates/");
     else if (!to) status = bg_fail_nomem(err, "a plot", strlen(g->dir));
     if (status == BG_OK) status = bg_file_read(&text, &n, from, 1 << 20, err);
     if (status == BG_OK) status = bg_file_write(to, text, n, err);

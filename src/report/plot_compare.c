@@ -507,8 +507,9 @@ static const struct {
 } plots[CMP_PLOTS] = {
     {"compare-speedup", "Bars: the speed of each scheme relative to the first folder's",
      "Speed relative to the first folder, on a logarithmic axis, with 95 % intervals of the ratio. "
-     "Grey: the (largest) noise floor around 1. Pale bars: differences that chance or the noise floor "
-     "could have made, or that have no interval. The numbers are in the tables of speeds.", plot_speedup},
+     "Grey: the (largest) noise floor around 1. Pale bars: differences that chance or the noise "
+     "floor could have made, or that have no interval. The numbers are in the tables of speeds.",
+     plot_speedup},
     {"compare-front", "Points: the schemes of each folder, its Pareto front as a line",
      "The Pareto front of each folder: names stand at the schemes that no other one of it beats in "
      "both. Losses below 0.0001 are drawn at 0.0001.", plot_front},

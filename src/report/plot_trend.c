@@ -23,7 +23,8 @@ static void write_points(FILE *f, const bg_history_series *s)
         char tic[16] = "";
         if (i % every == 0) put_plain(tic, 9, *r->commit ? r->commit : r->date);
         fprintf(f, "%zu %.9g %.9g %.9g \"%s\"\n", i, s->values[i],
-                isnan(r->low) ? s->values[i] : r->low, isnan(r->high) ? s->values[i] : r->high, tic);
+                isnan(r->low) ? s->values[i] : r->low, isnan(r->high) ? s->values[i] : r->high,
+                tic);
     }
 }
 
@@ -110,7 +111,8 @@ static void name_drawing(char *name, size_t size, const bg_history_row *r, const
 {
     char all[256], plain[112], file[160];
     snprintf(all, sizeof all, "trend-%.8s-%.40s-%.24s-%.20s-%.12s-t%.4s",
-             *r->machine ? r->machine : "unknown", r->model, r->test, r->metric, r->isa, r->threads);
+             *r->machine ? r->machine : "unknown", r->model, r->test, r->metric, r->isa,
+             r->threads);
     bg_report_letters(plain, sizeof plain, all, "_.+-@", '-');
     snprintf(name, size, "%s", plain);
     for (int i = 2; i < 1000; i++) {

@@ -45,9 +45,10 @@ void bg_section_activations(const report *r, doc *d)
     char b[64];
     if (!n) return;
     bg_doc_heading(d, 2, "Simulated activations");
-    bg_doc_table(d, "KL divergence where what matrices read is rounded, each number to a half (f16) "
-                    "or 32 numbers with one scale to 8, 6 or 4 bits, and multiplied as floats: "
-                    "baselines for engines with such activations. Of their speed nothing follows.");
+    bg_doc_table(d, "KL divergence where what matrices read is rounded, each number to a half "
+                    "(f16) or 32 numbers with one scale to 8, 6 or 4 bits, and multiplied as "
+                    "floats: baselines for engines with such activations. Of their speed nothing "
+                    "follows.");
     bg_doc_column(d, "Scheme", "", true);
     bg_doc_column(d, "as it runs", "nats", false);
     for (size_t i = 0; i < n; i++) bg_doc_column(d, names[i], "nats", false);

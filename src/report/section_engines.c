@@ -203,10 +203,10 @@ static void put_speeds(const comparison *c, size_t engine, size_t kind, doc *d)
         intervals |= is_pair(c, &c->pairs[i], engine, kind) && !isnan(c->pairs[i].ratio.low);
     if (isnan(mean_ratio(c, engine, kind, &n))) return;
     bg_doc_heading(d, 3, "%s: %s and %s", kinds[kind].title, c->names[0], c->names[engine]);
-    bg_doc_table(d, intervals ? "Ratios are of medians, with their 95 % interval. Roofs are those of "
-                                "the machine."
-                              : "Ratios are of medians of too few repetitions for an interval. Roofs are "
-                                "those of the machine.");
+    bg_doc_table(d, intervals ? "Ratios are of medians, with their 95 % interval. Roofs are those "
+                                "of the machine."
+                              : "Ratios are of medians of too few repetitions for an interval. "
+                                "Roofs are those of the machine.");
     bg_doc_column(d, "Scheme", "", true);
     bg_doc_column(d, "Test", "", true);
     if (threads) bg_doc_column(d, "Threads", "", false);
@@ -283,8 +283,8 @@ static void put_qualities(const report *r, const comparison *c, size_t engine, d
     }
     if (!any)
         bg_doc_text(d, "The quality of %s was not measured beside that of %s: where one of them "
-                       "has none the other's stands for it, for the weights are the same.", c->names[engine],
-                    c->names[0]);
+                       "has none the other's stands for it, for the weights are the same.",
+                    c->names[engine], c->names[0]);
 }
 
 void bg_section_engines(const report *r, doc *d)

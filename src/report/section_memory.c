@@ -19,7 +19,8 @@ void bg_section_memory(const report *r, doc *d)
                     bg_advice_ctx(r->advice), bg_format_size(kv, sizeof kv, c->kv_bytes),
                     bg_format_size(token_size, sizeof token_size, token),
                     bg_row_number(c->any, BG_COL_KV_WINDOW_B) > 0
-                        ? " in layers that see all of it; the others keep the last tokens only" : "");
+                        ? " in layers that see all of it; the others keep the last tokens only"
+                        : "");
     if (c->pp && bg_row_number(c->pp, BG_COL_SCRATCH) > c->scratch_bytes)
         bg_doc_text(
             d,

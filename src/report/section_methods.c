@@ -68,10 +68,10 @@ static void put_tests(const report *r, doc *d)
     if (timed) {
         char reps[64];
         snprintf(reps, sizeof reps, least < most ? "%.0f to %.0f" : "%.0f", least, most);
-        bg_doc_item(d, "%zu cells were timed, %s repetition%s each, all interleaved in random order "
-                       "so that drift hits them alike; %.0f stopped at the cap of repetitions "
-                       "before the interval was narrow, %.0f hold repetitions with a known "
-                       "disturbance", timed, reps, most > 1 ? "s" : "", capped, tainted);
+        bg_doc_item(d, "%zu cells were timed, %s repetition%s each, all interleaved in random "
+                       "order so that drift hits them alike; %.0f stopped at the cap of "
+                       "repetitions before the interval was narrow, %.0f hold repetitions with a "
+                       "known disturbance", timed, reps, most > 1 ? "s" : "", capped, tainted);
         bg_doc_item(d, "Speeds are medians; intervals are 95 %% bootstrap intervals of the median. "
                        "Two speeds count as equal when each median lies in the other's interval. "
                        "Outliers are kept");
@@ -123,8 +123,9 @@ static void put_disturbances(const report *r, doc *d)
         if (tainted) bg_text_printf(&seen, "%s%s (%zu)", seen.length ? ", " : "", cause, tainted);
     }
     if (n && i)
-        bg_doc_item(d, "Of %zu repetitions %zu lie outside Tukey's fences; disturbances were seen in "
-                       "some: %s. All of them count", n, outliers, seen.data ? seen.data : "none");
+        bg_doc_item(d, "Of %zu repetitions %zu lie outside Tukey's fences; disturbances were seen "
+                       "in some: %s. All of them count", n, outliers,
+                       seen.data ? seen.data : "none");
     if (unseen.data) bg_doc_item(d, "What could not be watched here: %s", unseen.data);
     d->failed |= seen.failed || unseen.failed;
     bg_text_fini(&seen);

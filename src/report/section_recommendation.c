@@ -25,7 +25,8 @@ static void put_lead(const report *r, doc *d)
         if (bg_advice_basis(r->advice) == BG_LOSS_BPW) bg_text_puts(&t, ", its quality estimated");
         else if (!isnan(c->ppl_loss_pct))
             bg_text_printf(&t, ", %sperplexity %+.2f %%",
-                           bg_advice_published(r->advice) ? "published " : "", round(100 * c->ppl_loss_pct) / 100 + 0.0);
+                           bg_advice_published(r->advice) ? "published " : "",
+                           round(100 * c->ppl_loss_pct) / 100 + 0.0);
         bg_text_puts(&t, ".");
     }
     if (t.data) bg_doc_lead(d, "%s", t.data);

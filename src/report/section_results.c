@@ -24,13 +24,14 @@ void bg_section_results(const report *r, doc *d)
     d->failed |= sources.failed;
     bg_text_fini(&sources);
     if (r->n_schemes && bg_row_has(r->schemes[0]->any, BG_COL_SOURCE_FORMATS))
-        bg_doc_text(d, "The source is quantized already (%s): losses are relative to it, not to the "
-                       "model that it was made from.",
+        bg_doc_text(d, "The source is quantized already (%s): losses are relative to it, not to "
+                       "the model that it was made from.",
                     bg_row_text(r->schemes[0]->any, BG_COL_SOURCE_FORMATS));
     if (r->plot_problem[0]) bg_doc_text(d, "Drawings are missing: %s", r->plot_problem);
     bg_doc_table(d, "◀ is the pick, • is on the front of quality against decode speed. ± is half "
-                    "the 95 % interval (?: more than the speed itself). Loss is relative to the source model's perplexity; KLD is "
-                    "the mean KL divergence from its predictions.");
+                    "the 95 % interval (?: more than the speed itself). Loss is relative to the "
+                    "source model's perplexity; KLD is the mean KL divergence from its "
+                    "predictions.");
     for (size_t k = 0; k < bg_summary_count; k++)
         bg_doc_column(d, bg_summary_columns[k].title, bg_summary_columns[k].unit,
                       bg_summary_columns[k].text);

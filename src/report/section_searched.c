@@ -51,8 +51,8 @@ void bg_section_searched(const report *r, doc *d)
     }
     if (!n) return;
     bg_doc_heading(d, 2, "Searched mixed precision");
-    bg_doc_table(d, "Formats chosen tensor by tensor for the least divergence of the whole model on "
-                    "a calibration text, then rounded with error feedback; beside each the best "
+    bg_doc_table(d, "Formats chosen tensor by tensor for the least divergence of the whole model "
+                    "on a calibration text, then rounded with error feedback; beside each the best "
                     "scheme that is no larger.");
     bg_doc_column(d, "Point", "", true);
     bg_doc_column(d, "Size", "", false);
@@ -66,8 +66,8 @@ void bg_section_searched(const report *r, doc *d)
     for (size_t i = 0; i < r->n_schemes; i++)
         if (is_searched(r->schemes[i])) put_point(r, d, r->schemes[i], pruned);
     if (pruned)
-        bg_doc_text(d, "What is left of a pruned point makes up for what is gone, by least squares on that "
-                       "text; its bits per weight are those of the weights that are left.");
+        bg_doc_text(d, "What is left of a pruned point makes up for what is gone, by least squares "
+                       "on that text; its bits per weight are those of the weights that are left.");
     bg_doc_text(d, "Their recipes are in the results folder. The files are made by:");
     for (size_t i = 0; i < r->n_schemes; i++) {
         char *command = is_searched(r->schemes[i])

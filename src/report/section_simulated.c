@@ -64,8 +64,8 @@ void bg_section_simulated(const report *r, doc *d)
     if (!row) return;
     describe(r->plan, tool, sizeof tool);
     bg_doc_heading(d, 2, "Counts of a simulated processor");
-    bg_doc_text(d, "Per token, with one thread under callgrind (%s; caches in bytes, ways, bytes of "
-                "a line). They are the same in every run of one program; between two programs, "
+    bg_doc_text(d, "Per token, with one thread under callgrind (%s; caches in bytes, ways, bytes "
+                "of a line). They are the same in every run of one program; between two programs, "
                 "instructions differ by what the code does, the others also by where it lies. They "
                 "say nothing of time.", tool[0] ? tool : "valgrind");
     bg_doc_table(d, "");

@@ -38,7 +38,8 @@ static size_t thin(partial *p, size_t n, size_t most, uint64_t budget)
     if (kept <= most) return kept;
     /* Costs fall as bytes grow: the last of a range is its best. The smallest stays, too. */
     for (size_t i = 0; i < kept; i++)
-        if (i == 0 || i + 1 == kept || p[i].bytes / range != p[i + 1].bytes / range) p[out++] = p[i];
+        if (i == 0 || i + 1 == kept || p[i].bytes / range != p[i + 1].bytes / range)
+            p[out++] = p[i];
     return out;
 }
 
@@ -53,7 +54,8 @@ static bg_status extend(front *to, step **steps, const front *from, const bg_cho
         for (size_t c = 0; c < count; c++) {
             uint64_t bytes = from->at[i].bytes + choices[c].bytes;
             if (bytes > budget) continue; /* `budget` leaves room for what must follow */
-            all[n++] = (partial){bytes, from->at[i].cost + choices[c].cost, (uint32_t)i, (uint16_t)c};
+            all[n++] = (partial){bytes, from->at[i].cost + choices[c].cost, (uint32_t)i,
+                                 (uint16_t)c};
         }
     to->n = thin(all, n, most, budget);
     *steps = bg_alloc(to->n, sizeof **steps);
@@ -70,14 +72,15 @@ static size_t smallest(const bg_choice *choices, size_t count)
     return best;
 }
 
-bg_status bg_allocate(const bg_choice *const *items, const size_t *counts, size_t n, uint64_t budget,
-                      size_t most, size_t *picks, bool *feasible, bg_error *err)
+bg_status bg_allocate(const bg_choice *const *items, const size_t *counts, size_t n,
+                      uint64_t budget, size_t most, size_t *picks, bool *feasible, bg_error *err)
 {
     step **steps = bg_alloc(n, sizeof *steps);
     front fronts[2] = {{bg_alloc(1, sizeof(partial)), 1}, {NULL, 0}};
     uint64_t least = 0;
     size_t best;
-    bg_status s = steps && fronts[0].at ? BG_OK : bg_fail_nomem(err, "an allocation", n * sizeof *steps);
+    bg_status s = steps && fronts[0].at
+                      ? BG_OK : bg_fail_nomem(err, "an allocation", n * sizeof *steps);
     for (size_t i = 0; i < n; i++) {
         picks[i] = smallest(items[i], counts[i]);
         least += items[i][picks[i]].bytes;

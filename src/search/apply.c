@@ -267,7 +267,8 @@ static bg_status make_whole(const bg_tensor *from, const bg_tensor *to, const fl
     size_t src = from->bytes / matrices, dst = to->bytes / matrices;
     for (size_t i = 0; i < matrices; i++)
         BG_TRY(bg_quantize_rows(bg_format_get((int)from->format),
-                                (const uint8_t *)from->data + i * src, bg_format_get((int)to->format),
+                                (const uint8_t *)from->data + i * src,
+                                bg_format_get((int)to->format),
                                 (uint8_t *)(uintptr_t)to->data + i * dst,
                                 importance ? importance + i % to->ne[2] * k : NULL, to->ne[1], k,
                                 team, err));
@@ -365,9 +366,9 @@ static bg_status find_sources(bg_image *image, const bg_gguf *g, const char *pat
             else image->source[i] = k;
         }
         if (!from || memcmp(from->ne, t->ne, sizeof t->ne) != 0)
-            return bg_fail(err, BG_ERR_INPUT, path, "tensor '%.80s' is not in %.200s in this shape: "
-                           "give the model that the file was quantized from, and none that was "
-                           "pruned", t->name, bg_gguf_path(g));
+            return bg_fail(err, BG_ERR_INPUT, path, "tensor '%.80s' is not in %.200s in this "
+                           "shape: give the model that the file was quantized from, and none that "
+                           "was pruned", t->name, bg_gguf_path(g));
     }
     return BG_OK;
 }

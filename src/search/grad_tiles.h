@@ -1,8 +1,8 @@
 /* grad_tiles.h: products of pairs of bfloat16 on AMX's tiles, in place of grad_lanes.h's. Internal.
  *
- * c is made 32 rows by 32 columns at a time. b, pairs along l whose columns lie side by side, is what
- * tiles take as it is, and so is a where its pairs of a row do; else it is turned first. What does
- * not fill tiles is left to vectors. */
+ * c is made 32 rows by 32 columns at a time. b, pairs along l whose columns lie side by side, is
+ * what tiles take as it is, and so is a where its pairs of a row do; else it is turned first. What
+ * does not fill tiles is left to vectors. */
 #ifndef BG_SEARCH_GRAD_TILES_H
 #define BG_SEARCH_GRAD_TILES_H
 
@@ -45,7 +45,8 @@ INLINE void turn_16(const float *in, size_t in_stride, float *out, size_t out_st
 INLINE void tile_block(const float *x, size_t x_stride, const float *b, size_t b_k, float *c,
                        size_t c_m, size_t k, bool add, bool tall, bool wide)
 {
-    const size_t x_bytes = x_stride * sizeof *x, b_bytes = b_k * sizeof *b, c_bytes = c_m * sizeof *c;
+    const size_t x_bytes = x_stride * sizeof *x, b_bytes = b_k * sizeof *b,
+                 c_bytes = c_m * sizeof *c;
     float *low = c + TILE_ROWS * c_m;
     tile_fence(c);
     if (add) {

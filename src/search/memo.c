@@ -53,8 +53,8 @@ static bg_status check_first(const bg_memo *m, const char *text, const char *fir
 {
     if (strncmp(text, first, strlen(first)) == 0) return BG_OK;
     if (strncmp(text, header, strlen(PROGRAM)) != 0)
-        return bg_fail(err, BG_ERR_INPUT, m->path, "is there, and holds no evaluations of a search: "
-                       "choose another %s", m->named_by);
+        return bg_fail(err, BG_ERR_INPUT, m->path, "is there, and holds no evaluations of a "
+                       "search: choose another %s", m->named_by);
     return bg_fail(err, BG_ERR_INPUT, m->path, "holds evaluations of another search (model, text, "
                    "matrix, seed, instruction set or version of bitgauge): delete it, or choose "
                    "another %s", m->named_by);
@@ -146,8 +146,8 @@ bg_status bg_memo_add(bg_memo *m, uint64_t key, double value, bg_error *err)
     if (!m->file) return BG_OK;
     fprintf(m->file, "%016" PRIx64 " %a\n", key, value);
     if (fflush(m->file) == 0) return BG_OK;
-    bg_log(BG_LOG_WARN, "%s: cannot write (%s): the search goes on, but if it is stopped, it cannot be gone "
-           "on with from here", m->path, strerror(errno));
+    bg_log(BG_LOG_WARN, "%s: cannot write (%s): the search goes on, but if it is stopped, it "
+           "cannot be gone on with from here", m->path, strerror(errno));
     fclose(m->file);
     m->file = NULL;
     return BG_OK;

@@ -10,10 +10,10 @@
 
 typedef struct bg_memo bg_memo;
 
-/* path NULL: in memory alone; named_by: the option that names it, for messages, or NULL; it outlives the
- * memo. `request` identifies what is searched for. A line that was cut off in the
- * middle is ignored. BG_ERR_INPUT: a file of another request, or none of this program's; it stays as
- * it is. */
+/* path NULL: in memory alone; named_by: the option that names it, for messages, or NULL; it
+ * outlives the memo. `request` identifies what is searched for. A line that was cut off in the
+ * middle is ignored. BG_ERR_INPUT: a file of another request, or none of this program's; it stays
+ * as it is. */
 bg_status bg_memo_open(bg_memo **m, const char *path, const char *named_by, uint64_t request,
                        bg_error *err);
 /* finished: the file is no longer needed and removed. */

@@ -153,7 +153,8 @@ static int by_score(const void *a, const void *b)
     return x->unit < y->unit ? -1 : 1;
 }
 
-/* What unit u adds to the squares of what the reader gives: its columns w of a row by their products. */
+/* What unit u adds to the squares of what the reader gives:
+ * its columns w of a row by their products. */
 static double energy(const axis *a, const float *gram, const float *row, size_t u)
 {
     size_t n = columns_of(a), first = u * a->width;
@@ -194,7 +195,8 @@ static bg_status rank_layer(bg_pruner *p, const axis *a, uint32_t layer, bg_erro
 static bg_status reserve(const bg_pruner *p, axis *a, bg_error *err)
 {
     uint32_t n = p->sizes->n_layer;
-    size_t columns = columns_of(a), gram = columns * columns, seen = (size_t)ABREAST * CTX * columns;
+    size_t columns = columns_of(a), gram = columns * columns,
+           seen = (size_t)ABREAST * CTX * columns;
     a->gram = bg_alloc(n, sizeof *a->gram);
     a->seen = bg_alloc(n, sizeof *a->seen);
     a->order = bg_alloc(n, sizeof *a->order);
@@ -224,8 +226,9 @@ static axis ff_axis(const bg_recipe *sizes)
     return a;
 }
 
-/* A key-value head goes with the query heads that share it. What biases add to keys and values would
- * stay where heads are only zero here, and the source's own format has to fit what is left. */
+/* A key-value head goes with the query heads that share it. What biases add to keys and values
+ * would stay where heads are only zero here, and the source's own format has to fit what is
+ * left. */
 static axis heads_axis(const bg_recipe *sizes, const bg_gguf *g)
 {
     uint32_t n = sizes->n_head_kv;
@@ -308,7 +311,8 @@ static uint32_t units_left(const axis *a, uint8_t level)
 }
 
 /* The units that a level leaves; all of a dropped layer. */
-static bg_status find_kept(const axis *a, uint32_t layer, uint8_t level, bg_kept *kept, bg_error *err)
+static bg_status find_kept(const axis *a, uint32_t layer, uint8_t level, bg_kept *kept,
+                           bg_error *err)
 {
     uint8_t *flags = bg_alloc(a->units, 1);
     bg_status s = BG_OK;
@@ -454,8 +458,8 @@ static bg_status compensate(bg_pruner *p, const axis *a, uint32_t layer, const b
     size_t n = (size_t)kept->n * a->width;
     double *matrix = bg_alloc(n * n, sizeof *matrix);
     uint32_t *at = bg_alloc(n, sizeof *at);
-    fitting f = {.gram = a->gram[layer], .n = columns_of(a), .n_kept = n, .at = at, .factor = matrix,
-                 .rows = rows, .n_rows = n_rows};
+    fitting f = {.gram = a->gram[layer], .n = columns_of(a), .n_kept = n, .at = at,
+                 .factor = matrix, .rows = rows, .n_rows = n_rows};
     bg_status s = BG_ERR_NOMEM;
     for (size_t i = 0; at && i < n; i++)
         at[i] = kept->at[i / a->width] * a->width + (uint32_t)(i % a->width);
@@ -540,7 +544,8 @@ static bg_status finish_tensor(bg_pruner *p, const bg_cut *c, const float *weigh
 {
     const bg_tensor *t = bg_gguf_tensor_at(p->g, image->source[i]);
     size_t k = t->ne[0], bytes = k * t->ne[1] * sizeof(float);
-    float *rows = bg_alloc_large(bytes), *kept_weights = weights ? bg_alloc(k, sizeof *weights) : NULL;
+    float *rows = bg_alloc_large(bytes);
+    float *kept_weights = weights ? bg_alloc(k, sizeof *weights) : NULL;
     bg_status s = rows && (kept_weights || !weights) ? BG_OK : bg_fail_nomem(err, t->name, bytes);
     if (s == BG_OK && weights) memcpy(kept_weights, weights, k * sizeof *weights);
     if (s == BG_OK) s = take_kept(p, t, c, c->kept, rows, kept_weights, err);

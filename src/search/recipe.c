@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What pruning cuts of a layer's tensors, by the name between "blk.N." and the dot. A bias goes with
- * the rows. */
+/* What pruning cuts of a layer's tensors, by the name between "blk.N." and the dot. A bias goes
+ * with the rows. */
 static const struct { const char *name; bg_cut_axis axis; bool heads, queries; } cuts[] = {
     {"attn_q", BG_CUT_ROWS, true, true},        {"attn_k", BG_CUT_ROWS, true, false},
     {"attn_v", BG_CUT_ROWS, true, false},       {"attn_output", BG_CUT_COLUMNS, true, true},
@@ -79,7 +79,8 @@ static bool sizes_fit(const bg_recipe *r, const bg_gguf *g)
         const bg_tensor *t = bg_gguf_tensor_at(g, i);
         bg_cut c = bg_recipe_cut(r, t->name);
         if (c.axis == BG_CUT_NONE) continue;
-        if (t->ne[2] != 1 || t->ne[c.axis == BG_CUT_ROWS] != (uint64_t)c.units * c.unit) return false;
+        if (t->ne[2] != 1 || t->ne[c.axis == BG_CUT_ROWS] != (uint64_t)c.units * c.unit)
+            return false;
         found += t->n_dims > 1;
     }
     return found == BG_COUNT(cuts) * r->n_layer;
@@ -93,7 +94,8 @@ static void find_layers(bg_recipe *r, const bg_gguf *g)
                  get_key(g, "attention.head_count", &r->n_head) &&
                  get_key(g, "embedding_length", &n_embd);
     if (known && !get_key(g, "attention.head_count_kv", &r->n_head_kv)) r->n_head_kv = r->n_head;
-    if (known && !get_key(g, "attention.key_length", &r->head_dim)) r->head_dim = n_embd / r->n_head;
+    if (known && !get_key(g, "attention.key_length", &r->head_dim))
+        r->head_dim = n_embd / r->n_head;
     known = known && r->head_dim && r->n_head % r->n_head_kv == 0;
     if (known) r->layers = bg_alloc(r->n_layer, sizeof *r->layers);
     for (uint32_t l = 0; r->layers && l < r->n_layer; l++) {

@@ -20,8 +20,8 @@ bool bg_recipe_layer_of(const char *name, uint32_t *layer, const char **rest);
 /* axis NONE: no pruning of this tensor, but for its whole layer. */
 bg_cut bg_recipe_cut(const bg_recipe *r, const char *name);
 /* bg_recipe_read's text, which ends with a zero byte and is changed; `path` is for messages. */
-bg_status bg_recipe_parse(bg_recipe **r, const bg_gguf *g, char *text, size_t size, const char *path,
-                          bg_error *err);
+bg_status bg_recipe_parse(bg_recipe **r, const bg_gguf *g, char *text, size_t size,
+                          const char *path, bg_error *err);
 /* Where layer l of the source is now. */
 uint32_t bg_recipe_moved(const bg_recipe *r, uint32_t l);
 /* Declares the file that the recipe makes. */

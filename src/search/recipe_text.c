@@ -189,7 +189,8 @@ static bg_status read_drop(reader *d, const char *name)
 
 static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
 
-/* Cuts the next field off: without the blanks around it, and the quotes that spreadsheets put there.
+/* Cuts the next field off: without the blanks around it, and the quotes that spreadsheets put
+ * there.
  * NULL: there is none. */
 static char *next_field(char **rest)
 {
@@ -294,8 +295,8 @@ static bg_status read_lines(reader *d, char *text)
     return check_whole(d);
 }
 
-bg_status bg_recipe_parse(bg_recipe **out, const bg_gguf *g, char *text, size_t size, const char *path,
-                          bg_error *err)
+bg_status bg_recipe_parse(bg_recipe **out, const bg_gguf *g, char *text, size_t size,
+                          const char *path, bg_error *err)
 {
     reader d = {.g = g, .path = path, .err = err};
     bg_status s;

@@ -34,8 +34,8 @@ static bg_status check_tensors(const bg_model *m, bg_error *err)
         same = strcmp(bg_model_tensor_at(m, i)->name, bg_gguf_tensor_at(g, i)->name) == 0;
     if (same) return BG_OK;
     return bg_fail(err, BG_ERR_UNSUPPORTED, bg_gguf_path(g), "holds matrices of several parts "
-                   "(attn_qkv), which the search cannot tell apart: choose a scheme, or convert the "
-                   "model with separate ones");
+                   "(attn_qkv), which the search cannot tell apart: choose a scheme, or convert "
+                   "the model with separate ones");
 }
 
 static bool show(bg_hunt *h, const char *stage, double fraction)
@@ -56,8 +56,8 @@ static bool show_feedback(void *user, double fraction)
     return show(user, "error feedback", fraction);
 }
 
-/* One step less of the layer that has most, the last of those; when nothing is left to take of any, it
- * goes. false: no more may. */
+/* One step less of the layer that has most, the last of those; when nothing is left to take of any,
+ * it goes. false: no more may. */
 static bool shrink(bg_hunt *h)
 {
     bg_space *s = &h->space;
@@ -94,8 +94,8 @@ static bg_status open_hunt(bg_hunt *h, const bg_model *m, const int32_t *tokens,
                            const bg_search_options *o, bg_error *err)
 {
     bg_evaluator_options eo = {.n_ctx = CTX, .first_scored = FIRST_SCORED, .max_windows = WINDOWS,
-                               .kept_windows = KEPT, .seed = o->seed + 1, .memory = o->memory, .isa = o->isa,
-                               .team = o->team, .importance = o->importance};
+                               .kept_windows = KEPT, .seed = o->seed + 1, .memory = o->memory,
+                               .isa = o->isa, .team = o->team, .importance = o->importance};
     bg_speeds speeds;
     size_t n;
     *h = (bg_hunt){.o = o, .budget = o->file_bytes, .best = {.kld = NAN}, .effort = 1,
@@ -109,8 +109,8 @@ static bg_status open_hunt(bg_hunt *h, const bg_model *m, const int32_t *tokens,
                        "cannot be pruned: its layers are not those of a plain llama model");
     eo.pruner = h->pruner;
     if (o->min_tps > 0)
-        BG_TRY(bg_speeds_measure(&speeds, m, o->formats, o->n_formats, o->isa, o->team, show_speeds, h,
-                                 err));
+        BG_TRY(bg_speeds_measure(&speeds, m, o->formats, o->n_formats, o->isa, o->team, show_speeds,
+                                 h, err));
     bg_hunt_stage(h, "errors of formats", 0);
     BG_TRY(bg_space_open(&h->space, m, h->pruner, o, o->min_tps > 0 ? &speeds : NULL, err));
     h->anchor_levels = bg_alloc(h->space.n_layer, 1);
@@ -168,8 +168,8 @@ static bg_status offer_guess(bg_hunt *h, bg_error *err)
     return bg_space_shape(s, s->levels, err);
 }
 
-/* The fixed schemes that are small enough, as far as they are made of the listed formats: the search
- * is never worse than they are. */
+/* The fixed schemes that are small enough, as far as they are made of the listed formats: the
+ * search is never worse than they are. */
 static bg_status offer_schemes(bg_hunt *h, bg_error *err)
 {
     bg_space *s = &h->space;
@@ -182,8 +182,8 @@ static bg_status offer_schemes(bg_hunt *h, bg_error *err)
         for (size_t i = 0; i < s->n; i++) {
             const bg_item *it = &s->items[i];
             const bg_tensor *t = bg_model_tensor_at(s->model, it->tensor);
-            bg_format f = bg_scheme_tensor_format(bg_scheme_at(k), &facts, t->name, t->n_dims, t->ne,
-                                                  NULL);
+            bg_format f = bg_scheme_tensor_format(bg_scheme_at(k), &facts, t->name, t->n_dims,
+                                                  t->ne, NULL);
             size_t c = 0;
             while (c < it->n && it->format[c] != f) c++;
             whole &= c < it->n;
@@ -275,7 +275,8 @@ static bg_status feed_back(bg_image *image, bg_hunt *h, const bg_recipe *r, cons
     bg_image *meant = NULL;
     bg_model *m = NULL;
     bg_status s = pruned ? make_meant(&meant, h, r, err) : BG_OK;
-    if (s == BG_OK && pruned) s = bg_model_open_memory(&m, meant->data, meant->bytes, "pruned", err);
+    if (s == BG_OK && pruned)
+        s = bg_model_open_memory(&m, meant->data, meant->bytes, "pruned", err);
     if (s == BG_OK)
         s = bg_feedback(image, pruned ? m : h->space.model, tokens, n_tokens, &o, err);
     bg_model_close(&m);
@@ -283,9 +284,9 @@ static bg_status feed_back(bg_image *image, bg_hunt *h, const bg_recipe *r, cons
     return s == BG_ERR_INTERRUPTED ? BG_OK : s;
 }
 
-bg_status bg_search_run(bg_recipe **best, bg_image **image, const bg_model *m, const int32_t *tokens,
-                        size_t n_tokens, const bg_search_options *o, bg_search_result *result,
-                        bg_error *err)
+bg_status bg_search_run(bg_recipe **best, bg_image **image, const bg_model *m,
+                        const int32_t *tokens, size_t n_tokens, const bg_search_options *o,
+                        bg_search_result *result, bg_error *err)
 {
     uint64_t layers = 0, reused = 0;
     bg_hunt h;
@@ -312,7 +313,8 @@ bg_status bg_search_run(bg_recipe **best, bg_image **image, const bg_model *m, c
         *result = (bg_search_result){
             .stopped = stopped, .kld = h.best.kld, .evaluations = h.evaluations,
             .asked = h.asked,
-            .predicted_tps = o->min_tps > 0 ? 1 / bg_space_seconds(&h.space, h.best.picks) : (double)NAN,
+            .predicted_tps =
+                o->min_tps > 0 ? 1 / bg_space_seconds(&h.space, h.best.picks) : (double)NAN,
             .file_bytes = h.best.bytes,
             .seconds = (double)(bg_clock_ns() - h.start_ns) * 1e-9,
             .reused = (double)reused / (double)BG_MAX(layers + reused, (uint64_t)1),

@@ -159,7 +159,8 @@ static bg_status fill_item(bg_item *it, const bg_recipe *r, const bg_gguf *g, si
         if (!is_choice(r, g, tensor, f, o->formats, o->n_formats)) continue;
         if (f->format != t->format) BG_TRY(measure_error(g, t, f->format, o, &error, err));
         if (speeds)
-            seconds = weights * (f->format == t->format ? speeds->own : speeds->per_weight[f->format]);
+            seconds = weights * (f->format == t->format ? speeds->own
+                                 : speeds->per_weight[f->format]);
         insert(it, f->format, bytes, seconds, error);
     }
     /* Before anything is known better: the distortion counts as much as there are weights. */
@@ -226,8 +227,8 @@ bg_status bg_space_open(bg_space *s, const bg_model *m, const bg_pruner *pruner,
         else if (speeds) s->fixed_seconds += weights * speeds->own;
     }
     if (status == BG_OK && s->n == 0)
-        status = bg_fail(err, BG_ERR_INPUT, bg_gguf_path(g), "has no tensor that could be in one of "
-                         "these formats: give a larger list");
+        status = bg_fail(err, BG_ERR_INPUT, bg_gguf_path(g),
+                         "has no tensor that could be in one of these formats: give a larger list");
     if (status == BG_OK) status = bg_space_shape(s, s->levels, err);
     bg_recipe_free(&r);
     if (status != BG_OK) bg_space_close(s);
@@ -328,8 +329,8 @@ static bg_status pack(const knapsack *k, double per_second, size_t most, uint8_t
     return BG_OK;
 }
 
-/* The least price of a second with which the knapsack is fast enough (Lagrange's multiplier): found on
- * a coarse knapsack, and raised until the fine one is. */
+/* The least price of a second with which the knapsack is fast enough (Lagrange's multiplier): found
+ * on a coarse knapsack, and raised until the fine one is. */
 static bg_status pack_fast(const knapsack *k, uint8_t *picks, bg_error *err)
 {
     enum { COARSE = 256, DOUBLINGS = 40, HALVINGS = 8 };
@@ -353,8 +354,8 @@ static bg_status pack_fast(const knapsack *k, uint8_t *picks, bg_error *err)
     }
     BG_TRY(pack(k, 1e12, 0, picks, &feasible, err));
     if (is_fast(s, picks)) return BG_OK;
-    return bg_fail(err, BG_ERR_INFEASIBLE, NULL, "no choice of formats within these bytes is expected to "
-                   "decode %.0f tokens/s: the fastest %.0f", 1 / s->most_seconds,
+    return bg_fail(err, BG_ERR_INFEASIBLE, NULL, "no choice of formats within these bytes is "
+                   "expected to decode %.0f tokens/s: the fastest %.0f", 1 / s->most_seconds,
                    1 / bg_space_seconds(s, picks));
 }
 

@@ -56,7 +56,8 @@ bg_status bg_space_shape(bg_space *s, const uint8_t *levels, bg_error *err);
 void bg_space_close(bg_space *s);
 uint64_t bg_space_bytes(const bg_space *s, const uint8_t *picks);
 double bg_space_seconds(const bg_space *s, const uint8_t *picks);
-/* The same with other formats where these do not fit what is left: the next larger, else smaller. */
+/* The same with other formats where these do not fit what is left: the next larger,
+ * else smaller. */
 void bg_space_mend(const bg_space *s, const uint8_t *from, uint8_t *picks);
 /* Small and fast enough. */
 bool bg_space_allows(const bg_space *s, const uint8_t *picks, uint64_t file_bytes);

@@ -150,8 +150,9 @@ static bool is_listed(const bg_format_info *f, const bg_format *formats, size_t 
 }
 
 bg_status bg_speeds_measure(bg_speeds *s, const bg_model *m, const bg_format *formats, size_t n,
-                            bg_isa isa, bg_team *team, bool (*progress)(void *user, double fraction),
-                            void *user, bg_error *err)
+                            bg_isa isa, bg_team *team,
+                            bool (*progress)(void *user, double fraction), void *user,
+                            bg_error *err)
 {
     const bg_format_info *f;
     bg_recipe *r;

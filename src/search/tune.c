@@ -180,7 +180,8 @@ static bg_status write_own(run *r, bg_error *err)
     uint64_t seeds[2] = {r->o->seed, own->written++};
     uint32_t longest = BG_MAX(bg_model_hparams(t->model)->n_ctx_train, t->n_ctx);
     uint32_t tokens = BG_MIN(longest / t->n_ctx, 2u) * t->n_ctx;
-    size_t fit = OWN_CACHE / BG_MAX(bg_model_kv_bytes(t->model, tokens, MOST_DOCUMENTS), (size_t)1), n;
+    size_t cache = bg_model_kv_bytes(t->model, tokens, MOST_DOCUMENTS);
+    size_t fit = OWN_CACHE / BG_MAX(cache, (size_t)1), n;
     uint32_t documents = (uint32_t)BG_MIN(BG_MAX(fit, (size_t)8), (size_t)MOST_DOCUMENTS);
     bg_self_text_options o = {
         .n_docs = documents, .parallel = documents, .doc_tokens = tokens, .temperature = 1,
@@ -196,7 +197,8 @@ static bg_status write_own(run *r, bg_error *err)
     return BG_OK;
 }
 
-/* Writing costs half as much as learning, so that all is taken twice, each time from other places. */
+/* Writing costs half as much as learning, so that all is taken twice,
+ * each time from other places. */
 static bg_status take_own(run *r, int32_t *out, bg_error *err)
 {
     own_text *own = &r->own;

@@ -56,8 +56,8 @@ struct bg_tuner {
     bg_grad *full;
 };
 
-/* The window that begins `offset` tokens into a slot, or at the slot's own begin where it would reach
- * what is held out or the end of the text. */
+/* The window that begins `offset` tokens into a slot, or at the slot's own begin where it would
+ * reach what is held out or the end of the text. */
 void bg_tuner_window(const bg_tuner *t, size_t slot, size_t offset, int32_t *out);
 
 /* `rows` of bg_grad_weights for a file's own weights; user is its bg_gguf. */

@@ -70,9 +70,10 @@ static void set_units(const bg_tuned *t, const bg_scales *f, float *part, float 
     }
 }
 
-/* Where the weights of a row begin. Rounding alone puts each on the level nearest to it (`near`): such
- * rows begin as the full ones. Where many are elsewhere, error feedback or tuning chose the levels,
- * and weights near an edge would fall back in a few steps: there all begin at most halfway to it. */
+/* Where the weights of a row begin. Rounding alone puts each on the level nearest to it (`near`):
+ * such rows begin as the full ones. Where many are elsewhere, error feedback or tuning chose the
+ * levels, and weights near an edge would fall back in a few steps: there all begin at most halfway
+ * to it. */
 static void place_row(const bg_tuned *t, const float *full, const float *near, const float *coded,
                       const float *scale, float *w)
 {

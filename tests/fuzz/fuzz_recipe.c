@@ -63,7 +63,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *text = malloc(size + 1);
     bg_recipe *r;
     bg_error err = {0};
-    if (!model && bg_gguf_open(&model, BG_SOURCE "/tests/fuzz/corpus/gguf/ok-model-prunable", &err) != BG_OK)
+    if (!model && bg_gguf_open(&model, BG_SOURCE "/tests/fuzz/corpus/gguf/ok-model-prunable",
+                               &err) != BG_OK)
         abort();
     if (!text) return 0;
     memcpy(text, data, size);

@@ -50,9 +50,9 @@ BG_INLINE void att_queries(const bg_attend *a, float factor, void *rows, size_t 
 /* 16 numbers of row k beside those of row k + 1. */
 BG_INLINE void att_pair(vfloats first, vfloats second, uint8_t *out)
 {
-    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24,
-                                           8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16,
-                                           0);
+    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9,
+                                           24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1,
+                                           16, 0);
     __m512bh both = _mm512_cvtne2ps_pbh(second, first);
     _mm512_storeu_si512(out, _mm512_permutexvar_epi16(order, (__m512i)both));
 }
@@ -89,8 +89,8 @@ BG_INLINE att_matrix att_values(const bg_attend *a, size_t start, size_t width, 
 {
     size_t bytes = bg_round_up(width, ATT_GRAIN) / 2 * ATT_PAIRS;
     for (size_t d = 0; d < a->value_width; d += BG_KV_PANEL)
-        att_pair_up(a->values + bg_attend_place(a, start) * a->value_width + d, a->value_width, width, false,
-                    (uint8_t *)room + d / BG_KV_PANEL * bytes);
+        att_pair_up(a->values + bg_attend_place(a, start) * a->value_width + d, a->value_width,
+                    width, false, (uint8_t *)room + d / BG_KV_PANEL * bytes);
     return (att_matrix){.data = room, .step = ATT_PAIRS, .panel = bytes};
 }
 

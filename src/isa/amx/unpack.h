@@ -28,7 +28,10 @@ BG_INLINE vint bytes(const uint8_t *p, int n) /* byte n of 16 rows, widened */
     return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i_u *)(const void *)(p + PANEL * n)));
 }
 BG_INLINE vint and_all(vint a, int mask) { return _mm512_and_si512(a, _mm512_set1_epi32(mask)); }
-BG_INLINE vint and_each(vint a, int mask) { return _mm512_and_si512(a, _mm512_set1_epi8((char)mask)); }
+BG_INLINE vint and_each(vint a, int mask)
+{
+    return _mm512_and_si512(a, _mm512_set1_epi8((char)mask));
+}
 BG_INLINE vint or(vint a, vint b) { return _mm512_or_si512(a, b); }
 BG_INLINE vint down(vint a, int n) { return _mm512_srli_epi32(a, (unsigned)n); }
 BG_INLINE vint up(vint a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
@@ -73,9 +76,21 @@ BG_INLINE amx_scale scale_only(const uint8_t *b, int i)
     (void)i;
     return scale_shift(halves(b), _mm512_setzero_ps());
 }
-BG_INLINE amx_scale scale_minus_1(const uint8_t *b, int i) { (void)i; return scale_offset(halves(b), 1); }
-BG_INLINE amx_scale scale_minus_8(const uint8_t *b, int i) { (void)i; return scale_offset(halves(b), 8); }
-BG_INLINE amx_scale scale_minus_16(const uint8_t *b, int i) { (void)i; return scale_offset(halves(b), 16); }
+BG_INLINE amx_scale scale_minus_1(const uint8_t *b, int i)
+{
+    (void)i;
+    return scale_offset(halves(b), 1);
+}
+BG_INLINE amx_scale scale_minus_8(const uint8_t *b, int i)
+{
+    (void)i;
+    return scale_offset(halves(b), 8);
+}
+BG_INLINE amx_scale scale_minus_16(const uint8_t *b, int i)
+{
+    (void)i;
+    return scale_offset(halves(b), 16);
+}
 BG_INLINE amx_scale scale_and_min(const uint8_t *b, int i)
 {
     (void)i;
@@ -106,7 +121,10 @@ BG_INLINE vint quad_plane_4(const uint8_t *qs, int i)
 {
     return nibbles(words(qs, i / 16 * 8 + i % 8), i % 16 >= 8);
 }
-BG_INLINE vint quad_1(const uint8_t *bits, int i) { return and_each(down(words(bits, i % 8), i / 8), 1); }
+BG_INLINE vint quad_1(const uint8_t *bits, int i)
+{
+    return and_each(down(words(bits, i % 8), i / 8), 1);
+}
 
 /* Scales and mins of 6 bits, eight of each in twelve bytes. */
 BG_INLINE amx_scale scale_min_6(const uint8_t *b, int i)
@@ -266,7 +284,7 @@ BG_INLINE void unpack_blocks(const uint8_t *panel, size_t n, uint8_t *out, amx_f
     }
 }
 
-/* ---- plain numbers: n weights, then zeros up to a whole tile ----------------------------------- */
+/* ---- plain numbers: n weights, then zeros up to a whole tile --------------------------------- */
 
 BG_INLINE void zeros(uint8_t *out, size_t pairs)
 {
@@ -293,7 +311,8 @@ BG_INLINE void unpack_f32(const uint8_t *panel, size_t n, uint8_t *out)
     for (size_t i = 0; i < (n + 1) / 2; i++) {
         vflt a = (vflt)words(panel, (int)(2 * i));
         vflt b = 2 * i + 1 < n ? (vflt)words(panel, (int)(2 * i + 1)) : _mm512_setzero_ps();
-        put_pair(out + 64 * i, _mm512_permutex2var_ps(a, low, b), _mm512_permutex2var_ps(a, high, b));
+        put_pair(out + 64 * i, _mm512_permutex2var_ps(a, low, b),
+                 _mm512_permutex2var_ps(a, high, b));
     }
     zeros(out, (n + 1) / 2);
 }

@@ -64,7 +64,10 @@ BG_INLINE vint v_field(vint a, int at, int n)
 {
     return v_and(v_shift(a, -at), v_all8((1 << n) - 1));
 }
-BG_INLINE vint v_join(vint a, vint b, vint mask) { return _mm512_ternarylogic_epi32(a, b, mask, 0xf8); }
+BG_INLINE vint v_join(vint a, vint b, vint mask)
+{
+    return _mm512_ternarylogic_epi32(a, b, mask, 0xf8);
+}
 BG_INLINE vint v_load_same(const void *p)
 {
     return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i_u *)p));
@@ -113,8 +116,8 @@ BG_INLINE vflt v_halves(const void *p, int v)
 }
 BG_INLINE vpair v_byte_pairs(const void *p, int v)
 {
-    const vint order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,
-                                        23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    const vint order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24,
+                                        8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     vint bytes = _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i_u *)p));
     (void)v;
     return _mm512_permutexvar_epi16(order, bytes);
@@ -133,7 +136,8 @@ BG_INLINE vint v_scaled(vint acc, vsum sums, vint factor) { return v_dot_16(acc,
 BG_INLINE vflt v_bfloats(const void *p, int v)
 {
     const __m256i_u *at = (const __m256i_u *)p + v;
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(at)), 16));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(at)),
+                                                 16));
 }
 
 BG_INLINE vflt v_float(vint a) { return _mm512_cvtepi32_ps(a); }

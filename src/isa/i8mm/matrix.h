@@ -101,7 +101,8 @@ static inline void matrix_strip(const bg_matmul *a, const uint8_t *w, size_t row
                                 void *panel, const matrix_code *code)
 {
     matrix_results y[STRIP];
-    size_t cols = BG_MIN(a->cols - first, (size_t)(2 * STRIP)), n, most = 8 * OCTETS / code->weights;
+    size_t cols = BG_MIN(a->cols - first, (size_t)(2 * STRIP)), n,
+           most = 8 * OCTETS / code->weights;
     memset(y, 0, sizeof y);
     for (size_t b = 0; b < a->k / code->weights; b += n) {
         n = BG_MIN(a->k / code->weights - b, most);

@@ -73,7 +73,8 @@ BG_INLINE void tile(const panel *p, size_t n, const uint8_t *const *x, int first
             const bg_block_q8_0 *left = block[2 * c], *right = block[2 * c + 1];
             vflt dx = matrix_floats(v_half(left->d), v_half(right->d)), sum = dx;
             if (f.has_min)
-                sum = v_mul(dx, matrix_floats((float)v_sum_s8(left->qs), (float)v_sum_s8(right->qs)));
+                sum = v_mul(dx, matrix_floats((float)v_sum_s8(left->qs),
+                                              (float)v_sum_s8(right->qs)));
             BG_UNROLL
             for (int i = 0; i < SIDE; i++) {
                 vflt d = v_mul(p->d[b][first + i], dx);

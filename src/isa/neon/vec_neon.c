@@ -50,7 +50,8 @@ INLINE void store_some(float *p, float32x4_t x, size_t n)
 static void add(float *x, const float *y, size_t n)
 {
     size_t i = 0;
-    for (; i + LANES <= n; i += LANES) vst1q_f32(x + i, vaddq_f32(vld1q_f32(x + i), vld1q_f32(y + i)));
+    for (; i + LANES <= n; i += LANES)
+        vst1q_f32(x + i, vaddq_f32(vld1q_f32(x + i), vld1q_f32(y + i)));
     for (; i < n; i++) x[i] += y[i];
 }
 
@@ -200,8 +201,8 @@ static void to_f16(const float *in, uint16_t *out, size_t n)
 
 const bg_vecops bg_vecops_neon = {
     .add = add, .scale = scale, .max = max, .exp_sum = exp_sum, .rmsnorm = rmsnorm,
-    .silu_mul = silu_mul, .gelu_mul = gelu_mul, .soft_cap = soft_cap, .rope = rope, .rope_halves = rope_halves,
-    .to_f16 = to_f16,
+    .silu_mul = silu_mul, .gelu_mul = gelu_mul, .soft_cap = soft_cap, .rope = rope,
+    .rope_halves = rope_halves, .to_f16 = to_f16,
 };
 
 #endif

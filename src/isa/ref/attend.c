@@ -4,7 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-static void see(const bg_attend *a, size_t row, const float *q, const float *key, const float *value)
+static void see(const bg_attend *a, size_t row, const float *q, const float *key,
+                const float *value)
 {
     float *out = a->out + row * a->value_width, score = 0, weight;
     for (size_t d = 0; d < a->dim; d++) score += q[d] * key[d];

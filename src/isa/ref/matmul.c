@@ -69,7 +69,8 @@ typedef double dot_fn(const shape *s, const bg_ref_block *w, column x);
 static void load_block(const bg_matmul *a, const bg_format_info *f, size_t r, size_t b, void *out)
 {
     const uint8_t *panel = (const uint8_t *)a->w + r / BG_PANEL_ROWS * a->panel_bytes;
-    bg_unpack_block(f, panel + b * bg_packed_block_bytes(f) * BG_PANEL_ROWS, r % BG_PANEL_ROWS, out);
+    bg_unpack_block(f, panel + b * bg_packed_block_bytes(f) * BG_PANEL_ROWS, r % BG_PANEL_ROWS,
+                    out);
 }
 
 static void matmul(const bg_matmul *a, const shape *s, dot_fn *product)
@@ -153,8 +154,8 @@ INTEGER_FORMATS(INTEGER)
     }
 FLOAT_FORMATS(FLOAT)
 
-#define ROWS(NAME, name, activation)                                                                \
-    {BG_FORMAT_##NAME, BG_OP_GEMV, BG_ISA_REF, BG_TIER_REF, BG_FORMAT_##activation, run_##name},    \
+#define ROWS(NAME, name, activation)                                                               \
+    {BG_FORMAT_##NAME, BG_OP_GEMV, BG_ISA_REF, BG_TIER_REF, BG_FORMAT_##activation, run_##name},   \
     {BG_FORMAT_##NAME, BG_OP_GEMM, BG_ISA_REF, BG_TIER_REF, BG_FORMAT_##activation, run_##name},
 #define FLOAT_ROWS(NAME, name) ROWS(NAME, name, F32)
 #define INTEGER_ROWS(NAME, name, type, block, sub) INTEGER_ROWS_##block(NAME, name)

@@ -81,6 +81,6 @@ static void to_f16(const float *in, uint16_t *out, size_t n)
 
 const bg_vecops bg_vecops_ref = {
     .add = add, .scale = scale, .max = max, .exp_sum = exp_sum, .rmsnorm = rmsnorm,
-    .silu_mul = silu_mul, .gelu_mul = gelu_mul, .soft_cap = soft_cap, .rope = rope, .rope_halves = rope_halves,
-    .to_f16 = to_f16,
+    .silu_mul = silu_mul, .gelu_mul = gelu_mul, .soft_cap = soft_cap, .rope = rope,
+    .rope_halves = rope_halves, .to_f16 = to_f16,
 };

@@ -21,7 +21,7 @@ typedef struct float_format { /* all constants */
 } float_format;
 
 enum {
-    FLOAT_FEW = REGISTERS == 32 ? 12 / VECTORS : 3, /* columns that a tile's sums fit in registers for */
+    FLOAT_FEW = REGISTERS == 32 ? 12 / VECTORS : 3, /* columns whose sums fit in registers */
     FLOAT_STRIP = 128,       /* pairs of a panel that are widened at a time */
     FLOAT_CHUNK = 48,        /* columns that are prepared at a time... */
     FLOAT_ROOM = 48 * 512,   /* ...times pairs of each */

@@ -95,8 +95,8 @@ BG_INLINE void small_start(const small_x *x, int cols, small_sums t, small_forma
 }
 
 /* Vector v of every column of a tile, once its sums are whole. magic: d times it, less. */
-BG_INLINE void small_add(vflt y[SMALL_FEW][VECTORS], small_sums t, int v, const small_x *x, int cols,
-                         vflt d, vflt magic, vflt m, small_format f)
+BG_INLINE void small_add(vflt y[SMALL_FEW][VECTORS], small_sums t, int v, const small_x *x,
+                         int cols, vflt d, vflt magic, vflt m, small_format f)
 {
     BG_UNROLL
     for (int c = 0; c < cols; c++) {
@@ -143,8 +143,8 @@ BG_INLINE void small_block(const uint8_t *w, const small_x *x, int cols,
 }
 
 /* n blocks of a panel with `cols` prepared columns. */
-BG_INLINE void small_tile(const uint8_t *w, const small_x *x, size_t n, int cols, const bg_matmul *a,
-                          float *to, size_t rows, bool add, small_format f)
+BG_INLINE void small_tile(const uint8_t *w, const small_x *x, size_t n, int cols,
+                          const bg_matmul *a, float *to, size_t rows, bool add, small_format f)
 {
     vflt y[SMALL_FEW][VECTORS];
     BG_UNROLL
@@ -164,7 +164,7 @@ BG_INLINE void small_tile(const uint8_t *w, const small_x *x, size_t n, int cols
     for (int c = 0; c < cols; c++, to += a->y_stride) panel_store(to, y[c], rows, add);
 }
 
-/* ---- many columns: blocks of a panel are unpacked for all of them ----------------------------- */
+/* ---- many columns: blocks of a panel are unpacked for all of them ---------------------------- */
 
 /* The 8 quads (of each plane) of a block after another. magic: d times it, less. */
 typedef struct small_panel {
@@ -217,7 +217,8 @@ BG_INLINE void small_panel_quad(vint (*w)[VECTORS], int j, const small_x *x, int
 
 /* small_tile for n unpacked blocks. */
 BG_INLINE void small_panel_tile(small_panel *p, const small_x *x, size_t n, int cols,
-                                const bg_matmul *a, float *to, size_t rows, bool add, small_format f)
+                                const bg_matmul *a, float *to, size_t rows, bool add,
+                                                small_format f)
 {
     vflt y[SMALL_FEW][VECTORS];
     vint (*w)[VECTORS] = p->q;
@@ -239,7 +240,7 @@ BG_INLINE void small_panel_tile(small_panel *p, const small_x *x, size_t n, int 
     for (int c = 0; c < cols; c++, to += a->y_stride) panel_store(to, y[c], rows, add);
 }
 
-/* ---- the loops around them -------------------------------------------------------------------- */
+/* ---- the loops around them ------------------------------------------------------------------- */
 
 /* What is compiled for panels of a format, tile[i] for i + 1 columns: functions of their own, for
  * in a large one compilers run out of registers. */

@@ -81,7 +81,8 @@ BG_INLINE void small_again(const bg_matmul *a, int most, small_format f, const s
     static _Thread_local size_t hundredths;
     bg_matmul again = *a;
     if (f.quads != q4_0_quads) return;
-    hundredths += (a->rows + BG_PANEL_ROWS - 1) / BG_PANEL_ROWS * BG_SLOWDOWN * (most == 1 ? 3 : 2) / 2;
+    hundredths += (a->rows + BG_PANEL_ROWS - 1) / BG_PANEL_ROWS * BG_SLOWDOWN *
+                  (most == 1 ? 3 : 2) / 2;
     again.rows = BG_MIN(hundredths / 100 * BG_PANEL_ROWS, a->rows);
     hundredths %= 100;
     if (again.rows) small_matmul(&again, most, f, code);

@@ -228,7 +228,7 @@ BG_INLINE void super_few_panel(const bg_matmul *a, const uint8_t *w, size_t rows
     for (int c = 0; c < cols; c++) panel_store(a->y + (size_t)c * a->y_stride, y[c], rows, false);
 }
 
-/* ---- many columns: a block of TILE vectors of rows is unpacked once for all ------------------- */
+/* ---- many columns: a block of TILE vectors of rows is unpacked once for all ------------------ */
 
 enum {
     TILE = VECTORS > 2 ? VECTORS : 2,

@@ -204,8 +204,8 @@ static void noise_is_no_speed(void **state)
     assert_pick(cells, 4, BG_OBJECTIVE_SPEED, "Q4_K_S");
 }
 
-/* Under load: the knee by medians has an interval of a factor of three, so it may be the slowest. It
- * is not the pick, whatever the objective, nor does it make others pointless. */
+/* Under load: the knee by medians has an interval of a factor of three, so it may be the slowest.
+ * It is not the pick, whatever the objective, nor does it make others pointless. */
 static void a_pick_is_sure(void **state)
 {
     cell cells[] = {
@@ -219,8 +219,8 @@ static void a_pick_is_sure(void **state)
     assert_pick(cells, 4, BG_OBJECTIVE_SPEED, "Q4_K_M");
 }
 
-/* On a busy machine intervals of few repetitions begin below nothing. Yet no point of the front, and
- * so no pick, is beaten by another in both medians. */
+/* On a busy machine intervals of few repetitions begin below nothing. Yet no point of the front,
+ * and so no pick, is beaten by another in both medians. */
 static void a_front_is_one_under_load(void **state)
 {
     cell cells[8];
@@ -264,8 +264,8 @@ static void unsure_neighbours_are_explained(void **state)
     assert_ok(bg_advise(&a, r, &o, &err), &err);
     assert_string_equal(bg_advice_pick(a)->scheme, "Q4_K_M");
     for (size_t i = 0; i < bg_advice_reason_count(a); i++)
-        said |= strstr(bg_advice_reason(a, i), "may be slower than that: its interval begins at 1500") !=
-                NULL;
+        said |= strstr(bg_advice_reason(a, i),
+                       "may be slower than that: its interval begins at 1500") != NULL;
     assert_true(said);
     bg_advice_close(&a);
     bg_results_close(&r);
@@ -480,7 +480,8 @@ static void engines_are_choices(void **state)
         assert_true(pick->kld == .0062);
         assert_int_equal(pick->quality_by != NULL, other);
         assert_ok(bg_advice_text(a, 1000, &text, &err), &err);
-        assert_int_equal(strstr(text, "measured with bitgauge, on the same weights") != NULL, other);
+        assert_int_equal(strstr(text, "measured with bitgauge, on the same weights") != NULL,
+                         other);
         bg_free_text(text);
         bg_advice_close(&a);
         o.engine = "vllm";
@@ -574,16 +575,16 @@ int main(void)
         cmocka_unit_test(never_picks_the_dominated),
         cmocka_unit_test(noise_is_no_speed),
         cmocka_unit_test(a_pick_is_sure),
-        cmocka_unit_test(a_front_is_one_under_load), cmocka_unit_test(unsure_neighbours_are_explained),
-        cmocka_unit_test(overlaps_are_said),
+        cmocka_unit_test(a_front_is_one_under_load),
+        cmocka_unit_test(unsure_neighbours_are_explained), cmocka_unit_test(overlaps_are_said),
         cmocka_unit_test(every_limit_moves_the_pick),
         cmocka_unit_test(impossible_names_the_nearest),
         cmocka_unit_test(changes_hold),
         cmocka_unit_test(missing_quality_is_estimated),
         cmocka_unit_test(unmeasured_among_measured),
         cmocka_unit_test(energy),
-        cmocka_unit_test(engines_are_choices), cmocka_unit_test(arithmetic_is_no_loss), cmocka_unit_test(refuses_nonsense),
-        cmocka_unit_test(is_deterministic),
+        cmocka_unit_test(engines_are_choices), cmocka_unit_test(arithmetic_is_no_loss),
+        cmocka_unit_test(refuses_nonsense), cmocka_unit_test(is_deterministic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,8 +57,8 @@ static inline void noise_rounds(const noise *x, bg_rng *rng, double stretch, siz
     }
 }
 
-/* Results on that machine (machine.json) of a sweep whose rounds took as long as these rows; series `slow` takes
- * `factor` times that. */
+/* Results on that machine (machine.json) of a sweep whose rounds took as long as these rows; series
+ * `slow` takes `factor` times that. */
 static inline bg_results *noise_sweep(const noise *x, const char *machine, const size_t *rows,
                                       size_t n, size_t slow, double factor)
 {

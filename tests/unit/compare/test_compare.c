@@ -13,7 +13,8 @@ static const char machine[] =
 
 typedef struct cell { const char *scheme, *test; double tps, spread; int reps; } cell;
 
-/* A sweep without drift: repetitions spread evenly around their medians, in an order of their own. */
+/* A sweep without drift: repetitions spread evenly around their medians,
+ * in an order of their own. */
 static bg_results *sweep(const char *name, const char *on, const cell *cells, size_t n)
 {
     bg_error err;
@@ -232,7 +233,8 @@ static void names_are_escaped(void **state)
     assert_non_null(strstr(text, "<failure type=\"regression\""));
     bg_free_text(text);
     assert_ok(bg_comparison_text(c, BG_COMPARE_ANNOTATIONS, &text, &err), &err);
-    assert_non_null(strstr(text, "::error title=a|\"<&>%3A%2C%25 tg64%2C ref%2C 1 thread::tps -50 %25"));
+    assert_non_null(strstr(text, "::error title=a|\"<&>%3A%2C%25 tg64%2C ref%2C 1 thread"
+                                 "::tps -50 %25"));
     bg_free_text(text);
     assert_ok(bg_comparison_text(c, BG_COMPARE_JSON, &text, &err), &err);
     json = json_loads(text, 0, NULL);

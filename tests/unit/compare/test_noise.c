@@ -80,7 +80,8 @@ static void coverage(void **state)
         for (size_t k = 0; k < BG_COUNT(lengths); k++) {
             double share = covered(lengths[k], ratios);
             if (share < 91 || share > 98.5)
-                fail_msg("%s of %zu rounds: %.1f %%", ratios ? "ratios" : "medians", lengths[k], share);
+                fail_msg("%s of %zu rounds: %.1f %%", ratios ? "ratios" : "medians", lengths[k],
+                         share);
             all += share / BG_COUNT(lengths);
         }
         if (all < 93 || all > 97) fail_msg("%s: %.1f %%", ratios ? "ratios" : "medians", all);
@@ -108,8 +109,9 @@ static void calibrate(bg_text *json, double stretch, size_t n)
         qsort(d, PAIRS, sizeof *d, compare_doubles);
         assert_int_equal(sscanf(recorded.names[s], "%31[^-]-%31[a-z]%*[^-]-%d", scheme, kind,
                                 &threads), 3);
-        bg_text_printf(json, "%s{\"kind\": \"%s\", \"threads\": %d, \"floor\": %.6f, \"pairs\": %d, "
-                       "\"seconds\": 1}", s ? ", " : "", kind, threads, d[PAIRS * 99 / 100], PAIRS);
+        bg_text_printf(json, "%s{\"kind\": \"%s\", \"threads\": %d, \"floor\": %.6f, "
+                       "\"pairs\": %d, \"seconds\": 1}", s ? ", " : "", kind, threads,
+                       d[PAIRS * 99 / 100], PAIRS);
     }
     bg_text_puts(json, "]}\n");
 }

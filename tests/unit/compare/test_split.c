@@ -59,7 +59,8 @@ static void identical_work(void **state)
         fail_msg("%zu of %zu cells are called changed", all.called, all.cells);
 }
 
-/* One cell is slower, in as many rounds as the ci profile takes: it is called so, and no other is. */
+/* One cell is slower, in as many rounds as the ci profile takes: it is called so,
+ * and no other is. */
 static void find_slow(const char *name, int pairs, double factor)
 {
     static size_t a[ROUNDS], b[ROUNDS];

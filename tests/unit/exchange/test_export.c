@@ -1,4 +1,5 @@
-/* Every exporter against what its consumer documents, and what was measured against what comes out. */
+/* Every exporter against what its consumer documents,
+ * and what was measured against what comes out. */
 #include "test.h"
 
 #include "bitgauge/exchange.h"
@@ -110,8 +111,8 @@ static void action_benchmark(void **state)
     check_action("github-smaller", -1);
 }
 
-/* Bencher Metric Format's JSON schema: an object of objects of metrics, which need `value`. Names of
- * benchmarks are up to 1024 characters, of measures up to 64. */
+/* Bencher Metric Format's JSON schema: an object of objects of metrics, which need `value`. Names
+ * of benchmarks are up to 1024 characters, of measures up to 64. */
 static void bencher(void **state)
 {
     static const field fields[] = {{"value", "n"}, {"lower_value", "N"}, {"upper_value", "N"}};
@@ -237,8 +238,10 @@ static void llama_bench_tables(void **state)
     }
     assert_string_equal(rest, "");
     rest = csv;
-    for (size_t k = 0; k < LLAMA_FIELDS; k++) assert_string_equal(strsep(&rest, ","), llama_fields[k]);
-    assert_non_null(strstr(sql, "CREATE TABLE IF NOT EXISTS llama_bench (\n  build_commit TEXT,\n"));
+    for (size_t k = 0; k < LLAMA_FIELDS; k++)
+        assert_string_equal(strsep(&rest, ","), llama_fields[k]);
+    assert_non_null(strstr(sql, "CREATE TABLE IF NOT EXISTS llama_bench (\n"
+                                "  build_commit TEXT,\n"));
     assert_non_null(strstr(sql, "  avg_ns INTEGER,\n  stddev_ns INTEGER,\n  avg_ts REAL,\n"));
     free(csv);
     free(jsonl);
@@ -256,7 +259,8 @@ static void hostile_text(void **state)
     const bg_exporter *e;
     char *sql;
     (void)state;
-    assert_ok(bg_results_new(&r, "x", "{\"created\": \"'); DROP TABLE llama_bench; --\"}", &err), &err);
+    assert_ok(bg_results_new(&r, "x", "{\"created\": \"'); DROP TABLE llama_bench; --\"}", &err),
+              &err);
     bg_row_set_text(row, BG_COL_SCHEME, "Q4_0");
     bg_row_set_text(row, BG_COL_TEST, "pp8");
     bg_row_set_text(row, BG_COL_MODEL, "a\"b,c\n'; DROP TABLE llama_bench; --");

@@ -1,4 +1,5 @@
-/* Other programs' results as ours: what comes back is what went out, and what cannot be is refused. */
+/* Other programs' results as ours: what comes back is what went out,
+ * and what cannot be is refused. */
 #include "test.h"
 
 #include "bitgauge/exchange.h"
@@ -129,7 +130,8 @@ static void check_llama_row(const bg_results *r, const bg_results *back, const b
 
 static void llama_bench_round_trip(void **state)
 {
-    static const char *const formats[] = {"llama-bench-json", "llama-bench-jsonl", "llama-bench-csv"};
+    static const char *const formats[] = {"llama-bench-json", "llama-bench-jsonl",
+                                          "llama-bench-csv"};
     bg_results *r;
     bg_error err;
     (void)state;
@@ -198,11 +200,14 @@ static void refusals(void **state)
     assert_refused("{\"n_prompt\": 1,\n\"n_gen\": ]}", "f: line 2", "not JSON");
     assert_refused("[{\"n_prompt\": 0}", "f: line 1", "neither n_prompt");
     assert_refused("[" LLAMA("a.gguf", "llama 7B Q8_0", ""), "f: line 1", "ends inside");
-    assert_refused(LLAMA("a.gguf", "x", "") "\n" LLAMA("a.gguf", "x", ""), "f: line 2", "same cell");
+    assert_refused(LLAMA("a.gguf", "x", "") "\n" LLAMA("a.gguf", "x", ""), "f: line 2",
+                   "same cell");
     assert_refused(LLAMA("a.gguf", "llama 7B F16", "") "\n" LLAMA("b.gguf", "llama 7B Q8_0", ""),
                    "f: line 2", "--model");
-    assert_refused(LLAMA("a.gguf", "x", ", \"samples_ns\": [1, 0]"), "f: line 1", "impossible time");
-    assert_refused(LLAMA("a.gguf", "x", ", \"samples_ns\": [\"1\"]"), "f: line 1", "impossible time");
+    assert_refused(LLAMA("a.gguf", "x", ", \"samples_ns\": [1, 0]"), "f: line 1",
+                   "impossible time");
+    assert_refused(LLAMA("a.gguf", "x", ", \"samples_ns\": [\"1\"]"), "f: line 1",
+                   "impossible time");
     assert_refused(LLAMA("a.gguf", "x", ", \"model_size\": -1"), "f: line 1", "no count");
     assert_refused(LLAMA("a.gguf", "x", ", \"model_size\": 1e300"), "f: line 1", "no count");
     assert_refused(LLAMA("a.gguf", "x", ", \"isa\": 3"), "f: line 1", "no text");
@@ -212,12 +217,14 @@ static void refusals(void **state)
     assert_refused("a,b\n1,2\n", "f: line 2", "n_prompt");
     assert_refused("n_prompt,n_gen\n1,2,3\n", "f: row 2", "llama-bench");
     assert_refused("n_prompt,n_gen\n1,x\n", "f: line 2", "no number");
-    assert_refused("[{\"name\": \"a\", \"unit\": \"b\", \"value\": 1}]", "f: line 1", "of the form");
-    assert_refused("[{\"name\": \"m/s/tg8/-/t1/tps\", \"unit\": \"s\", \"value\": 1}]", "f: line 1", "unit");
-    assert_refused("[{\"name\": \"m/s/tg8/-/t1/tps\", \"unit\": \"tokens/s\", \"value\": -1}]", "f: line 1",
-                   "impossible");
-    assert_refused("[{\"name\": \"m/s/tg8/-/t1/model\", \"unit\": \"1\", \"value\": 1}]", "f: line 1",
+    assert_refused("[{\"name\": \"a\", \"unit\": \"b\", \"value\": 1}]", "f: line 1",
                    "of the form");
+    assert_refused("[{\"name\": \"m/s/tg8/-/t1/tps\", \"unit\": \"s\", \"value\": 1}]", "f: line 1",
+                   "unit");
+    assert_refused("[{\"name\": \"m/s/tg8/-/t1/tps\", \"unit\": \"tokens/s\", \"value\": -1}]",
+                   "f: line 1", "impossible");
+    assert_refused("[{\"name\": \"m/s/tg8/-/t1/model\", \"unit\": \"1\", \"value\": 1}]",
+                   "f: line 1", "of the form");
 }
 
 int main(void)

@@ -155,8 +155,8 @@ static void place_of_the_cache(void **state)
     bg_machine_close(&m);
 }
 
-/* Medians e^d and e^-d: the variance is 2 d^2, of a difference twice that, and 2.5758 of its root hold 99 %
- * of a normal law. */
+/* Medians e^d and e^-d: the variance is 2 d^2, of a difference twice that, and 2.5758 of its root
+ * hold 99 % of a normal law. */
 static void between_copies(void **state)
 {
     double two[] = {100 * exp(0.01), 100 * exp(-0.01)}, same[] = {7, 7, 7}, lacking[] = {7, NAN};

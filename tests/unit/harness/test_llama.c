@@ -65,7 +65,8 @@ static void nonsense_is_refused(void **state)
         bg_error err;
         memcpy(text, whole, sizeof whole);
         memcpy(strstr(text, cases[i].from), cases[i].to, strlen(cases[i].from));
-        assert_fails(bg_llama_parse_quality(text, &q, &err), BG_ERR_UNSUPPORTED, cases[i].says, &err);
+        assert_fails(bg_llama_parse_quality(text, &q, &err), BG_ERR_UNSUPPORTED, cases[i].says,
+                     &err);
     }
 }
 

@@ -139,7 +139,8 @@ static int make_dir(void **state)
 {
     (void)state;
     /* In memory where there is such a place: every saving waits for the disk. */
-    snprintf(dir, sizeof dir, "%s/bgengineXXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    snprintf(dir, sizeof dir, "%s/bgengineXXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     return mkdtemp(dir) ? 0 : -1;
 }
 

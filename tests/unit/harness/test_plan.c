@@ -263,8 +263,8 @@ static void simulated_activations(void **state)
     refuses(&o, 1, "not 'q5'");
 }
 
-/* Of an engine that chooses its instruction set a cell a number of threads, and its quality only where
- * there is a program for it. */
+/* Of an engine that chooses its instruction set a cell a number of threads, and its quality only
+ * where there is a program for it. */
 static void engines_have_cells(void **state)
 {
     bg_sweep_options o = options();
@@ -301,9 +301,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(profiles_are_read), cmocka_unit_test(options_override),
-        cmocka_unit_test(simulated_cells), cmocka_unit_test(bad_options), cmocka_unit_test(nothing_to_do),
-        cmocka_unit_test(groups_fit), cmocka_unit_test(settings_compare),
-        cmocka_unit_test(importance_adds_variants),
+        cmocka_unit_test(simulated_cells), cmocka_unit_test(bad_options),
+        cmocka_unit_test(nothing_to_do), cmocka_unit_test(groups_fit),
+        cmocka_unit_test(settings_compare), cmocka_unit_test(importance_adds_variants),
         cmocka_unit_test(simulated_activations),
         cmocka_unit_test(searches), cmocka_unit_test(engines_have_cells),
     };

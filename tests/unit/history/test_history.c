@@ -73,7 +73,8 @@ static void round_trip(void **state)
     bg_history *h;
     const bg_history_row *row;
     (void)state;
-    assert_ok(add(store, results("Q4_0", 1.0 / 3, "A", "2026-02-01T10:00:00Z"), "abc", "b", &err), &err);
+    assert_ok(add(store, results("Q4_0", 1.0 / 3, "A", "2026-02-01T10:00:00Z"), "abc", "b", &err),
+              &err);
     assert_ok(bg_history_open(&h, store, &err), &err);
     assert_int_equal(bg_history_count(h), 1);
     row = bg_history_at(h, 0);
@@ -116,7 +117,8 @@ static void refusals(void **state)
                  BG_ERR_INPUT, "commit", &err);
     assert_fails(add(store, results("Q4_0", 6, "A", "yesterday"), "abc", NULL, &err), BG_ERR_INPUT,
                  "--date", &err);
-    assert_ok(bg_results_new(&none, "nowhere", "{\"created\": \"2026-02-01T10:00:00Z\"}", &err), &err);
+    assert_ok(bg_results_new(&none, "nowhere", "{\"created\": \"2026-02-01T10:00:00Z\"}", &err),
+              &err);
     assert_fails(add(store, none, "abc", NULL, &err), BG_ERR_INPUT, "no number", &err);
     bad = bg_path_join(runs, "bad.csv");
     for (size_t i = 0; i < BG_COUNT(files); i++) {
@@ -171,8 +173,8 @@ static void trends(void **state)
             double tps = 100 * (1 + 0.005 * bg_rng_normal(&rng)) * (k == 3 && day > 15 ? 0.9 : 1) *
                          (k & 1 ? 2 : 1);
             snprintf(when, sizeof when, "2026-03-%02dT0%d:00:00Z", day, k);
-            assert_ok(add(store, results(k & 2 ? "Q4_0" : "Q8_0", tps, k & 1 ? "A" : "B", when), "abc",
-                          NULL, &err), &err);
+            assert_ok(add(store, results(k & 2 ? "Q4_0" : "Q8_0", tps, k & 1 ? "A" : "B", when),
+                          "abc", NULL, &err), &err);
         }
     assert_ok(bg_history_open(&h, store, &err), &err);
     assert_ok(bg_history_follow(&t, h, &(bg_history_filter){.metric = NULL}, 0, 0, &err), &err);

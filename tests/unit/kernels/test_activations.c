@@ -1,4 +1,5 @@
-/* Simulated activations: against vectors whose rounding is plain to see, and against what Q8_0 holds. */
+/* Simulated activations: against vectors whose rounding is plain to see,
+ * and against what Q8_0 holds. */
 #include "test.h"
 
 #include "base/base.h"
@@ -30,7 +31,8 @@ static void test_levels(void **state)
     }
 }
 
-/* Each block has a scale of its own, nothing stays nothing, and what is no number stays in its block. */
+/* Each block has a scale of its own, nothing stays nothing,
+ * and what is no number stays in its block. */
 static void test_blocks(void **state)
 {
     float in[96] = {0}, out[96];

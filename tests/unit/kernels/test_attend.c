@@ -222,7 +222,8 @@ static void extremes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(matches_softmax), cmocka_unit_test(windows_and_caps), cmocka_unit_test(extremes),
+        cmocka_unit_test(matches_softmax), cmocka_unit_test(windows_and_caps),
+        cmocka_unit_test(extremes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

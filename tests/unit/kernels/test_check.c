@@ -62,8 +62,9 @@ static volatile uint8_t sink;
 
 static void reads_behind(const bg_matmul *a)
 {
+    size_t panels = (a->rows + BG_PANEL_ROWS - 1) / BG_PANEL_ROWS;
     right(BG_FORMAT_Q4_0)(a);
-    sink = ((const volatile uint8_t *)a->w)[(a->rows + BG_PANEL_ROWS - 1) / BG_PANEL_ROWS * a->panel_bytes];
+    sink = ((const volatile uint8_t *)a->w)[panels * a->panel_bytes];
 }
 
 /* Sums of two products kept in 16 bits, saturated, as an instruction with unsigned weights does

@@ -17,8 +17,8 @@ static void check_format(const bg_format_info *f, bg_rng *rng)
     static float in[K], wf[K], xf[K], y[2][ROWS * COLS];
     size_t stride = bg_format_row_bytes(f, K), x_stride = bg_activation_bytes(f->activation, K);
     bg_error err = {0};
-    bg_matmul a = {.w = packed, .panel_bytes = bg_panel_bytes(f, K), .x = x, .x_stride = x_stride, .y = y[0],
-                   .y_stride = ROWS, .k = K, .rows = ROWS, .cols = COLS};
+    bg_matmul a = {.w = packed, .panel_bytes = bg_panel_bytes(f, K), .x = x, .x_stride = x_stride,
+                   .y = y[0], .y_stride = ROWS, .k = K, .rows = ROWS, .cols = COLS};
     for (size_t i = 0; i < sizeof w; i++) w[i] = (uint8_t)(bg_rng_u64(rng) & 0x3f);
     assert_ok(bg_pack_matrix(f, w + 1, packed, ROWS, K, NULL, &err), &err);
     assert_int_equal(x_stride % 64, 0);

@@ -98,7 +98,8 @@ static void check_simple(const bg_vecops *v)
                                 : (double)x[i], 1e-5);
         memcpy(r, x, sizeof x);
         v->gelu_mul(r, y, r, n);
-        for (size_t i = 0; i < 71; i++) near_to(r[i], i < n ? gelu(x[i], y[i]) : (double)x[i], 2e-5);
+        for (size_t i = 0; i < 71; i++)
+            near_to(r[i], i < n ? gelu(x[i], y[i]) : (double)x[i], 2e-5);
         memcpy(r, x, sizeof x);
         v->soft_cap(r, 1.5f, n);
         for (size_t i = 0; i < 71; i++)

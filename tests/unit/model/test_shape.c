@@ -143,7 +143,8 @@ static void sizes_are_the_files(void **state)
             bg_quantize_plan plan;
             bg_model *m = make(source, schemes[i], NULL);
             uint64_t bytes;
-            assert_ok(bg_quantize_plan_file(&plan, bg_shape_gguf(s), scheme(schemes[i]), &err), &err);
+            assert_ok(bg_quantize_plan_file(&plan, bg_shape_gguf(s), scheme(schemes[i]), &err),
+                      &err);
             assert_int_equal(bg_model_weight_bytes(m), plan.weight_bytes);
             assert_int_equal(bg_model_hparams(m)->n_params, bg_shape_params(s));
             assert_int_equal(bg_model_hparams(m)->n_layer, 10);
@@ -242,8 +243,9 @@ static void memory_decides(void **state)
                  BG_ERR_NOMEM, "2 layers take", &err);
     bg_model_close(&source);
 
-    assert_ok(bg_model_open_shape(&source, s, &(bg_shape_sample){.layers = 2, .min_bytes = 4 * layer},
-                                  &err), &err);
+    assert_ok(bg_model_open_shape(&source, s,
+                                  &(bg_shape_sample){.layers = 2, .min_bytes = 4 * layer}, &err),
+              &err);
     m = make(source, "Q8_0", NULL);
     assert_int_equal(bg_model_layers_held(m), 4);
     bg_model_close(&m);
@@ -309,7 +311,8 @@ static void no_weights_do_not_run(void **state)
     bg_session_options o = {.n_ctx = 8, .isa = BG_ISA_REF};
     bg_session *session;
     (void)state;
-    assert_fails(bg_session_open(&session, source, &o, &err), BG_ERR_INPUT, "without weights", &err);
+    assert_fails(bg_session_open(&session, source, &o, &err), BG_ERR_INPUT, "without weights",
+                 &err);
     bg_model_close(&source);
     bg_shape_close(&s);
 }

@@ -78,8 +78,8 @@ static void read_peer(void)
     fclose(f);
 }
 
-/* Halves in this cache, a table of halves for the peer's GELU: each layer adds some noise. With halves
- * in its own cache the peer differs from itself by more than this program does from it. */
+/* Halves in this cache, a table of halves for the peer's GELU: each layer adds some noise. With
+ * halves in its own cache the peer differs from itself by more than this program does from it. */
 static double limit(const variant *v) { return 2.5e-3 * sqrt(v->n_layer); }
 
 static void agree_with_peer(void **state)
@@ -165,7 +165,8 @@ static void check_sizes(const variant *v)
     assert_true(bg_model_flops_per_token(m, 9) < bg_model_flops_per_token(whole, 9));
     for (size_t i = 0; i < BG_COUNT(isas); i++)
         for (uint32_t step = 1; step <= TOKENS; step += TOKENS - 1) {
-            float *a = logits_of(m, isas[i], NULL, step), *b = logits_of(whole, isas[i], NULL, step);
+            float *a = logits_of(m, isas[i], NULL, step),
+                  *b = logits_of(whole, isas[i], NULL, step);
             for (size_t j = 0; j < (size_t)TOKENS * VARIANT_VOCAB; j++)
                 if (!(fabsf(a[j] - b[j]) < 1e-4f))
                     fail_msg("%s: %g, not %g", bg_isa_name(isas[i]), (double)a[j], (double)b[j]);

@@ -17,7 +17,8 @@ enum {
 
 enum { VARIANT_MOST_KEYS = 8, VARIANT_VOCAB = 40 };
 
-/* A key after "ARCHITECTURE."; of the values that are set the one that is not 0 decides its type. */
+/* A key after "ARCHITECTURE."; of the values that are set the one that is not 0 decides its
+ * type. */
 typedef struct variant_key {
     const char *name;
     uint32_t u32;

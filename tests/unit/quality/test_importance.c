@@ -107,7 +107,8 @@ static void of_one_layer(void **state)
 {
     const bg_tensor *embd = bg_model_tensor_find(model, "token_embd.weight");
     const bg_tensor *norm = bg_model_tensor_find(model, "blk.0.attn_norm.weight");
-    bg_importance *own = collect(&(bg_importance_options){.n_ctx = 16, .max_windows = 1, .isa = isa});
+    bg_importance *own =
+        collect(&(bg_importance_options){.n_ctx = 16, .max_windows = 1, .isa = isa});
     const float *got = bg_importance_find(own, "blk.0.attn_q.weight", 256);
     float row[256];
     double want[256] = {0};
@@ -135,7 +136,8 @@ static void of_one_layer(void **state)
 static void files(void **state)
 {
     static const bg_importance_form forms[] = {BG_IMPORTANCE_GGUF, BG_IMPORTANCE_DAT};
-    bg_importance *own = collect(&(bg_importance_options){.n_ctx = 64, .max_windows = 1, .isa = isa});
+    bg_importance *own =
+        collect(&(bg_importance_options){.n_ctx = 64, .max_windows = 1, .isa = isa});
     char path[] = "/tmp/bgimportanceXXXXXX";
     int fd = mkstemp(path);
     (void)state;

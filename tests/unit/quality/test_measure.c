@@ -238,8 +238,9 @@ static void write_text(size_t docs, uint32_t parallel, uint64_t seed, bg_team *t
     assert_int_equal(count, docs * 12);
 }
 
-/* Simulated activations of 8 bits are those that Q8_0's own kernels read, but sums in another order round
- * some of them otherwise, and those others: it costs as much, in other places. Fewer bits cost more. */
+/* Simulated activations of 8 bits are those that Q8_0's own kernels read, but sums in another order
+ * round some of them otherwise, and those others: it costs as much, in other places. Fewer bits
+ * cost more. */
 static void test_activations(void **state)
 {
     bg_quality_options o = {.n_ctx = 64, .max_windows = 5, .isa = bg_activations_isa(isa)};
@@ -256,7 +257,8 @@ static void test_activations(void **state)
         before = q.kld_mean;
     }
     assert_true(before > 0.01 && before < 1);
-    assert_ok(bg_model_quantize(&m, model, bg_scheme_find("Q8_0"), NULL, NULL, NULL, NULL, &err), &err);
+    assert_ok(bg_model_quantize(&m, model, bg_scheme_find("Q8_0"), NULL, NULL, NULL, NULL, &err),
+              &err);
     o.activations = BG_ACTIVATIONS_Q8;
     assert_ok(bg_quality_measure(r, m, &o, &q, &err), &err);
     o.activations = BG_ACTIVATIONS_OWN;
@@ -264,7 +266,8 @@ static void test_activations(void **state)
     assert_close(q.ppl, own.ppl, 0.01);
     assert_close(q.kld_mean, own.kld_mean, 0.25);
     o.activations = BG_ACTIVATIONS_Q8; /* nothing is left to decode */
-    assert_fails(bg_quality_measure(r, m, &o, &q, &err), BG_ERR_UNSUPPORTED, "packed already", &err);
+    assert_fails(bg_quality_measure(r, m, &o, &q, &err), BG_ERR_UNSUPPORTED, "packed already",
+                 &err);
     bg_model_close(&m);
     bg_reference_close(&r);
 }

@@ -119,8 +119,8 @@ static void tells_faster(void **state)
     compared(w, &text);
     says(text, "new is faster than old at 2 of 3 schemes, by 20");
     says(text, " to a factor of 2.50");
-    says(text, "; no difference between old and new can be told at 1 of 3 schemes: new was measured "
-               "at 1.04 times the speed, within chance or the noise floor (5 %).");
+    says(text, "; no difference between old and new can be told at 1 of 3 schemes: new was "
+               "measured at 1.04 times the speed, within chance or the noise floor (5 %).");
     says(text, "Prefill (pp64): old is faster than new at Q4_0, by a factor of 1.50");
     says(text, "On old decode (tg64) is bound by reading memory, at 80 % of that roof (median of 3 "
                "schemes); prefill (pp64) is bound by reading memory, at 80 % of that roof.");
@@ -141,9 +141,9 @@ static void assumes_a_floor(void **state)
     add(&w->a, "Q8_0", "tg64", 100, 0);
     add(&w->b, "Q8_0", "tg64", 700, 0);
     compared(w, &text);
-    says(text, "Decode (tg64): new is faster than old at 1 of 2 schemes, by a factor of 7.00 (Q8_0, "
-               "interval 6.90 to 7.10); no difference between old and new can be told at 1 of 2 "
-               "schemes: new was measured at 1.20 times the speed, within chance or the noise "
+    says(text, "Decode (tg64): new is faster than old at 1 of 2 schemes, by a factor of 7.00 "
+               "(Q8_0, interval 6.90 to 7.10); no difference between old and new can be told at 1 "
+               "of 2 schemes: new was measured at 1.20 times the speed, within chance or the noise "
                "floor (30 %, assumed).");
     says(text, "- Noise floor not calibrated, taken to be 30 % (`bitgauge probe --noise` measures "
                "it): new.");
@@ -162,8 +162,8 @@ static void says_what_has_no_interval(void **state)
     add(&w->a, "Q4_0", "pp128", 400, 1);
     add(&w->b, "Q4_0", "pp512", 400, 1);
     compared(w, &text);
-    says(text, "> **Decode (tg64): new was measured at 7.2 times the speed of old at Q4_0, with too "
-               "few repetitions for an interval.**");
+    says(text, "> **Decode (tg64): new was measured at 7.2 times the speed of old at Q4_0, with "
+               "too few repetitions for an interval.**");
     says(text, "- Only old measured the test: pp128.");
     says(text, "- Only new measured the test: pp512.");
     says(text, "- Only new measured this scheme: Q8_0.");
@@ -198,7 +198,8 @@ static void refuses_counts(void **state)
     open_folder(&w->a, w->dir, "old", 4, 0.03);
     for (size_t i = 0; i <= BG_REPORT_SIDES; i++) sides[i] = w->a.r;
     assert_int_equal(bg_report_compare(sides, 1, NULL, &text, &err), BG_ERR_INPUT);
-    assert_int_equal(bg_report_compare(sides, BG_REPORT_SIDES + 1, NULL, &text, &err), BG_ERR_INPUT);
+    assert_int_equal(bg_report_compare(sides, BG_REPORT_SIDES + 1, NULL, &text, &err),
+                     BG_ERR_INPUT);
     assert_null(text);
     /* Nothing measured is nothing to tell, and no error. */
     assert_ok(bg_report_compare(sides, BG_REPORT_SIDES, NULL, &text, &err), &err);

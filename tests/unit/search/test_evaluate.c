@@ -1,4 +1,5 @@
-/* The evaluator against whole measurements of the quality room, and against itself without reuse. */
+/* The evaluator against whole measurements of the quality room,
+ * and against itself without reuse. */
 #include "test.h"
 
 #include "base/file.h"
@@ -70,8 +71,8 @@ static void test_same_as_quality(void **state)
         assert_ok(bg_model_quantize(&m, model, bg_scheme_find(schemes[i]), NULL, team, NULL, NULL,
                                     &err), &err);
         assert_ok(bg_quality_measure(reference, m, &o, &q, &err), &err);
-        /* Streams between layers are halves here, so activations are rounded otherwise, which changes
-         * as much as other kernels do. */
+        /* Streams between layers are halves here, so activations are rounded otherwise, which
+         * changes as much as other kernels do. */
         kld = run(e, r->formats, 9);
         if (fabs(kld - q.kld_mean) > 0.03 * q.kld_mean) fail_msg("%.9g, not %.9g", kld, q.kld_mean);
         bg_model_close(&m);
@@ -81,8 +82,8 @@ static void test_same_as_quality(void **state)
     bg_evaluator_close(&e);
 }
 
-/* Each tensor changed alone, from the anchor on and from the beginning. Little memory makes the second
- * evaluator throw matrices away and make them again. */
+/* Each tensor changed alone, from the anchor on and from the beginning. Little memory makes the
+ * second evaluator throw matrices away and make them again. */
 static void test_reuse(void **state)
 {
     bg_evaluator *e = open_evaluator(0), *whole = open_evaluator(10 << 20);
@@ -132,7 +133,8 @@ static void test_memory(void **state)
     enum { LIMIT = 10 << 20, SMALL = 1 << 20 };
     const bg_hparams *h = bg_model_hparams(model);
     size_t rows = (size_t)8 * 31, logits = 2 * rows * h->n_vocab * sizeof(float);
-    size_t fixed = session_bytes(64, 8 * 63, 8) + session_bytes(1, (uint32_t)rows, 1) + logits + SMALL;
+    size_t fixed = session_bytes(64, 8 * 63, 8) + session_bytes(1, (uint32_t)rows, 1) + logits +
+                   SMALL;
     size_t output = (size_t)h->n_vocab * h->n_embd * 2, before, student;
     bg_recipe *r = recipe("Q8_0");
     bg_quantize_plan plan;
@@ -170,8 +172,8 @@ static double quality(const bg_model *m)
     return q.kld_mean;
 }
 
-/* A pruned student, whose matrices are padded with zeros here, against the file that really is smaller,
- * with and without what makes up for lost channels. */
+/* A pruned student, whose matrices are padded with zeros here, against the file that really is
+ * smaller, with and without what makes up for lost channels. */
 static void test_pruned(void **state)
 {
     /* Channels, heads (16 each), a layer. */

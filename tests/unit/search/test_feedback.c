@@ -56,10 +56,12 @@ static double output_error(const float *w, const float *q, const float *x, size_
 
 static const bg_format_info *f32(void) { return bg_format_get(BG_FORMAT_F32); }
 
-static void decode_rows(const bg_format_info *f, const void *blocks, float *out, size_t rows, size_t k)
+static void decode_rows(const bg_format_info *f, const void *blocks, float *out, size_t rows,
+                        size_t k)
 {
     for (size_t r = 0; r < rows; r++)
-        bg_format_decode(f, (const uint8_t *)blocks + r * bg_format_row_bytes(f, k), out + r * k, k);
+        bg_format_decode(f, (const uint8_t *)blocks + r * bg_format_row_bytes(f, k), out + r * k,
+                         k);
 }
 
 static double distance(const bg_format_info *f, const void *blocks, const float *w, size_t rows,
@@ -73,8 +75,8 @@ static double distance(const bg_format_info *f, const void *blocks, const float 
     return sum;
 }
 
-/* Where all columns count alike and go apart, an error asks nothing of others: what the plain encoder
- * makes, byte by byte; refitted scales then do no worse. */
+/* Where all columns count alike and go apart, an error asks nothing of others: what the plain
+ * encoder makes, byte by byte; refitted scales then do no worse. */
 static void unit_moments(void **state)
 {
     enum { K = 512, ROWS = 19 };
@@ -92,13 +94,15 @@ static void unit_moments(void **state)
         if (!bg_codec_of(f->format)) continue;
         plain = bg_alloc(ROWS, bytes);
         rounded = bg_alloc(ROWS, bytes);
-        for (size_t r = 0; r < ROWS; r++) bg_format_encode(f, w + r * K, ones, plain + r * bytes, K);
+        for (size_t r = 0; r < ROWS; r++)
+            bg_format_encode(f, w + r * K, ones, plain + r * bytes, K);
         s.passes = 0;
         assert_ok(bg_second_round(&s, 1, f32(), w, f, rounded, ROWS, &err), &err);
         assert_memory_equal(plain, rounded, ROWS * bytes);
         s.passes = 5;
         assert_ok(bg_second_round(&s, 1, f32(), w, f, rounded, ROWS, &err), &err);
-        assert_true(distance(f, rounded, w, ROWS, K) <= distance(f, plain, w, ROWS, K) * (1 + 1e-6));
+        assert_true(distance(f, rounded, w, ROWS, K) <=
+                    distance(f, plain, w, ROWS, K) * (1 + 1e-6));
         bg_free(plain);
         bg_free(rounded);
     }
@@ -174,8 +178,8 @@ static void assert_nearest(float q, double best, double step)
         fail_msg("%g is not %g, step %g", (double)q, best, step);
 }
 
-/* Each column becomes the level that is nearest to where it were best, given those before it, if those
- * after it could be anything: that is found here by solving for all of these. */
+/* Each column becomes the level that is nearest to where it were best, given those before it, if
+ * those after it could be anything: that is found here by solving for all of these. */
 static void nearest_to_the_best(void **state)
 {
     static double m[SMALL * SMALL], b[SMALL];
@@ -224,7 +228,8 @@ static void outputs_change_less(void **state)
 {
     enum { K = 512, ROWS = 16, N = 1000 };
     float *x = alike(N, K, 5), *w = normals((size_t)ROWS * K, 6);
-    float *zeros = bg_alloc((size_t)N * K, sizeof *zeros), *q = bg_alloc((size_t)ROWS * K, sizeof *q);
+    float *zeros = bg_alloc((size_t)N * K, sizeof *zeros),
+          *q = bg_alloc((size_t)ROWS * K, sizeof *q);
     bg_second_order s[2];
     bg_team *team;
     (void)state;
@@ -251,7 +256,8 @@ static void outputs_change_less(void **state)
         assert_memory_equal(blocks[0], blocks[1], ROWS * bytes);
         decode_rows(f, blocks[0], q, ROWS, K);
         if (!(output_error(w, q, x, ROWS, K, 100) < 0.7 * plain))
-            fail_msg("%s: %g, not less than %g", f->name, output_error(w, q, x, ROWS, K, 100), plain);
+            fail_msg("%s: %g, not less than %g", f->name, output_error(w, q, x, ROWS, K, 100),
+                     plain);
         for (size_t t = 0; t < 2; t++) bg_free(blocks[t]);
     }
     for (size_t i = 0; i < 2; i++) bg_second_close(&s[i]);
@@ -262,8 +268,8 @@ static void outputs_change_less(void **state)
     bg_free(q);
 }
 
-/* Inputs were o, and v is to be added: the weights of a least-squares fit, which a fine format comes
- * near to. */
+/* Inputs were o, and v is to be added: the weights of a least-squares fit, which a fine format
+ * comes near to. */
 static void makes_good_what_came_before(void **state)
 {
     enum { K = 256, ROWS = 3, N = 700 };
@@ -390,7 +396,8 @@ static void whole_model(void **state)
     o.team = NULL;
     o.progress = stop_soon;
     other = plain(m, "Q2_K");
-    assert_fails(bg_feedback(other, m, tokens, TOKENS, &o, &err), BG_ERR_INTERRUPTED, "stopped", &err);
+    assert_fails(bg_feedback(other, m, tokens, TOKENS, &o, &err), BG_ERR_INTERRUPTED, "stopped",
+                 &err);
     assert_true(divergence(m, other, tokens) < 2 * before);
     assert_fails(bg_feedback(other, m, tokens, 10, &o, &err), BG_ERR_INPUT, "longer text", &err);
     bg_image_free(&other);

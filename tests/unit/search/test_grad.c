@@ -284,8 +284,8 @@ static float narrow(float x)
     return x;
 }
 
-/* One product: a in rows or in columns, on top of something or not, at strides of their own. Numbers
- * are bfloat16, so that pairs of them lose nothing. */
+/* One product: a in rows or in columns, on top of something or not, at strides of their own.
+ * Numbers are bfloat16, so that pairs of them lose nothing. */
 static void check_product(const bg_grad_ops *ops, size_t m, size_t n, size_t k, bool columns,
                           bool add)
 {
@@ -307,7 +307,8 @@ static void check_product(const bg_grad_ops *ops, size_t m, size_t n, size_t k, 
     }
     ops->multiply_pairs(&(bg_product){
         .m = m, .n = n, .k = pairs, .a = a, .a_m = columns ? 1 : a_stride,
-        .a_k = columns ? a_stride : 1, .b = b, .b_k = b_stride, .c = c, .c_m = c_stride, .add = add});
+        .a_k = columns ? a_stride : 1, .b = b, .b_k = b_stride, .c = c, .c_m = c_stride,
+        .add = add});
     for (size_t i = 0; i < m; i++)
         for (size_t j = 0; j < c_stride; j++) {
             double truth = add || j >= n ? 7 : 0;

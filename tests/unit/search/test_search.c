@@ -1,5 +1,5 @@
-/* The search on a random model: it fits, beats the schemes, and comes to the same result again, also
- * when it was stopped on the way. */
+/* The search on a random model: it fits, beats the schemes, and comes to the same result again,
+ * also when it was stopped on the way. */
 #include "test.h"
 
 #include "base/base.h"
@@ -16,7 +16,7 @@ static bg_error err;
 static bg_text file;
 static bg_model *model;
 static int32_t tokens[TOKENS];
-static size_t n_tokens = TOKENS; /* fewer where only the way of a search matters: they are slow here */
+static size_t n_tokens = TOKENS; /* fewer where only a search's way matters: they are slow here */
 static char path[64];
 
 static int setup(void **state)
@@ -151,8 +151,8 @@ static void assert_made_again(const bg_image *image, const bg_recipe *r, const b
     assert_ok(bg_recipe_apply(&again, r, g, o->importance, NULL, NULL, NULL, &err), &err);
     assert_int_equal(again->bytes, image->bytes);
     assert_memory_not_equal(again->data, image->data, image->bytes);
-    assert_ok(bg_recipe_compensate(again, r, model, tokens, n_tokens, o->importance, o->isa, NULL, &err),
-              &err);
+    assert_ok(bg_recipe_compensate(again, r, model, tokens, n_tokens, o->importance, o->isa, NULL,
+                                   &err), &err);
     assert_memory_equal(again->data, image->data, image->bytes);
     bg_image_free(&again);
 }
@@ -189,8 +189,8 @@ static void test_prune(void **state)
     bg_recipe_free(&r);
 }
 
-/* What is smaller than the whole model in its smallest formats needs pruning, as much as that is: also
- * when there is no time to measure what. */
+/* What is smaller than the whole model in its smallest formats needs pruning, as much as that is:
+ * also when there is no time to measure what. */
 static void test_prune_smaller(void **state)
 {
     bg_search_options o = options(0);
@@ -202,15 +202,16 @@ static void test_prune_smaller(void **state)
     o.n_formats = 2;         /* TQ2_0 and Q2_K */
     assert_ok(bg_recipe_new(&r, bg_model_gguf(model), &err), &err);
     for (size_t i = 0; i < r->n_tensors; i++)
-        if (bg_recipe_fits(r, bg_model_gguf(model), i, BG_FORMAT_TQ2_0)) r->formats[i] = BG_FORMAT_TQ2_0;
+        if (bg_recipe_fits(r, bg_model_gguf(model), i, BG_FORMAT_TQ2_0))
+            r->formats[i] = BG_FORMAT_TQ2_0;
     assert_ok(bg_recipe_plan(r, bg_model_gguf(model), NULL, &plan, &err), &err);
     bg_recipe_free(&r);
     o.file_bytes = plan.file_bytes - plan.weight_bytes / 5;
-    assert_fails(bg_search_run(&r, NULL, model, tokens, TOKENS, &o, &result, &err), BG_ERR_INFEASIBLE,
-                 "the smallest takes", &err);
+    assert_fails(bg_search_run(&r, NULL, model, tokens, TOKENS, &o, &result, &err),
+                 BG_ERR_INFEASIBLE, "the smallest takes", &err);
     o.prune = 0.01;
-    assert_fails(bg_search_run(&r, NULL, model, tokens, TOKENS, &o, &result, &err), BG_ERR_INFEASIBLE,
-                 "the smallest takes", &err);
+    assert_fails(bg_search_run(&r, NULL, model, tokens, TOKENS, &o, &result, &err),
+                 BG_ERR_INFEASIBLE, "the smallest takes", &err);
     o.prune = 1;
     o.most_asked = 60;
     for (int stopped = 0; stopped < 2; stopped++) {
@@ -226,7 +227,8 @@ static void test_prune_smaller(void **state)
     }
 }
 
-/* One after the other: something is pruned, the file fits, also when there is no time to prune it. */
+/* One after the other: something is pruned, the file fits,
+ * also when there is no time to prune it. */
 static void test_prune_order(void **state)
 {
     static const bg_prune_order orders[] = {BG_PRUNE_FIRST, BG_PRUNE_LAST};
@@ -255,8 +257,8 @@ static void test_prune_order(void **state)
     n_tokens = TOKENS;
 }
 
-/* Speed as a limit: one that everything meets changes nothing but what is known, one that nothing meets
- * is refused. */
+/* Speed as a limit: one that everything meets changes nothing but what is known, one that nothing
+ * meets is refused. */
 static void test_speed(void **state)
 {
     bg_search_options o = options(scheme_bytes("Q4_0"));
@@ -270,8 +272,8 @@ static void test_speed(void **state)
     assert_true(result.file_bytes <= o.file_bytes);
     bg_recipe_free(&r);
     o.min_tps = 1e12;
-    assert_fails(bg_search_run(&r, NULL, model, tokens, TOKENS, &o, &result, &err), BG_ERR_INFEASIBLE,
-                 "the fastest", &err);
+    assert_fails(bg_search_run(&r, NULL, model, tokens, TOKENS, &o, &result, &err),
+                 BG_ERR_INFEASIBLE, "the fastest", &err);
 }
 
 static void test_limits(void **state)
@@ -282,8 +284,8 @@ static void test_limits(void **state)
     uint64_t none = 0;
     bg_recipe *r;
     (void)state;
-    assert_fails(bg_search_run(&r, NULL, model, tokens, TOKENS, &o, &result, &err), BG_ERR_INFEASIBLE,
-                 "the smallest takes", &err);
+    assert_fails(bg_search_run(&r, NULL, model, tokens, TOKENS, &o, &result, &err),
+                 BG_ERR_INFEASIBLE, "the smallest takes", &err);
     /* Only what was listed; stopped before anything was measured. */
     o = options(1 << 30);
     o.formats = formats;

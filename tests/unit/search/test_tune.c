@@ -108,8 +108,8 @@ static bg_image *tuned_in(const bench *b, const char *format, const bench *full,
 {
     bg_image *image = image_in(b, format);
     bg_error err;
-    assert_ok(bg_tuned_open(m, image, bg_model_gguf(full->m), bg_grad_ops_get(native()), NULL, &err),
-              &err);
+    assert_ok(bg_tuned_open(m, image, bg_model_gguf(full->m), bg_grad_ops_get(native()), NULL,
+                              &err), &err);
     return image;
 }
 

@@ -104,8 +104,8 @@ static void coverage_with_autocorrelation(void **state)
         fail_msg("coverage is %.1f %%", 100.0 * covered / TRIALS);
 }
 
-/* Of independent values the interval holds the true median more often than it says: it allows for the
- * autocorrelation that so few cannot show. */
+/* Of independent values the interval holds the true median more often than it says: it allows for
+ * the autocorrelation that so few cannot show. */
 static void coverage(void **state)
 {
     enum { TRIALS = 500, N = BG_SUMMARY_FEWEST };
