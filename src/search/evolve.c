@@ -1,12 +1,16 @@
-/* Mutations of the best choice so far at constant bytes: many are proposed, those that look best by
- * what was learnt of each tensor are measured on little text, the survivors on more. */
+/* Mutations of the best choice so far, of formats at constant bytes and of the shapes of layers: those
+ * that look best by what is believed of each change are measured on little text, which changes what is
+ * believed, and the survivors on more. */
 #include "search/hunt.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { GENERATIONS = 100, PATIENCE = 5, PROPOSED = 96, TRIED = 12, SURVIVORS = 4, OFFERED = 2, RAISES = 3 };
+enum { GENERATIONS = 100, PROPOSED = 128, TRIED = 12, SURVIVORS = 4, OFFERED = 2, RAISES = 3,
+       RESHAPED = 2 };
+static const double WORTH = 0.999; /* of the divergence: what is better than that is worth going on for */
+static const double DAMPING[] = {0.05, 0.3}; /* of changes of formats that are solved, from and to */
 
 static int by_score(const void *a, const void *b)
 {
@@ -70,12 +74,9 @@ static bg_status measure_all(bg_hunt *h, bg_mutant *m, size_t n, bg_level level,
     return BG_OK;
 }
 
-bg_status bg_hunt_try(bg_hunt *h, bg_mutant *m, size_t n, size_t most, bool *better, bg_error *err)
+/* Of those that were measured on little text, best first. */
+static bg_status decide(bg_hunt *h, bg_mutant *m, size_t tried, bool *better, bg_error *err)
 {
-    size_t tried = 0;
-    qsort(m, n, sizeof *m, by_score);
-    while (tried < BG_MIN(n, most) && isfinite(m[tried].score)) tried++;
-    BG_TRY(measure_all(h, m, tried, BG_LEVEL_FEW, err));
     tried = BG_MIN(tried, (size_t)SURVIVORS);
     BG_TRY(measure_all(h, m, tried, BG_LEVEL_SOME, err));
     *better = false;
@@ -84,6 +85,15 @@ bg_status bg_hunt_try(bg_hunt *h, bg_mutant *m, size_t n, size_t most, bool *bet
         BG_TRY(bg_hunt_offer(h, m[i].picks, better, err));
     }
     return bg_space_shape(&h->space, h->at.levels, err);
+}
+
+bg_status bg_hunt_try(bg_hunt *h, bg_mutant *m, size_t n, size_t most, bool *better, bg_error *err)
+{
+    size_t tried = 0;
+    qsort(m, n, sizeof *m, by_score);
+    while (tried < BG_MIN(n, most) && isfinite(m[tried].score)) tried++;
+    BG_TRY(measure_all(h, m, tried, BG_LEVEL_FEW, err));
+    return decide(h, m, tried, better, err);
 }
 
 bg_mutant *bg_hunt_mutants(const bg_hunt *h, size_t n, bg_error *err)
@@ -97,31 +107,118 @@ bg_mutant *bg_hunt_mutants(const bg_hunt *h, size_t n, bg_error *err)
     return m;
 }
 
-static bg_status generation(bg_hunt *h, bg_mutant *m, uint8_t *held, bool *better, bg_error *err)
+
+/* ---- generations -------------------------------------------------------------------------- */
+
+/* Of many mutants the one that would be best with these costs. held: scratch, and their picks. */
+static void find_local(bg_hunt *h, bg_mutant *to, uint8_t *held)
 {
-    for (size_t i = 0; i < PROPOSED; i++) {
-        mutate(h, m[i].picks, held);
-        memcpy(m[i].levels, h->at.levels, h->space.n_layer);
-        m[i].index = i;
-        m[i].score = bg_space_allows(&h->space, m[i].picks, h->budget)
-                         ? predict(&h->space, m[i].picks) : INFINITY;
+    uint8_t *picks = held + h->space.n;
+    for (int i = 0; i < PROPOSED; i++) {
+        double sum;
+        mutate(h, picks, held);
+        if (!bg_space_allows(&h->space, picks, h->budget)) continue;
+        sum = predict(&h->space, picks);
+        if (!(sum < to->score)) continue;
+        to->score = sum;
+        memcpy(to->picks, picks, h->space.n);
     }
-    return bg_hunt_try(h, m, PROPOSED, TRIED, better, err);
 }
 
-bg_status bg_hunt_evolve(bg_hunt *h, bg_error *err)
+/* The space's levels at what would be best, of one layer or two. false: as they are. */
+static bool draw_shape(bg_hunt *h)
 {
-    bg_mutant *m = bg_hunt_mutants(h, PROPOSED, err);
-    uint8_t *held = bg_alloc(h->space.n, 1);
+    bg_space *s = &h->space;
+    bool any = false;
+    for (size_t i = 0; i < h->n_reshapes; i++) {
+        bg_reshape *r = &h->reshapes[i];
+        r->drawn = r->net + sqrt(r->doubt) * bg_rng_normal(&h->rng);
+        if (r->from != h->at.levels[r->layer]) r->drawn = 0; /* the layer is another by now */
+    }
+    for (int n = 0; n < RESHAPED; n++) {
+        const bg_reshape *best = NULL;
+        for (const bg_reshape *r = h->reshapes; r < h->reshapes + h->n_reshapes; r++)
+            if (r->drawn < (best ? best->drawn : 0) && s->levels[r->layer] == r->from) best = r;
+        if (best) s->levels[best->layer] = best->level;
+        any |= best != NULL;
+    }
+    return any;
+}
+
+/* Formats for the space's shape, solved with these costs. */
+static bg_status find_solved(bg_hunt *h, bg_mutant *to, bg_error *err)
+{
+    bg_space *s = &h->space;
+    double damping = DAMPING[0] + (DAMPING[1] - DAMPING[0]) * bg_rng_unit(&h->rng);
+    bg_status status;
+    BG_TRY(bg_space_shape(s, s->levels, err));
+    memcpy(to->levels, s->levels, s->n_layer);
+    if (bg_space_share_left(s) < 1 - h->o->prune) return BG_OK;
+    bg_space_mend(s, h->at.picks, h->mended);
+    status = bg_hunt_solve(h, h->mended, damping, to->picks, err);
+    if (status == BG_OK) to->score = predict(s, to->picks);
+    return status == BG_ERR_INFEASIBLE ? BG_OK : status;
+}
+
+static bool is_among(const bg_hunt *h, const bg_mutant *m, const bg_mutant *others)
+{
+    const bg_space *s = &h->space;
+    for (; others < m; others++)
+        if (memcmp(m->picks, others->picks, s->n) == 0 &&
+            memcmp(m->levels, others->levels, s->n_layer) == 0)
+            return true;
+    return false;
+}
+
+/* The best by costs that are drawn from what is believed: what is in doubt gets its chance. Every other
+ * one of the whole's shape is solved, which goes further. Without a score: there is none. */
+static bg_status find_one(bg_hunt *h, bg_mutant *all, size_t i, uint8_t *held, bg_error *err)
+{
+    bg_space *s = &h->space;
+    bg_mutant *to = &all[i];
+    bg_status status = BG_OK;
+    to->index = i;
+    to->score = INFINITY;
+    memcpy(to->levels, h->at.levels, s->n_layer);
+    bg_hunt_draw(h);
+    if (draw_shape(h) || i % 2) status = find_solved(h, to, err);
+    else find_local(h, to, held);
+    bg_hunt_undraw(h);
+    if (is_among(h, to, all)) to->score = INFINITY;
+    return status;
+}
+
+/* Measured one by one, so that each is found by what was learnt from those before. */
+static bg_status generation(bg_hunt *h, bg_mutant *m, uint8_t *held, bool *better, bg_error *err)
+{
+    size_t n = TRIED;
+    double here;
+    BG_TRY(bg_hunt_measure(h, h->at.picks, BG_LEVEL_FEW, &here, err));
+    for (size_t i = 0; i < TRIED; i++) {
+        BG_TRY(find_one(h, m, i, held, err));
+        if (isfinite(m[i].score)) BG_TRY(measure(h, &m[i], BG_LEVEL_FEW, err));
+        BG_TRY(bg_space_shape(&h->space, h->at.levels, err));
+        if (isfinite(m[i].score)) bg_hunt_learn(h, &m[i], m[i].score - here);
+    }
+    qsort(m, TRIED, sizeof *m, by_score);
+    while (n > 0 && !isfinite(m[n - 1].score)) n--;
+    return decide(h, m, n, better, err);
+}
+
+bg_status bg_hunt_evolve(bg_hunt *h, int patience, bg_error *err)
+{
+    bg_mutant *m = bg_hunt_mutants(h, TRIED, err);
+    uint8_t *held = bg_alloc(2 * h->space.n, 1);
     bg_status s = m ? BG_OK : BG_ERR_NOMEM;
     bool better = true;
-    if (!held) s = bg_fail_nomem(err, "a search", h->space.n);
-    for (int g = 0, idle = 0; s == BG_OK && g < GENERATIONS && idle < PATIENCE; g++) {
-        bg_hunt_stage(h, "population", (double)idle / PATIENCE);
+    if (!held) s = bg_fail_nomem(err, "a search", 2 * h->space.n);
+    for (int g = 0, idle = 0; s == BG_OK && g < GENERATIONS && idle < patience; g++) {
+        double before = h->at.kld;
+        bg_hunt_stage(h, "population", (double)idle / patience);
         if (better) bg_hunt_settle(h, h->at.picks);
         bg_hunt_turn(h);
         s = generation(h, m, held, &better, err);
-        idle = better ? 0 : idle + 1;
+        idle = h->at.kld < WORTH * before ? 0 : idle + 1;
     }
     bg_free(m);
     bg_free(held);

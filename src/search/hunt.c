@@ -161,7 +161,8 @@ bg_status bg_hunt_sensitivity(bg_hunt *h, bg_error *err)
 
 /* ---- refining ----------------------------------------------------------------------------- */
 
-enum { ROUNDS = 24, PATIENCE = 2 };
+enum { ROUNDS = 24, PATIENCE = 2, BETWEEN = 4 }; /* BETWEEN: idle generations, of a round */
+static const double SPREAD = 0.5; /* of a step's cost, for all that is not known */
 static const double FORGET = 0.3; /* of what was seen, when it is seen again elsewhere */
 
 /* From choice c to the next. */
@@ -223,8 +224,9 @@ static double change_of(const bg_item *it, size_t c, double scale)
     return (it->seen[c] * it->moved[c] + alone) / (it->seen[c] + 1);
 }
 
-static void set_costs(bg_space *s, const uint8_t *picks)
+static void set_costs(const bg_hunt *h, const uint8_t *picks)
 {
+    const bg_space *s = &h->space;
     double down = scale_of(s, picks, -1), up = scale_of(s, picks, 0);
     for (size_t i = 0; i < s->n; i++) {
         bg_item *it = &s->items[i];
@@ -233,6 +235,10 @@ static void set_costs(bg_space *s, const uint8_t *picks)
         for (size_t c = from; c-- > 0;) it->cost[c] = it->cost[c + 1] - change_of(it, c, down);
         for (size_t c = from + 1; c < it->n; c++)
             it->cost[c] = it->cost[c - 1] + change_of(it, c - 1, up);
+        for (size_t c = 0; c + 1 < it->n; c++) {
+            double spread = SPREAD * (it->cost[c + 1] - it->cost[c]);
+            it->doubt[c] = (spread * spread + bg_hunt_noise(h)) / (it->seen[c] + 1);
+        }
     }
 }
 
@@ -289,7 +295,7 @@ bg_status bg_hunt_step(bg_hunt *h, bool learn, bool *better, bg_error *err)
     size_t n = 0;
     bg_status s = m ? BG_OK : BG_ERR_NOMEM;
     if (s == BG_OK && learn) s = learn_steps(h, err);
-    set_costs(&h->space, h->at.picks);
+    set_costs(h, h->at.picks);
     if (s == BG_OK) s = propose(h, m, &n, err);
     if (s == BG_OK && joint) s = bg_hunt_reshape(h, m, &n, MOST, err);
     if (s == BG_OK) bg_hunt_turn(h); /* not what the costs were seen on */
@@ -314,6 +320,8 @@ bg_status bg_hunt_refine(bg_hunt *h, bg_error *err)
     for (int round = 0, idle = 0; idle < PATIENCE && round < ROUNDS; round++) {
         double before = h->at.kld;
         BG_TRY(bg_hunt_step(h, true, &better, err));
+        BG_TRY(bg_hunt_evolve(h, BETWEEN, err));
+        better |= h->at.kld < before;
         idle = better && h->at.kld < 0.999 * before ? 0 : idle + 1;
         if (idle == PATIENCE && look_longer(h)) idle = 0;
     }

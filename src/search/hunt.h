@@ -24,7 +24,10 @@ typedef struct bg_reshape {
     uint32_t layer;
     uint8_t level;
     double cost, net;        /* net: with what its bytes buy or cost elsewhere */
+    double doubt;            /* of the cost: variance */
+    double drawn;            /* scratch: net, as it might be */
     double saved;
+    uint8_t from;            /* the level that it was measured at */
 } bg_reshape;
 
 /* Something to try; score: by what is known of it so far. */
@@ -46,6 +49,8 @@ typedef struct bg_hunt {
     bg_place at;             /* where the search goes on from, */
     bg_place best;           /* and the best of all so far */
     bg_pruner *pruner;       /* NULL: nothing is pruned */
+    bg_reshape *reshapes;    /* what was learnt last of other shapes */
+    size_t n_reshapes;
     size_t few_at;           /* the first of the few windows */
     uint64_t start_ns, evaluations, asked;
     double effort;           /* share of the time and the evaluations that may be spent by now */
@@ -82,7 +87,15 @@ bg_status bg_hunt_sensitivity(bg_hunt *h, bg_error *err);
 bg_status bg_hunt_refine(bg_hunt *h, bg_error *err);
 /* A round of it, with or without learning more first. */
 bg_status bg_hunt_step(bg_hunt *h, bool learn, bool *better, bg_error *err);
-bg_status bg_hunt_evolve(bg_hunt *h, bg_error *err);
+/* Generations of mutants, until so many were idle. */
+bg_status bg_hunt_evolve(bg_hunt *h, int patience, bg_error *err);
+/* Costs of formats as they might be, by what is in doubt of them; and back to what is believed. */
+void bg_hunt_draw(bg_hunt *h);
+void bg_hunt_undraw(bg_hunt *h);
+/* On the few windows a mutant of where the search is changes the divergence by so much. */
+void bg_hunt_learn(bg_hunt *h, const bg_mutant *m, double change);
+/* Variance of a difference of two divergences on the few windows, for their text alone. */
+double bg_hunt_noise(const bg_hunt *h);
 /* Adds shapes of layers that are worth their bytes, or nearly so, with formats solved anew; `n` of `most`
  * are there already. By what was learnt last. */
 bg_status bg_hunt_reshape(bg_hunt *h, bg_mutant *m, size_t *n, size_t most, bg_error *err);

@@ -145,6 +145,8 @@ static bg_status weigh_all(bg_hunt *h, bg_reshape *all, size_t *n, bg_error *err
         BG_TRY(bg_hunt_weigh(h, h->at.picks, 1 - h->o->prune, here, r, err));
         if (!isfinite(r->cost)) continue;
         r->net = net_of(&h->space, r, price);
+        r->from = h->at.levels[r->layer];
+        r->doubt = 0.25 * r->cost * r->cost + bg_hunt_noise(h);
         ++*n;
     }
     qsort(all, *n, sizeof *all, by_net);
@@ -153,11 +155,8 @@ static bg_status weigh_all(bg_hunt *h, bg_reshape *all, size_t *n, bg_error *err
 
 bg_status bg_hunt_reshape(bg_hunt *h, bg_mutant *m, size_t *n, size_t most, bg_error *err)
 {
-    bg_reshape *all = bg_alloc(BG_HUNT_RESHAPES * (size_t)h->space.n_layer, sizeof *all);
-    size_t n_all = 0;
-    bg_status s = all ? BG_OK : bg_fail_nomem(err, "a search", h->space.n_layer);
-    if (s == BG_OK) s = weigh_all(h, all, &n_all, err);
-    if (s == BG_OK) s = propose_all(h, all, n_all, m, n, most, err);
-    bg_free(all);
+    bg_reshape *all = h->reshapes;
+    bg_status s = weigh_all(h, all, &h->n_reshapes, err);
+    if (s == BG_OK) s = propose_all(h, all, h->n_reshapes, m, n, most, err);
     return s == BG_OK ? bg_space_shape(&h->space, h->at.levels, err) : s;
 }

@@ -5,7 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-enum { CTX = 256, FIRST_SCORED = 64, WINDOWS = 64, KEPT = 24, CYCLES = 4 };
+enum { CTX = 256, FIRST_SCORED = 64, WINDOWS = 64, KEPT = 24, CYCLES = 4,
+       PATIENCE = 5 };
 
 /* What the results of evaluations depend on; not the size that is asked for. */
 static uint64_t request_of(const bg_model *m, const int32_t *tokens, size_t n_tokens,
@@ -119,6 +120,8 @@ static bg_status open_hunt(bg_hunt *h, const bg_model *m, const int32_t *tokens,
     h->mended = bg_alloc(h->space.n, 1);
     if (!h->formats || !h->anchor || !h->mended || !h->anchor_levels)
         return bg_fail_nomem(err, "a search", h->space.n_tensors * 9);
+    h->reshapes = bg_alloc(BG_HUNT_RESHAPES * (size_t)h->space.n_layer, sizeof *h->reshapes);
+    if (!h->reshapes) return bg_fail_nomem(err, "a search", h->space.n_layer);
     BG_TRY(bg_place_open(&h->at, &h->space, err));
     BG_TRY(bg_place_open(&h->best, &h->space, err));
     if (o->order == BG_PRUNE_LAST && o->prune > 0 && o->prune < 1)
@@ -149,6 +152,7 @@ static void close_hunt(bg_hunt *h, bool finished)
     bg_place_close(&h->at);
     bg_place_close(&h->best);
     bg_free(h->mended);
+    bg_free(h->reshapes);
 }
 
 /* The first guess, so that there is something to show, and a stop leaves something measured, before
@@ -221,7 +225,7 @@ static bg_status search(bg_hunt *h, bg_error *err)
     for (int cycle = 0; s == BG_OK && cycle < CYCLES; cycle++) {
         double before = h->best.kld;
         s = bg_hunt_refine(h, err);
-        if (s == BG_OK) s = bg_hunt_evolve(h, err);
+        if (s == BG_OK) s = bg_hunt_evolve(h, PATIENCE, err);
         if (h->best.kld > 0.995 * before) break;
     }
     if (s == BG_ERR_INTERRUPTED && !h->told && h->o->order == BG_PRUNE_LAST) s = BG_OK;

@@ -24,6 +24,8 @@ typedef struct bg_item {
     double moved[BG_MAX_CHOICES];    /* what the next larger one was seen to change among others, */
     double seen[BG_MAX_CHOICES];     /* so many times, of which old ones count less */
     double cost[BG_MAX_CHOICES];     /* what the search expects of it where it is, nats */
+    double doubt[BG_MAX_CHOICES];    /* of the step to the next larger one: variance */
+    double mean[BG_MAX_CHOICES];     /* scratch: costs, while others are drawn */
 } bg_item;
 
 /* The finest that is not the source's own. */
