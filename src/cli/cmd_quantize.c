@@ -26,7 +26,10 @@ typedef struct request {
 } request;
 
 /* Whether a text is run through the model. */
-static bool has_text(const request *r) { return r->feedback || bg_cli_tune_wanted(&r->tune); }
+static bool is_bettered(const request *r) { return r->feedback || bg_cli_tune_wanted(&r->tune); }
+
+/* A recipe may prune, which what is left makes up for by a text. */
+static bool has_text(const request *r) { return is_bettered(r) || (r->recipe && r->calib); }
 
 static bool show(void *user, double fraction)
 {
@@ -100,6 +103,9 @@ static bg_status make_better(const request *r, const bg_recipe *recipe,
     size_t n;
     bg_status s = bg_isa_parse("native", &o.isa, err);
     t.isa = o.isa;
+    if (s == BG_OK && !is_bettered(r) && !bg_recipe_pruned(recipe))
+        s = bg_fail(err, BG_ERR_INPUT, "--calib", "is a text to make up for what a recipe prunes, but "
+                    "%s prunes nothing: give --feedback or --tune, too", r->recipe);
     if (s == BG_OK) s = bg_model_open(&source, r->in, err);
     if (s == BG_OK) {
         t.installed = bg_calibration_text(source);
@@ -204,12 +210,12 @@ static bg_status read_threads(request *r, const char *word, bg_error *err)
 static bg_status check_texts(const request *r, bg_error *err)
 {
     BG_TRY(bg_cli_tune_check(&r->tune, err));
-    if (has_text(r) && r->shape)
+    if (is_bettered(r) && r->shape)
         return bg_fail(err, BG_ERR_INPUT, "--shape", "has random weights, which nothing makes "
                        "better: leave --feedback and --tune out");
     if (r->calib && !has_text(r))
-        return bg_fail(err, BG_ERR_INPUT, "--calib", "is a text for --feedback or --tune: give one "
-                       "of them, too");
+        return bg_fail(err, BG_ERR_INPUT, "--calib", "is a text for --feedback, --tune or a pruned "
+                       "--recipe: give one of them, too");
     if (r->chunks && !r->feedback)
         return bg_fail(err, BG_ERR_INPUT, "--chunks", "goes with --feedback");
     return BG_OK;
@@ -224,7 +230,7 @@ static bg_status read_words(request *r, const char *const *words, size_t n, bg_e
     if (r->from && (r->recipe || r->imatrix || r->shape))
         return bg_fail(err, BG_ERR_INPUT, NULL, "--from brings formats and blocks with it: leave "
                        "--recipe, --imatrix and --shape out");
-    if (r->from && !r->feedback && !bg_cli_tune_wanted(&r->tune))
+    if (r->from && !is_bettered(r))
         return bg_fail(err, BG_ERR_INPUT, NULL, "--from goes on with a file: say how, with "
                        "--feedback or --tune");
     if (!r->shape) {
@@ -263,8 +269,9 @@ int bg_cmd_quantize(int argc, char **argv)
         {.type = BG_OPT_FLAG, .names = "--json", .target = &r.json, .help = "print JSON"},
         {.type = BG_OPT_GROUP, .help = "In place of SCHEME"},
         {.type = BG_OPT_TEXT, .names = "--recipe", .metavar = "FILE", .target = &r.recipe,
-         .help = "a format for each tensor (see `bitgauge search`); --feedback and --tune also\n"
-                 "                              make up for what it prunes"},
+         .help = "a format for each tensor (see `bitgauge search`); with --calib,\n"
+                 "                              --feedback or --tune what is left also makes up\n"
+                 "                              for what it prunes"},
         {.type = BG_OPT_TEXT, .names = "--from", .metavar = "FILE", .target = &r.from,
          .help = "a file quantized from IN.gguf, to make better"},
         {.type = BG_OPT_GROUP, .help = "In place of IN.gguf"},

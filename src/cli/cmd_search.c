@@ -391,12 +391,13 @@ static bg_status evaluate(run *r, bg_error *err)
     return s;
 }
 
-/* How to have the file; what makes up for pruned channels takes a text, which only feedback has. */
+/* How to have the file; what makes up for pruned channels takes a text. */
 static void print_making(const run *r)
 {
     const char *model = bg_gguf_path(bg_model_gguf(r->model));
-    const char *text = r->a->plain ? NULL : r->a->calibration;
-    if (bg_recipe_pruned(r->best) && r->a->plain) {
+    bool pruned = bg_recipe_pruned(r->best);
+    const char *text = pruned || !r->a->plain ? r->a->calibration : NULL;
+    if (pruned && r->a->plain && !text) {
         printf("No model file was asked for (-o), and the recipe alone does not make up for what "
                "was pruned\n");
         return;

@@ -50,6 +50,11 @@ grep -q 'pruned away *1 of 8 layers, 1024 of 6144 feed-forward channels, 3 of 16
     fail "what is gone: $(cat out.txt)"
 "$BITGAUGE" perplexity pruned.gguf --text eval.txt --chunks 1 > out.txt || fail "a pruned file does not run"
 
+# With a text what is left makes up for it: other numbers of the same sizes.
+"$BITGAUGE" quantize "$models/codelet-8m-f16.gguf" fitted.gguf --recipe pruned.csv --calib calib.txt > /dev/null
+[ "$(stat -c %s fitted.gguf)" = "$(stat -c %s pruned.gguf)" ] || fail "what makes up takes bytes"
+cmp -s fitted.gguf pruned.gguf && fail "nothing makes up for what is gone"
+
 # What is wrong is named.
 expect() {
     word=$1
@@ -59,6 +64,8 @@ expect() {
 }
 sed 's/Q2_K/Q2_X/;t' best.csv > wrong.csv
 expect 'wrong.csv: line' quantize "$models/codelet-8m-f16.gguf" x.gguf --recipe wrong.csv
+expect 'best.csv prunes nothing' quantize "$models/codelet-8m-f16.gguf" x.gguf --recipe best.csv --calib calib.txt
+expect 'a pruned --recipe' quantize "$models/codelet-8m-f16.gguf" x.gguf Q4_K --calib calib.txt
 expect 'takes the place of the scheme' quantize a.gguf b.gguf Q4_K 2 --recipe best.csv
 expect 'one of --size' search --calib calib.txt
 expect 'one of --size' search --calib calib.txt --size 3MB --bpw 3
