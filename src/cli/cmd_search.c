@@ -61,8 +61,8 @@ static void begin_progress(run *r, const char *what)
     r->progress = (bg_cli_progress){.what = what};
 }
 
-/* The best so far, what it leaves of the bytes, the evaluations and the time, and how far the stage
- * is. */
+/* The best so far, what it leaves of the bytes, the evaluations, the time as long as it is limited,
+ * and how far the stage is. */
 static bool show_search(void *user, const bg_search_state *s)
 {
     run *r = user;
@@ -73,7 +73,7 @@ static bool show_search(void *user, const bg_search_state *s)
                  bg_format_size(x, sizeof x,
                                 (double)(r->budget - BG_MIN(r->budget, s->best_bytes))));
     if (a->most) snprintf(most, sizeof most, " of %d", a->most);
-    if (a->minutes > 0)
+    if (s->seconds <= 60 * a->minutes)
         snprintf(time, sizeof time, " %s of %s,", bg_format_duration(x, sizeof x, s->seconds),
                  bg_format_duration(y, sizeof y, 60 * a->minutes));
     snprintf(what, sizeof what, "%s:%s %llu%s evaluations,%s", s->stage, best,
@@ -408,6 +408,24 @@ static void print_making(const run *r)
            r->a->plain ? "" : " --feedback", text ? " --calib " : "", text ? text : "");
 }
 
+/* Where there is nothing to compare with. */
+static void print_no_rival(const run *r)
+{
+    const bg_scheme *smallest = NULL;
+    uint64_t bytes = UINT64_MAX;
+    for (size_t i = 0; i < bg_scheme_count(); i++) {
+        bg_quantize_plan plan;
+        if (bg_quantize_plan_file(&plan, bg_model_gguf(r->model), bg_scheme_at(i), NULL) != BG_OK ||
+            plan.file_bytes >= bytes)
+            continue;
+        bytes = plan.file_bytes;
+        smallest = bg_scheme_at(i);
+    }
+    if (smallest)
+        printf("No scheme is so small: the smallest, %s, takes %llu bytes\n",
+               bg_scheme_name(smallest), (unsigned long long)bytes);
+}
+
 static void print_table(const run *r)
 {
     char took[32], peak[32];
@@ -434,6 +452,7 @@ static void print_table(const run *r)
         printf("%-16s %12llu %6.3f %10.4f %12.6f ± %.6f %9.2f %%\n", w->name,
                (unsigned long long)w->bytes, w->bpw, w->q.ppl, w->q.kld_mean, w->q.kld_se,
                w->q.same_top_pct);
+    if (r->n_rows == 1) print_no_rival(r);
 }
 
 static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
@@ -522,8 +541,8 @@ int bg_cmd_search(int argc, char **argv)
         {BG_OPT_TEXT, "--imatrix", "FILE", "importance matrix; default: of the calibration text",
          &a.imatrix, NULL, 0, 0},
         {BG_OPT_GROUP, NULL, NULL, "How long", NULL, NULL, 0, 0},
-        {BG_OPT_REAL, "--minutes", "M", "search no longer (when it gets no better)", &a.minutes,
-         NULL, 0, 1e6},
+        {BG_OPT_REAL, "--minutes", "M", "search no longer (when it gets no better); error feedback "
+         "and tuning\n                              come after it", &a.minutes, NULL, 0, 1e6},
         {BG_OPT_INT, "--stop-after", "N", "evaluations at most: unlike minutes, the same anywhere",
          &a.most, NULL, 1, INT32_MAX},
         {BG_OPT_TEXT, "--evaluations", "FILE", "keep what was measured in FILE, and begin with "
