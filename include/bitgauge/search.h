@@ -117,7 +117,9 @@ void bg_image_free(bg_image **image);
  * full-precision self, on calibration text, is least for a file of so many bytes. The sensitivity
  * of every tensor to every format is measured at the model's output, a knapsack solved with it;
  * then steps from there, with sensitivities measured anew at each place, and a population of
- * mutations, tried on more and more text. */
+ * mutations, tried on more and more text. Where feedback follows and nothing is pruned, what it is
+ * expected to leave is least, not what is measured before it; of large models, where there is no
+ * time for all sensitivities, the latter. */
 typedef struct bg_search_state {
     const char *stage;       /* "sensitivity" */
     double fraction;         /* of the stage */
@@ -160,7 +162,7 @@ typedef struct bg_search_options {
 
 typedef struct bg_search_result {
     bool stopped;            /* by progress, the clock or most_asked: the best so far */
-    double kld;              /* on calibration text, before feedback */
+    double kld;              /* on calibration text, measured, before feedback */
     uint64_t file_bytes, evaluations;
     double predicted_tps;    /* of decoding; NaN: min_tps was 0 */
     uint64_t asked;          /* evaluations, and what the checkpoint had of them */

@@ -7,7 +7,7 @@
 
 static bool go_on(bg_hunt *h)
 {
-    h->state.best_kld = h->best.kld;
+    h->state.best_kld = h->best.measured;
     h->state.best_bytes = h->best.bytes;
     h->state.evaluations = h->evaluations;
     h->state.seconds = (double)(bg_clock_ns() - h->start_ns) * 1e-9;
@@ -28,8 +28,8 @@ void bg_hunt_settle(bg_hunt *h, const uint8_t *picks)
     h->anchored = false;
 }
 
-bg_status bg_hunt_measure(bg_hunt *h, const uint8_t *picks, bg_level level, double *kld,
-                          bg_error *err)
+static bg_status measure(bg_hunt *h, const uint8_t *picks, bg_level level, double *kld,
+                         bg_error *err)
 {
     const bg_student student = {h->formats, h->space.levels};
     const bg_student near = {h->anchor, h->anchor_levels};
@@ -54,38 +54,50 @@ bg_status bg_hunt_measure(bg_hunt *h, const uint8_t *picks, bg_level level, doub
     return bg_memo_add(h->memo, key, *kld, err);
 }
 
+bg_status bg_hunt_measure(bg_hunt *h, const uint8_t *picks, bg_level level, double *kld,
+                          bg_error *err)
+{
+    BG_TRY(measure(h, picks, level, kld, err));
+    *kld = bg_hunt_expect(h, picks, *kld);
+    return BG_OK;
+}
+
 void bg_hunt_turn(bg_hunt *h)
 {
     h->few_at += h->windows[BG_LEVEL_FEW];
     if (h->few_at + h->windows[BG_LEVEL_FEW] > h->windows[BG_LEVEL_MOST]) h->few_at = 0;
 }
 
-static void take(bg_place *p, const bg_space *s, const uint8_t *picks, double most, double kld)
+static void take(bg_place *p, const bg_space *s, const uint8_t *picks, double most, double kld,
+                 double measured)
 {
     memcpy(p->picks, picks, s->n);
     memcpy(p->levels, s->levels, s->n_layer);
     p->bytes = bg_space_bytes(s, picks);
     p->most = most;
     p->kld = kld;
+    p->measured = measured;
 }
 
 bg_status bg_hunt_offer(bg_hunt *h, const uint8_t *picks, bool *better, bg_error *err)
 {
-    double most, kld;
+    double most, kld, measured;
     *better = false;
     if (!bg_space_allows(&h->space, picks, h->budget)) return BG_OK;
     BG_TRY(bg_hunt_measure(h, picks, BG_LEVEL_MOST, &most, err));
     if (most >= h->at.most) return BG_OK;
-    BG_TRY(bg_hunt_measure(h, picks, BG_LEVEL_ALL, &kld, err));
+    BG_TRY(measure(h, picks, BG_LEVEL_ALL, &measured, err));
+    kld = bg_hunt_expect(h, picks, measured);
     *better = !(kld >= h->at.kld);
-    if (*better) take(&h->at, &h->space, picks, most, kld);
-    if (!(kld >= h->best.kld)) take(&h->best, &h->space, picks, most, kld);
+    if (*better) take(&h->at, &h->space, picks, most, kld, measured);
+    if (!(kld >= h->best.kld)) take(&h->best, &h->space, picks, most, kld, measured);
     return BG_OK;
 }
 
 bg_status bg_place_open(bg_place *p, const bg_space *s, bg_error *err)
 {
-    *p = (bg_place){.picks = bg_alloc(s->n + s->n_layer, 1), .most = NAN, .kld = NAN};
+    *p = (bg_place){.picks = bg_alloc(s->n + s->n_layer, 1), .most = NAN, .kld = NAN,
+                      .measured = NAN};
     if (!p->picks) return bg_fail_nomem(err, "a search", s->n + s->n_layer);
     p->levels = p->picks + s->n;
     return BG_OK;
@@ -104,6 +116,7 @@ void bg_place_copy(bg_place *to, const bg_place *from, const bg_space *s)
     to->bytes = from->bytes;
     to->most = from->most;
     to->kld = from->kld;
+    to->measured = from->measured;
 }
 
 /* ---- sensitivity -------------------------------------------------------------------------- */
@@ -113,19 +126,18 @@ void bg_place_copy(bg_place *to, const bg_place *from, const bg_space *s)
  * multiply; that costs next to nothing, and is taken off. */
 enum { MANY = 400 };
 
-static bool is_measured(const bg_space *s, const bg_item *it, size_t c)
+static bool is_measured(const bg_hunt *h, const bg_item *it, size_t c)
 {
-    size_t all = 0;
-    for (size_t i = 0; i < s->n; i++) all += s->items[i].n;
-    return all <= MANY || c == 0 || c == it->n / 3 || c == it->n / 2;
+    return h->foresees || bg_space_choices(&h->space) <= MANY || c == 0 || c == it->n / 3 ||
+           c == it->n / 2;
 }
 
 /* Costs grow with the distortion as they do at the next smaller format that was measured. */
-static void interpolate(const bg_space *s, bg_item *it, const double *measured)
+static void interpolate(const bg_hunt *h, bg_item *it, const double *measured)
 {
     for (size_t c = 0; c < it->n; c++) {
         size_t near = c;
-        while (near > 0 && !is_measured(s, it, near)) near--;
+        while (near > 0 && !is_measured(h, it, near)) near--;
         it->alone[c] = measured[near];
         if (near != c) it->alone[c] *= it->error[c] / it->error[near];
         it->cost[c] = it->alone[c];
@@ -147,14 +159,15 @@ bg_status bg_hunt_sensitivity(bg_hunt *h, bg_error *err)
         double measured[BG_MAX_CHOICES] = {0};
         bg_hunt_stage(h, "sensitivity", (double)i / (double)s->n);
         for (size_t c = 0; status == BG_OK && c < it->n; c++) {
-            if (!is_measured(s, it, c) || c >= bg_item_finest(it)) continue;
+            if (!is_measured(h, it, c) || c >= bg_item_finest(it)) continue;
             picks[i] = (uint8_t)c;
             status = bg_hunt_measure(h, picks, BG_LEVEL_FEW, &measured[c], err);
             measured[c] = BG_MAX(measured[c] - least, 0);
         }
         picks[i] = bg_item_finest(it);
-        if (status == BG_OK) interpolate(s, it, measured);
+        if (status == BG_OK) interpolate(h, it, measured);
     }
+    if (status == BG_OK && h->foresees) bg_hunt_foresee(h, least);
     bg_free(picks);
     return status;
 }

@@ -16,7 +16,8 @@ typedef enum bg_level {
 typedef struct bg_place {
     uint8_t *picks, *levels;
     uint64_t bytes;
-    double most, kld;        /* at BG_LEVEL_MOST and ALL; NaN: it was not measured */
+    double most, kld;        /* expected at BG_LEVEL_MOST and ALL; NaN: it was not measured */
+    double measured;         /* the divergence itself at ALL */
 } bg_place;
 
 /* Another level of a layer: what it changes at some picks, in nats and bytes. */
@@ -55,13 +56,22 @@ typedef struct bg_hunt {
     uint64_t start_ns, evaluations, asked;
     double effort;           /* share of the time and the evaluations that may be spent by now */
     bool told;               /* to stop, by who asked for it all */
+    bool foresees;           /* what feedback will leave of divergences, once this is known: */
+    double least;            /* what the finest formats cost; NaN: not yet */
     bg_search_state state;
 } bg_hunt;
 
-/* The divergence of some picks at the space's levels, remembered or measured. BG_ERR_INTERRUPTED: time
- * to stop. */
+/* The divergence of some picks at the space's levels, remembered or measured, and what
+ * bg_hunt_expect makes of it. BG_ERR_INTERRUPTED: time to stop. */
 bg_status bg_hunt_measure(bg_hunt *h, const uint8_t *picks, bg_level level, double *kld,
                           bg_error *err);
+/* Whether what feedback makes good can be counted: where it follows, nothing is pruned (no
+ * sensitivity has what that costs) and there is time to measure all sensitivities. */
+bool bg_hunt_can_foresee(const bg_hunt *h);
+/* All sensitivities are known, and what the finest formats cost: from now on it is counted. */
+void bg_hunt_foresee(bg_hunt *h, double least);
+/* Of a divergence of some picks, what to go by. */
+double bg_hunt_expect(const bg_hunt *h, const uint8_t *picks, double kld);
 /* What follows is near these. */
 void bg_hunt_settle(bg_hunt *h, const uint8_t *picks);
 /* Goes there if on all windows it is better than where the search is. */

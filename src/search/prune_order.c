@@ -257,5 +257,7 @@ bg_status bg_hunt_prune_last(bg_hunt *h, uint64_t file_bytes, bg_error *err)
     if (p->bytes > file_bytes)
         return bg_fail(err, BG_ERR_INFEASIBLE, NULL, "with these formats nothing is left to prune "
                        "at %llu bytes", (unsigned long long)p->bytes);
-    return bg_hunt_measure(h, p->picks, BG_LEVEL_ALL, &p->kld, err);
+    BG_TRY(bg_hunt_measure(h, p->picks, BG_LEVEL_ALL, &p->kld, err));
+    p->measured = p->kld;
+    return BG_OK;
 }

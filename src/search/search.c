@@ -42,7 +42,7 @@ static bg_status check_tensors(const bg_model *m, bg_error *err)
 static bool show(bg_hunt *h, const char *stage, double fraction)
 {
     bg_hunt_stage(h, stage, fraction);
-    h->state.best_kld = h->best.kld;
+    h->state.best_kld = h->best.measured;
     h->state.seconds = (double)(bg_clock_ns() - h->start_ns) * 1e-9;
     return !h->o->progress || h->o->progress(h->o->user, &h->state);
 }
@@ -87,7 +87,7 @@ static bg_status guess(bg_hunt *h, uint64_t file_bytes, bg_error *err)
     if (status != BG_OK) return status;
     memcpy(h->best.levels, s->levels, s->n_layer);
     h->best.bytes = bg_space_bytes(s, h->best.picks);
-    h->best.kld = h->best.most = NAN;
+    h->best.kld = h->best.most = h->best.measured = NAN;
     return BG_OK;
 }
 
@@ -99,7 +99,8 @@ static bg_status open_hunt(bg_hunt *h, const bg_model *m, const int32_t *tokens,
                                .isa = o->isa, .team = o->team, .importance = o->importance};
     bg_speeds speeds;
     size_t n;
-    *h = (bg_hunt){.o = o, .budget = o->file_bytes, .best = {.kld = NAN}, .effort = 1,
+    *h = (bg_hunt){.o = o, .budget = o->file_bytes, .best = {.kld = NAN, .measured = NAN},
+                   .effort = 1, .least = NAN,
                    .start_ns = bg_clock_ns()};
     bg_rng_seed(&h->rng, o->seed);
     BG_TRY(check_tensors(m, err));
@@ -114,6 +115,7 @@ static bg_status open_hunt(bg_hunt *h, const bg_model *m, const int32_t *tokens,
                                  h, err));
     bg_hunt_stage(h, "errors of formats", 0);
     BG_TRY(bg_space_open(&h->space, m, h->pruner, o, o->min_tps > 0 ? &speeds : NULL, err));
+    h->foresees = bg_hunt_can_foresee(h);
     h->anchor_levels = bg_alloc(h->space.n_layer, 1);
     h->formats = bg_alloc(h->space.n_tensors, sizeof *h->formats);
     h->anchor = bg_alloc(h->space.n_tensors, sizeof *h->anchor);
@@ -315,7 +317,7 @@ bg_status bg_search_run(bg_recipe **best, bg_image **image, const bg_model *m,
     }
     if (s == BG_OK) {
         *result = (bg_search_result){
-            .stopped = stopped, .kld = h.best.kld, .evaluations = h.evaluations,
+            .stopped = stopped, .kld = h.best.measured, .evaluations = h.evaluations,
             .asked = h.asked,
             .predicted_tps =
                 o->min_tps > 0 ? 1 / bg_space_seconds(&h.space, h.best.picks) : (double)NAN,

@@ -264,6 +264,13 @@ void bg_space_mend(const bg_space *s, const uint8_t *from, uint8_t *picks)
     }
 }
 
+size_t bg_space_choices(const bg_space *s)
+{
+    size_t all = 0;
+    for (size_t i = 0; i < s->n; i++) all += s->items[i].n;
+    return all;
+}
+
 uint64_t bg_space_bytes(const bg_space *s, const uint8_t *picks)
 {
     uint64_t bytes = s->fixed;

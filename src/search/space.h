@@ -56,6 +56,8 @@ bg_status bg_space_open(bg_space *s, const bg_model *m, const bg_pruner *pruner,
 /* From now on the layers are at these levels. */
 bg_status bg_space_shape(bg_space *s, const uint8_t *levels, bg_error *err);
 void bg_space_close(bg_space *s);
+/* Of all items together. */
+size_t bg_space_choices(const bg_space *s);
 uint64_t bg_space_bytes(const bg_space *s, const uint8_t *picks);
 double bg_space_seconds(const bg_space *s, const uint8_t *picks);
 /* The same with other formats where these do not fit what is left: the next larger,

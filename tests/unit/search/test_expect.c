@@ -1,0 +1,160 @@
+/* What a search expects feedback to leave, against the numbers worked out by hand. */
+#include "test.h"
+
+#include "search/hunt.h"
+#include "unit/model/tiny.h"
+
+#include <math.h>
+#include <unistd.h>
+
+static bg_error err;
+static bg_text file;
+static bg_model *model;
+
+static int setup(void **state)
+{
+    tiny t = tiny_default;
+    (void)state;
+    file = tiny_file(&t);
+    model = tiny_open(&file);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    bg_model_close(&model);
+    bg_text_fini(&file);
+    return 0;
+}
+
+static void assert_near(double a, double b, double error)
+{
+    if (!(fabs(a - b) <= error)) fail_msg("%.9g, not %.9g", a, b);
+}
+
+static size_t find(const char *name)
+{
+    for (size_t i = 0; i < bg_model_tensor_count(model); i++)
+        if (strcmp(bg_model_tensor_at(model, i)->name, name) == 0) return i;
+    fail_msg("no tensor %s", name);
+    return 0;
+}
+
+/* Of two layers; an error before the first counts 0.6 of one behind the last, in it the root of
+ * that. */
+static void test_expect(void **state)
+{
+    static const char *const names[] = {"token_embd.weight", "blk.0.ffn_down.weight",
+                                        "blk.1.ffn_down.weight", "output.weight"};
+    static const double weights[] = {0.6, 0.774596669241483, 1, 1};
+    const bg_search_options o = {.feedback = true};
+    bg_item items[4] = {{0}};
+    uint8_t picks[4] = {0}, best[4] = {0, 1, 1, 1};
+    bg_hunt h = {.o = &o, .least = NAN,
+                 .best = {.picks = best, .most = 0.5, .kld = 0.4, .measured = 0.4},
+                 .space = {.model = model, .items = items, .n = 4, .n_layer = 2}};
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        items[i].tensor = find(names[i]);
+        items[i].n = 2;
+        items[i].alone[0] = items[i].cost[0] = 0.1;
+    }
+    assert_true(bg_hunt_expect(&h, picks, 0.25) == 0.25); /* sensitivities are not known yet */
+    bg_hunt_foresee(&h, 0.01);
+    for (size_t i = 0; i < 4; i++) {
+        assert_near(items[i].alone[0], 0.1 * weights[i], 1e-12);
+        assert_near(items[i].cost[0], 0.1 * weights[i], 1e-12);
+        assert_true(items[i].alone[1] == 0);
+    }
+    /* exp(0.4 ln 0.25 + 0.6 ln (0.01 + 0.1 (0.6 + 0.7746 + 1 + 1))) = exp(-1.188782) */
+    assert_near(bg_hunt_expect(&h, picks, 0.25), 0.304592, 1e-6);
+    /* The best so far was measured before: 0.06 + 0.01 alone. */
+    assert_near(h.best.kld, pow(0.4, 0.4) * pow(0.07, 0.6), 1e-12);
+    assert_near(h.best.most, pow(0.5, 0.4) * pow(0.07, 0.6), 1e-12);
+    assert_true(h.best.measured == 0.4);
+    /* Of two that are measured alike, the one that spoils what comes first is the better. */
+    picks[0] = 1;
+    {
+        double without_first = bg_hunt_expect(&h, picks, 0.25);
+        picks[0] = 0;
+        picks[3] = 1;
+        assert_true(bg_hunt_expect(&h, picks, 0.25) < without_first);
+    }
+}
+
+static void test_when(void **state)
+{
+    bg_search_options o = {.feedback = true};
+    bg_item items[64] = {{0}};
+    bg_hunt h = {.o = &o, .space = {.items = items, .n = 64}};
+    (void)state;
+    for (size_t i = 0; i < 64; i++) items[i].n = 12;
+    assert_true(bg_hunt_can_foresee(&h));
+    o.feedback = false;
+    assert_false(bg_hunt_can_foresee(&h));
+    o.feedback = true;
+    h.pruner = (bg_pruner *)(void *)&h; /* any */
+    assert_false(bg_hunt_can_foresee(&h));
+    h.pruner = NULL;
+    for (size_t i = 0; i < 64; i++) items[i].n = 24; /* too many to measure */
+    assert_false(bg_hunt_can_foresee(&h));
+}
+
+/* The whole way: the same again, also when it was stopped; and what it says it measured is what the
+ * evaluator measures of its recipe. */
+static void test_search(void **state)
+{
+    static const bg_format formats[] = {BG_FORMAT_Q4_0, BG_FORMAT_Q5_0, BG_FORMAT_Q8_0};
+    enum { TOKENS = 256 * 3 };
+    static int32_t tokens[TOKENS];
+    bg_search_options o = {.seed = 7, .memory = 16 << 20, .formats = formats, .n_formats = 3,
+                           .feedback = true, .most_asked = 120};
+    bg_evaluator_options eo = {.first_scored = 64, .seed = 8, .memory = 16 << 20};
+    bg_search_result whole, part;
+    bg_quantize_plan plan;
+    bg_evaluator *e;
+    bg_recipe *a, *b;
+    bg_rng rng;
+    char path[64];
+    double kld;
+    (void)state;
+    snprintf(path, sizeof path, "/tmp/bg-expect-%d", (int)getpid());
+    bg_isa_parse("native", &o.isa, &err);
+    bg_rng_seed(&rng, 3);
+    for (size_t i = 0; i < TOKENS; i++)
+        tokens[i] = (int32_t)bg_rng_below(&rng, tiny_default.n_vocab);
+    assert_ok(bg_quantize_plan_file(&plan, bg_model_gguf(model), bg_scheme_find("Q5_0"), &err),
+              &err);
+    o.file_bytes = plan.file_bytes;
+    assert_ok(bg_search_run(&a, NULL, model, tokens, TOKENS, &o, &whole, &err), &err);
+    assert_true(whole.file_bytes <= o.file_bytes);
+    o.checkpoint = path;
+    o.most_asked = 50;
+    assert_ok(bg_search_run(&b, NULL, model, tokens, TOKENS, &o, &part, &err), &err);
+    assert_true(part.stopped);
+    bg_recipe_free(&b);
+    o.most_asked = 120;
+    assert_ok(bg_search_run(&b, NULL, model, tokens, TOKENS, &o, &part, &err), &err);
+    assert_memory_equal(a->formats, b->formats, a->n_tensors * sizeof *a->formats);
+    assert_true(part.kld == whole.kld);
+    assert_true(part.evaluations < whole.evaluations);
+    unlink(path);
+    eo.isa = o.isa;
+    assert_ok(bg_evaluator_open(&e, model, tokens, TOKENS, &eo, &err), &err);
+    assert_ok(bg_evaluator_run(e, (bg_student){a->formats, NULL}, 0, 3, &kld, &err), &err);
+    assert_near(kld, whole.kld, 0.03 * kld);
+    bg_evaluator_close(&e);
+    bg_recipe_free(&a);
+    bg_recipe_free(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_expect),
+        cmocka_unit_test(test_when),
+        cmocka_unit_test(test_search),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
