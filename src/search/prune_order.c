@@ -219,11 +219,23 @@ static bg_status learn_below(bg_hunt *h, bg_error *err)
     return s;
 }
 
+/* Nothing that is gone was worth its bytes. */
+static bool is_best_whole(const bg_space *s, const bg_place *starts, size_t n)
+{
+    const bg_place *best = starts;
+    for (size_t i = 1; i < n; i++)
+        if (starts[i].kld < best->kld) best = &starts[i];
+    for (uint32_t l = 0; n && l < s->n_layer; l++)
+        if (best->levels[l]) return false;
+    return n > 0;
+}
+
 /* A way down on which whole layers may go, by what formats cost in the whole model, and one on which they
  * may not, by what they cost below: what is cheapest next is not what leads furthest. */
 static bg_status go_ways(bg_hunt *h, bg_place *starts, size_t *n, bg_error *err)
 {
     BG_TRY(go_down(h, false, starts, n, err));
+    if (is_best_whole(&h->space, starts, *n)) return BG_OK;
     BG_TRY(learn_below(h, err));
     return go_down(h, true, starts, n, err);
 }
