@@ -145,7 +145,7 @@ typedef struct bg_search_options {
     double seconds;          /* 0: as long as it gets better */
     uint64_t most_asked;     /* evaluations, with those that the checkpoint has; 0: any number */
     bool feedback;           /* then the image is rounded by bg_feedback, which knows what makes up
-                              * for lost channels */
+                              * for lost channels; without an image, who asks does that */
     size_t memory;           /* between evaluations, half for matrices, half for what layers gave;
                               * 0: a third of the model's, but at least 64 MiB */
     bg_isa isa;
