@@ -165,9 +165,7 @@ static bg_status search(bg_rig *rig, size_t scheme, const char *path, bg_error *
 {
     listener l = {.rig = rig, .scheme = scheme, .limit = 60 * rig->plan->search_minutes};
     char *evaluations = folder_path(rig, EVALUATIONS, "");
-    /* To count what feedback makes good takes many measurements, more than some limits have time
-     * for. */
-    bg_search_options o = {.prune = rig->plan->prune, .feedback = l.limit <= 0,
+    bg_search_options o = {.prune = rig->plan->prune, .feedback = true,
                            .seed = rig->options->seed, .seconds = l.limit, .isa = best_isa(rig),
                            .team = largest_team(rig), .importance = importance_of(rig),
                            .checkpoint = evaluations, .checkpoint_option = "--out",

@@ -32,6 +32,14 @@ bool bg_hunt_can_foresee(const bg_hunt *h)
     return h->o->feedback && !h->pruner && bg_space_choices(&h->space) <= MOST_CHOICES;
 }
 
+/* Where something was measured already. */
+static void foresee_place(const bg_hunt *h, bg_place *p)
+{
+    if (isnan(p->measured)) return;
+    p->most = bg_hunt_expect(h, p->picks, p->most);
+    p->kld = bg_hunt_expect(h, p->picks, p->measured);
+}
+
 void bg_hunt_foresee(bg_hunt *h, double least)
 {
     for (size_t i = 0; i < h->space.n; i++) {
@@ -43,8 +51,8 @@ void bg_hunt_foresee(bg_hunt *h, double least)
         }
     }
     h->least = least;
-    h->best.most = bg_hunt_expect(h, h->best.picks, h->best.most);
-    h->best.kld = bg_hunt_expect(h, h->best.picks, h->best.measured);
+    foresee_place(h, &h->best);
+    foresee_place(h, &h->at);
 }
 
 double bg_hunt_expect(const bg_hunt *h, const uint8_t *picks, double kld)

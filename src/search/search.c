@@ -115,7 +115,6 @@ static bg_status open_hunt(bg_hunt *h, const bg_model *m, const int32_t *tokens,
                                  h, err));
     bg_hunt_stage(h, "errors of formats", 0);
     BG_TRY(bg_space_open(&h->space, m, h->pruner, o, o->min_tps > 0 ? &speeds : NULL, err));
-    h->foresees = bg_hunt_can_foresee(h);
     h->anchor_levels = bg_alloc(h->space.n_layer, 1);
     h->formats = bg_alloc(h->space.n_tensors, sizeof *h->formats);
     h->anchor = bg_alloc(h->space.n_tensors, sizeof *h->anchor);
@@ -215,13 +214,33 @@ static bg_status offer_whole(bg_hunt *h, bg_error *err)
     return s;
 }
 
+/* That there is enough time for all sensitivities, and as much again to use them. */
+static bool has_time(const bg_hunt *h)
+{
+    double seconds = (double)(bg_clock_ns() - h->start_ns) * 1e-9, known = (double)h->asked;
+    double needed = 2 * (known + (double)bg_space_choices(&h->space));
+    if (h->o->most_asked && needed > (double)h->o->most_asked) return false;
+    return h->o->seconds <= 0 || seconds * needed / known <= h->o->seconds;
+}
+
+/* By what three formats of each tensor cost; and then, where what feedback leaves can be foreseen, by what
+ * all of them do. */
+static bg_status begin_whole(bg_hunt *h, bg_error *err)
+{
+    BG_TRY(bg_hunt_sensitivity(h, err));
+    BG_TRY(offer_whole(h, err));
+    if (!bg_hunt_can_foresee(h) || !has_time(h)) return BG_OK;
+    h->foresees = true;
+    BG_TRY(bg_hunt_sensitivity(h, err));
+    return offer_whole(h, err);
+}
+
 static bg_status search(bg_hunt *h, bg_error *err)
 {
     bool joint = h->pruner && h->o->order == BG_PRUNE_JOINT;
     bg_status s = offer_guess(h, err);
     if (s == BG_OK && h->pruner && h->o->order == BG_PRUNE_FIRST) s = bg_hunt_prune_first(h, err);
-    if (s == BG_OK) s = bg_hunt_sensitivity(h, err);
-    if (s == BG_OK) s = offer_whole(h, err);
+    if (s == BG_OK) s = begin_whole(h, err);
     if (s == BG_ERR_INFEASIBLE && joint) s = BG_OK;
     if (s == BG_OK && joint) s = bg_hunt_prune_begin(h, err);
     for (int cycle = 0; s == BG_OK && cycle < CYCLES; cycle++) {

@@ -53,6 +53,7 @@ static void test_expect(void **state)
     uint8_t picks[4] = {0}, best[4] = {0, 1, 1, 1};
     bg_hunt h = {.o = &o, .least = NAN,
                  .best = {.picks = best, .most = 0.5, .kld = 0.4, .measured = 0.4},
+                .at = {.picks = picks, .most = NAN, .kld = NAN, .measured = NAN},
                  .space = {.model = model, .items = items, .n = 4, .n_layer = 2}};
     (void)state;
     for (size_t i = 0; i < 4; i++) {
