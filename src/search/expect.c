@@ -8,10 +8,10 @@
  * model that have 0.02 to 0.32 nats of divergence (bench/search-log.md). */
 #include "search/hunt.h"
 
+#include "model/model.h"
 #include "search/recipe.h"
 
 #include <math.h>
-#include <string.h>
 
 enum { MOST_CHOICES = 1000 }; /* that there is time to measure */
 /* Of the divergence by an error behind the last layer, what one before the first makes; and the
@@ -20,10 +20,12 @@ static const double FIRST = 0.3, MEASURED = 0.4;
 
 static double weight_of(const bg_hunt *h, size_t tensor)
 {
-    const char *name = bg_model_tensor_at(h->space.model, tensor)->name, *rest;
+    const bg_model *m = h->space.model;
+    const bg_tensor *t = bg_model_tensor_at(m, tensor);
     uint32_t layer, n = h->space.n_layer;
-    if (!bg_recipe_layer_of(name, &layer, &rest) || layer >= n)
-        return strncmp(name, "token_embd", 10) == 0 ? FIRST : 1;
+    const char *rest;
+    if (!bg_recipe_layer_of(t->name, &layer, &rest) || layer >= n)
+        return t == m->token_embd && t != m->output ? FIRST : 1;
     return pow(FIRST, (double)(n - 1 - layer) / (double)n);
 }
 

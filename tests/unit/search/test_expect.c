@@ -84,6 +84,28 @@ static void test_expect(void **state)
     }
 }
 
+/* An embedding that is the output, too, is the last to spoil anything. */
+static void test_tied(void **state)
+{
+    const bg_search_options o = {.feedback = true};
+    bg_item item = {.n = 1, .alone = {0.1}};
+    uint8_t best = 0;
+    bg_hunt h = {.o = &o, .best = {.picks = &best, .measured = NAN}, .at = {.measured = NAN}};
+    tiny t = tiny_default;
+    bg_text tied;
+    bg_model *m;
+    (void)state;
+    t.tied = true;
+    tied = tiny_file(&t);
+    m = tiny_open(&tied);
+    h.space = (bg_space){.model = m, .items = &item, .n = 1, .n_layer = 2};
+    while (strcmp(bg_model_tensor_at(m, item.tensor)->name, "token_embd.weight") != 0) item.tensor++;
+    bg_hunt_foresee(&h, 0);
+    assert_true(item.alone[0] == 0.1);
+    bg_model_close(&m);
+    bg_text_fini(&tied);
+}
+
 static void test_when(void **state)
 {
     bg_search_options o = {.feedback = true};
@@ -154,6 +176,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_expect),
+        cmocka_unit_test(test_tied),
         cmocka_unit_test(test_when),
         cmocka_unit_test(test_search),
     };
