@@ -69,7 +69,8 @@ static bool show_search(void *user, const bg_search_state *s)
     const request *a = r->a;
     char what[160], best[64] = "", most[32] = "", time[72] = "", x[32], y[32];
     if (isfinite(s->best_kld))
-        snprintf(best, sizeof best, " KLD %.4f, %s free,", s->best_kld,
+        snprintf(best, sizeof best, " KLD %.4f%s, %s free,", s->best_kld,
+                 a->plain ? "" : " before feedback",
                  bg_format_size(x, sizeof x,
                                 (double)(r->budget - BG_MIN(r->budget, s->best_bytes))));
     if (a->most) snprintf(most, sizeof most, " of %d", a->most);
