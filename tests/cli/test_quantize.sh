@@ -104,7 +104,7 @@ grep -q 'has no line for 8 matrices' "$work/stderr" || fail "forgotten lines: $(
 : >"$work/empty"
 refused 2 'empty: is empty' quantize "$work/in.gguf" "$dir/x.gguf" --from "$work/empty" --tune-steps 1
 # Options without effect are refused.
-refused 2 'for --feedback or --tune' quantize "$work/in.gguf" "$dir/x.gguf" Q8_0 --calib "$work/recipe.csv"
+refused 2 'for --feedback, --tune or a pruned --recipe' quantize "$work/in.gguf" "$dir/x.gguf" Q8_0 --calib "$work/recipe.csv"
 refused 2 'goes with --feedback' quantize "$work/in.gguf" "$dir/x.gguf" Q8_0 --chunks 2
 refused 2 'for how long' quantize "$work/in.gguf" "$dir/x.gguf" Q8_0 --tune-ctx 64
 refused 2 'random weights' quantize --shape tinyllama-1.1b Q8_0 "$dir/x.gguf" --layers 2 --feedback
