@@ -87,11 +87,11 @@ static bg_status decide(bg_hunt *h, bg_mutant *m, size_t tried, bool *better, bg
     return bg_space_shape(&h->space, h->at.levels, err);
 }
 
-bg_status bg_hunt_try(bg_hunt *h, bg_mutant *m, size_t n, size_t most, bool *better, bg_error *err)
+bg_status bg_hunt_try(bg_hunt *h, bg_mutant *m, size_t n, bool *better, bg_error *err)
 {
     size_t tried = 0;
     qsort(m, n, sizeof *m, by_score);
-    while (tried < BG_MIN(n, most) && isfinite(m[tried].score)) tried++;
+    while (tried < n && isfinite(m[tried].score)) tried++;
     BG_TRY(measure_all(h, m, tried, BG_LEVEL_FEW, err));
     return decide(h, m, tried, better, err);
 }
@@ -106,7 +106,6 @@ bg_mutant *bg_hunt_mutants(const bg_hunt *h, size_t n, bg_error *err)
         m[i] = (bg_mutant){memory + i * each, memory + i * each + h->space.n, INFINITY, i};
     return m;
 }
-
 
 /* ---- generations -------------------------------------------------------------------------- */
 

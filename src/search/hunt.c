@@ -312,7 +312,7 @@ bg_status bg_hunt_step(bg_hunt *h, bool learn, bool *better, bg_error *err)
     if (s == BG_OK) s = propose(h, m, &n, err);
     if (s == BG_OK && joint) s = bg_hunt_reshape(h, m, &n, MOST, err);
     if (s == BG_OK) bg_hunt_turn(h); /* not what the costs were seen on */
-    if (s == BG_OK) s = bg_hunt_try(h, m, n, n, better, err);
+    if (s == BG_OK) s = bg_hunt_try(h, m, n, better, err);
     bg_free(m);
     return s;
 }

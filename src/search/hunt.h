@@ -78,9 +78,9 @@ void bg_hunt_settle(bg_hunt *h, const uint8_t *picks);
 bg_status bg_hunt_offer(bg_hunt *h, const uint8_t *picks, bool *better, bg_error *err);
 /* Other windows for what follows. */
 void bg_hunt_turn(bg_hunt *h);
-/* Measures all on little text, the best of them on more, and offers the best of these. `n` may be
- * more than deserve it: those without a finite score are left out, of the others the first `most`. */
-bg_status bg_hunt_try(bg_hunt *h, bg_mutant *m, size_t n, size_t most, bool *better, bg_error *err);
+/* Measures all that have a finite score on little text, the best of them on more, and offers the best of
+ * these. */
+bg_status bg_hunt_try(bg_hunt *h, bg_mutant *m, size_t n, bool *better, bg_error *err);
 /* Memory for n of them; NULL: there is none. Free with bg_free. */
 bg_mutant *bg_hunt_mutants(const bg_hunt *h, size_t n, bg_error *err);
 /* The least sum of costs, where each change from `near` costs `damping` of the largest gain more. */
