@@ -7,12 +7,19 @@
 #include <string.h>
 
 static const double NOISE = 0.1; /* of squares of changes: many at once do not add up */
+static const double SPREAD = 0.5; /* of a cost that was seen once, for all that is not known */
 static const double TEXT = 0.007; /* of the divergence: deviation of a difference on one window */
 
 double bg_hunt_noise(const bg_hunt *h)
 {
     double one = TEXT * h->at.kld;
     return one * one / (double)h->windows[BG_LEVEL_FEW];
+}
+
+double bg_hunt_doubt(const bg_hunt *h, double cost)
+{
+    double spread = SPREAD * cost;
+    return spread * spread + bg_hunt_noise(h);
 }
 
 /* From choice c to the next. */

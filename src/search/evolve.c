@@ -9,7 +9,6 @@
 
 enum { GENERATIONS = 100, PROPOSED = 128, TRIED = 12, SURVIVORS = 4, OFFERED = 2, RAISES = 3,
        RESHAPED = 2 };
-static const double WORTH = 0.999; /* of the divergence: what is better than that is worth going on for */
 static const double DAMPING[] = {0.05, 0.3}; /* of changes of formats that are solved, from and to */
 
 static int by_score(const void *a, const void *b)
@@ -217,7 +216,7 @@ bg_status bg_hunt_evolve(bg_hunt *h, int patience, bg_error *err)
         if (better) bg_hunt_settle(h, h->at.picks);
         bg_hunt_turn(h);
         s = generation(h, m, held, &better, err);
-        idle = h->at.kld < WORTH * before ? 0 : idle + 1;
+        idle = bg_hunt_gained(h, before) ? 0 : idle + 1;
     }
     bg_free(m);
     bg_free(held);

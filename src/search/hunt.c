@@ -94,6 +94,8 @@ bg_status bg_hunt_offer(bg_hunt *h, const uint8_t *picks, bool *better, bg_error
     return BG_OK;
 }
 
+bool bg_hunt_gained(const bg_hunt *h, double before) { return h->at.kld < 0.999 * before; }
+
 bg_status bg_place_open(bg_place *p, const bg_space *s, bg_error *err)
 {
     *p = (bg_place){.picks = bg_alloc(s->n + s->n_layer, 1), .most = NAN, .kld = NAN,
@@ -175,7 +177,6 @@ bg_status bg_hunt_sensitivity(bg_hunt *h, bg_error *err)
 /* ---- refining ----------------------------------------------------------------------------- */
 
 enum { ROUNDS = 24, PATIENCE = 2, BETWEEN = 4 }; /* BETWEEN: idle generations, of a round */
-static const double SPREAD = 0.5; /* of a step's cost, for all that is not known */
 static const double FORGET = 0.3; /* of what was seen, when it is seen again elsewhere */
 
 /* From choice c to the next. */
@@ -248,10 +249,8 @@ static void set_costs(const bg_hunt *h, const uint8_t *picks)
         for (size_t c = from; c-- > 0;) it->cost[c] = it->cost[c + 1] - change_of(it, c, down);
         for (size_t c = from + 1; c < it->n; c++)
             it->cost[c] = it->cost[c - 1] + change_of(it, c - 1, up);
-        for (size_t c = 0; c + 1 < it->n; c++) {
-            double spread = SPREAD * (it->cost[c + 1] - it->cost[c]);
-            it->doubt[c] = (spread * spread + bg_hunt_noise(h)) / (it->seen[c] + 1);
-        }
+        for (size_t c = 0; c + 1 < it->n; c++)
+            it->doubt[c] = bg_hunt_doubt(h, it->cost[c + 1] - it->cost[c]) / (it->seen[c] + 1);
     }
 }
 
@@ -334,8 +333,7 @@ bg_status bg_hunt_refine(bg_hunt *h, bg_error *err)
         double before = h->at.kld;
         BG_TRY(bg_hunt_step(h, true, &better, err));
         BG_TRY(bg_hunt_evolve(h, BETWEEN, err));
-        better |= h->at.kld < before;
-        idle = better && h->at.kld < 0.999 * before ? 0 : idle + 1;
+        idle = bg_hunt_gained(h, before) ? 0 : idle + 1;
         if (idle == PATIENCE && look_longer(h)) idle = 0;
     }
     return BG_OK;

@@ -104,8 +104,12 @@ void bg_hunt_draw(bg_hunt *h);
 void bg_hunt_undraw(bg_hunt *h);
 /* On the few windows a mutant of where the search is changes the divergence by so much. */
 void bg_hunt_learn(bg_hunt *h, const bg_mutant *m, double change);
-/* Variance of a difference of two divergences on the few windows, for their text alone. */
+/* Variance of a difference of two divergences on the few windows, for their text alone; and of a cost
+ * that was seen there once. */
 double bg_hunt_noise(const bg_hunt *h);
+double bg_hunt_doubt(const bg_hunt *h, double cost);
+/* Whether the divergence fell from `before` by as much as is worth going on for. */
+bool bg_hunt_gained(const bg_hunt *h, double before);
 /* Adds shapes of layers that are worth their bytes, or nearly so, with formats solved anew; `n` of `most`
  * are there already. By what was learnt last. */
 bg_status bg_hunt_reshape(bg_hunt *h, bg_mutant *m, size_t *n, size_t most, bg_error *err);

@@ -146,7 +146,7 @@ static bg_status weigh_all(bg_hunt *h, bg_reshape *all, size_t *n, bg_error *err
         if (!isfinite(r->cost)) continue;
         r->net = net_of(&h->space, r, price);
         r->from = h->at.levels[r->layer];
-        r->doubt = 0.25 * r->cost * r->cost + bg_hunt_noise(h);
+        r->doubt = bg_hunt_doubt(h, r->cost);
         ++*n;
     }
     qsort(all, *n, sizeof *all, by_net);
