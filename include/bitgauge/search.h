@@ -92,14 +92,6 @@ typedef struct bg_image {
 bg_status bg_recipe_apply(bg_image **image, const bg_recipe *r, const bg_gguf *g,
                           const bg_importance *importance, struct bg_team *team,
                           bool (*progress)(void *user, double fraction), void *user, bg_error *err);
-/* Where the recipe prunes channels and heads: what is left of ffn_down and attn_output makes up for
- * them, by least squares on calibration text of 512 tokens or more. bg_search_run's image has that;
- * of the same recipe, text and importance this makes the same one. What cannot be made up for stays
- * as it is cut. */
-bg_status bg_recipe_compensate(bg_image *image, const bg_recipe *r, const bg_model *source,
-                               const int32_t *tokens, size_t n_tokens,
-                               const bg_importance *importance, bg_isa isa, struct bg_team *team,
-                               bg_error *err);
 /* Encodes the rows of tensor i of the image anew from floats; importance: a row of weights of the
  * squared error, or NULL. */
 bg_status bg_image_encode(bg_image *image, size_t i, const float *rows, const float *importance,
@@ -175,7 +167,7 @@ bg_status bg_search_fewest(uint64_t *bytes, const bg_gguf *g, const bg_format *f
                            size_t n_formats, bg_error *err);
 
 /* `image` (may be NULL) is the recipe applied; where channels are gone, what is left of ffn_down
- * makes up for them, as bg_recipe_compensate does. BG_ERR_INFEASIBLE: nothing is so small; the
+ * makes up for them, as bg_recipe_finish does. BG_ERR_INFEASIBLE: nothing is so small; the
  * message has the smallest size. BG_ERR_UNSUPPORTED: a model that cannot be pruned. */
 bg_status bg_search_run(bg_recipe **best, bg_image **image, const bg_model *m,
                         const int32_t *tokens, size_t n_tokens, const bg_search_options *o,
@@ -206,11 +198,14 @@ typedef struct bg_feedback_options {
  * always whole. */
 bg_status bg_feedback(bg_image *image, const bg_model *source, const int32_t *tokens,
                       size_t n_tokens, const bg_feedback_options *o, bg_error *err);
-/* The same of an image that a recipe made of `source` and, if it prunes,
- * bg_recipe_compensate mended. */
-bg_status bg_feedback_recipe(bg_image *image, const bg_recipe *r, const bg_model *source,
-                             const int32_t *tokens, size_t n_tokens, const bg_feedback_options *o,
-                             bg_error *err);
+/* What is left to do for an image that bg_recipe_apply made of `source` with that importance. Where the
+ * recipe prunes channels and heads, what is left of ffn_down and attn_output makes up for them, by least
+ * squares on the text; what cannot be made up for stays as it is cut. Then, with `feed_back`, the above.
+ * Of the same recipe, text and importance this makes the image that bg_search_run has. What is packed of
+ * the source's layers is let go where it prunes: see bg_model_unpack. */
+bg_status bg_recipe_finish(bg_image *image, const bg_recipe *r, const bg_model *source,
+                           const int32_t *tokens, size_t n_tokens, const bg_importance *importance,
+                           bool feed_back, const bg_feedback_options *o, bg_error *err);
 
 #ifdef __cplusplus
 }

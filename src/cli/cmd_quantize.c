@@ -112,11 +112,9 @@ static bg_status make_better(const request *r, const bg_recipe *recipe,
         s = bg_cli_get_text(&t, source, &tokens, &n, err);
         bg_free_text(t.installed);
     }
-    progress = (bg_cli_progress){.what = "error feedback"};
+    progress = (bg_cli_progress){.what = r->feedback ? "error feedback" : "least squares"};
     if (s == BG_OK)
-        s = bg_recipe_compensate(image, recipe, source, tokens, n, importance, o.isa, team, err);
-    if (s == BG_OK && r->feedback)
-        s = bg_feedback_recipe(image, recipe, source, tokens, n, &o, err);
+        s = bg_recipe_finish(image, recipe, source, tokens, n, importance, r->feedback, &o, err);
     bg_cli_progress_end(&progress);
     if (s == BG_OK && tuned) s = bg_cli_tune(&r->tune, source, tokens, n, image, team, err);
     bg_tokens_free(tokens);

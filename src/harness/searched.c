@@ -232,11 +232,8 @@ static bg_status make_image(bg_rig *rig, size_t scheme, const bg_recipe *r, bg_e
     bg_status s = bg_recipe_apply(&rig->images[scheme], r, bg_model_gguf(rig->source),
                                   importance_of(rig), o.team, still_alive, rig, err);
     if (s == BG_OK)
-        s = bg_recipe_compensate(rig->images[scheme], r, rig->source, rig->calibration.data,
-                                 rig->calibration.count, importance_of(rig), o.isa, o.team, err);
-    if (s == BG_OK)
-        s = bg_feedback_recipe(rig->images[scheme], r, rig->source, rig->calibration.data,
-                               rig->calibration.count, &o, err);
+        s = bg_recipe_finish(rig->images[scheme], r, rig->source, rig->calibration.data,
+                             rig->calibration.count, importance_of(rig), true, &o, err);
     if (s != BG_OK) bg_image_free(&rig->images[scheme]);
     return s;
 }

@@ -3,7 +3,8 @@
 #include "base/base.h"
 #include "base/team.h"
 #include "formats/search.h"
-#include "model/model.h"
+#include "search/layers.h"
+#include "search/prune.h"
 #include "search/second_order.h"
 
 #include "bitgauge/search.h"
@@ -13,6 +14,7 @@
 enum { MAX_CTX = 512, FEWEST_WINDOWS = 32, MOST_WINDOWS = 128 };
 #define LEAST_MEMORY ((size_t)64 << 20)
 static const double DAMPING = 0.01;
+static const double HEARING = 0.1; /* of the time, what a pruner takes to hear the text */
 
 /* Matrices of a layer that read the same, and the residual stream that they add to: what it is off
  * by then is theirs to make good, unless their sum is normalised first. */
@@ -25,17 +27,10 @@ static const group groups[] = {
 
 /* A model on its way through the layers. */
 typedef struct runner {
-    const bg_model *model;
-    bg_session *session;
+    bg_layers layers;
     const bg_tensor *watched;
-    size_t streams_bytes;
-    void *packed[BG_W_COUNT]; /* the matrices of the layer that is run, as the session has them */
-    size_t packed_bytes[BG_W_COUNT];
-    uint16_t *streams;       /* [windows][n_ctx] half rows of n_embd before the layer */
     float *middle;           /* [n_ctx][n_embd] of a window, within the layer */
     float *seen;             /* [n_ctx][k] what the watched matrix reads in a window */
-    void **keep;             /* [n_layer + 1] for bg_resume, NULL but for one, */
-    float **middles;         /* and so are these */
 } runner;
 
 typedef struct feedback {
@@ -44,10 +39,8 @@ typedef struct feedback {
     const bg_feedback_options *o;
     bg_model *model;         /* the image's */
     runner own, meant;       /* the image's model and the source */
-    uint32_t n_ctx;
-    uint64_t windows, steps, done;
-    int32_t *tokens;         /* [windows][n_ctx] */
-    uint8_t *want;
+    bg_windows windows;
+    uint64_t steps, done;
     float *off;              /* [n_ctx][n_embd] how far the stream of a window is off */
 } feedback;
 
@@ -59,31 +52,18 @@ static void see(void *user, int member, const bg_tensor *t, size_t column, const
     if (t == r->watched) memcpy(r->seen + column * t->ne[0] + first, x, n * sizeof *x);
 }
 
-static void drop_layer(runner *r)
-{
-    for (size_t w = 0; w < BG_W_COUNT; w++) {
-        bg_free_large(r->packed[w], r->packed_bytes[w]);
-        r->packed[w] = NULL;
-    }
-}
-
 static void runner_close(runner *r)
 {
-    bg_session_close(&r->session);
-    drop_layer(r);
-    bg_free_large(r->streams, r->streams_bytes);
+    bg_layers_close(&r->layers);
     bg_free(r->middle);
     bg_free(r->seen);
-    bg_free(r->keep);
-    bg_free(r->middles);
 }
 
 static void feedback_close(feedback *f)
 {
     runner_close(&f->own);
     runner_close(&f->meant);
-    bg_free(f->tokens);
-    bg_free(f->want);
+    bg_free(f->windows.tokens);
     bg_free(f->off);
     bg_model_close(&f->model);
 }
@@ -97,119 +77,49 @@ static uint64_t default_windows(const bg_model *m)
     return BG_MIN(BG_MAX(memory / window, (size_t)FEWEST_WINDOWS), (size_t)MOST_WINDOWS);
 }
 
-static bg_status take_tokens(feedback *f, const int32_t *tokens, size_t n, bg_error *err)
-{
-    const bg_tokenizer *t = bg_model_tokenizer(f->model);
-    int32_t bos = bg_tokenizer_adds_bos(t) ? bg_tokenizer_bos(t) : -1;
-    uint64_t most = f->o->max_windows ? f->o->max_windows : default_windows(f->source), all, step;
-    f->n_ctx = BG_MIN(f->o->n_ctx ? f->o->n_ctx : MAX_CTX, (uint32_t)MAX_CTX);
-    all = n / f->n_ctx;
-    f->windows = BG_MIN(most, all);
-    if (f->n_ctx < 2 || f->windows == 0)
-        return bg_fail(err, BG_ERR_INPUT, NULL, "the text has %zu tokens, but a window needs %u: "
-                       "give a longer text", n, BG_MAX(f->n_ctx, 2u));
-    step = all / f->windows; /* spread over the text */
-    f->tokens = bg_alloc((size_t)f->windows * f->n_ctx, sizeof *tokens);
-    if (!f->tokens) return bg_fail_nomem(err, "the text", n * sizeof *tokens);
-    for (uint64_t w = 0; w < f->windows; w++) {
-        memcpy(f->tokens + w * f->n_ctx, tokens + w * step * f->n_ctx, f->n_ctx * sizeof *tokens);
-        if (bos >= 0) f->tokens[w * f->n_ctx] = bos;
-    }
-    return BG_OK;
-}
-
 static bg_status runner_open(runner *r, const feedback *f, const bg_model *m, bg_error *err)
 {
-    const bg_hparams *h = &m->h;
-    bg_session_options so = {.isa = f->o->isa, .team = f->o->team, .bare = true,
-                             .n_ctx = f->n_ctx, .n_batch = f->n_ctx};
-    size_t tokens = (size_t)f->windows * f->n_ctx, widest = h->n_embd;
+    size_t n_ctx = f->windows.n_ctx, widest = m->h.n_embd;
     for (size_t i = 0; i < m->n_tensors; i++) widest = BG_MAX(widest, (size_t)m->tensors[i].ne[0]);
-    r->model = m;
-    r->streams_bytes = tokens * bg_half_row(h->n_embd) * sizeof *r->streams;
-    r->streams = bg_alloc_large(r->streams_bytes);
-    r->middle = bg_alloc((size_t)f->n_ctx * h->n_embd, sizeof *r->middle);
-    r->seen = bg_alloc(f->n_ctx * widest, sizeof *r->seen);
-    r->keep = bg_alloc((size_t)h->n_layer + 1, sizeof *r->keep);
-    r->middles = bg_alloc((size_t)h->n_layer + 1, sizeof *r->middles);
-    if (!r->streams || !r->middle || !r->seen || !r->keep || !r->middles)
-        return bg_fail_nomem(err, "what the layers read", r->streams_bytes);
-    return bg_session_open(&r->session, m, &so, err);
+    r->middle = bg_alloc(n_ctx * m->h.n_embd, sizeof *r->middle);
+    r->seen = bg_alloc(n_ctx * widest, sizeof *r->seen);
+    if (!r->middle || !r->seen)
+        return bg_fail_nomem(err, "what the layers read", n_ctx * widest * sizeof *r->seen);
+    return bg_layers_open(&r->layers, m, &f->windows, f->o->isa, f->o->team, err);
 }
 
 static bg_status feedback_open(feedback *f, const int32_t *tokens, size_t n, bg_error *err)
 {
+    uint64_t most = f->o->max_windows ? f->o->max_windows : default_windows(f->source);
+    uint32_t n_ctx = BG_MIN(f->o->n_ctx ? f->o->n_ctx : MAX_CTX, (uint32_t)MAX_CTX);
     BG_TRY(bg_model_open_memory(&f->model, f->image->data, f->image->bytes,
                                 bg_gguf_path(f->image->g), err));
     if (f->source->h.n_layer != f->model->h.n_layer || f->source->h.n_embd != f->model->h.n_embd)
         return bg_fail(err, BG_ERR_INPUT, bg_gguf_path(f->source->gguf),
                        "has not the layers of the image");
-    BG_TRY(take_tokens(f, tokens, n, err));
-    f->want = bg_alloc(f->n_ctx, 1);
-    f->off = bg_alloc((size_t)f->n_ctx * f->model->h.n_embd, sizeof *f->off);
-    if (!f->want || !f->off) return bg_fail_nomem(err, "error feedback", f->n_ctx);
-    memset(f->want, 1, f->n_ctx);
+    BG_TRY(bg_windows_take(&f->windows, f->model, tokens, n, most, n_ctx, err));
+    f->off = bg_alloc((size_t)n_ctx * f->model->h.n_embd, sizeof *f->off);
+    if (!f->off) return bg_fail_nomem(err, "error feedback", n_ctx);
     BG_TRY(runner_open(&f->own, f, f->model, err));
     return runner_open(&f->meant, f, f->source, err);
-}
-
-/* Packs matrix w of the layer as it is now. */
-static bg_status pack_matrix(const feedback *f, runner *r, uint32_t layer, size_t w, bg_error *err)
-{
-    const bg_tensor *t = r->model->layers[layer].w[w];
-    const bg_format_info *format = bg_format_get((int)t->format);
-    if (!t->data)
-        return bg_fail(err, BG_ERR_INPUT, bg_gguf_path(r->model->gguf), "tensor %s is not as it is in "
-                       "a file any more", t->name);
-    if (!r->packed[w]) {
-        r->packed_bytes[w] = bg_packed_bytes(format, t->ne[1], t->ne[0]);
-        r->packed[w] = bg_alloc_large(r->packed_bytes[w]);
-        if (!r->packed[w]) return bg_fail_nomem(err, t->name, r->packed_bytes[w]);
-    }
-    BG_TRY(bg_pack_matrix(format, t->data, r->packed[w], t->ne[1], t->ne[0], f->o->team, err));
-    bg_gguf_release(r->model->gguf, t->data, t->bytes);
-    bg_session_substitute(r->session, t, t->format, r->packed[w]);
-    return BG_OK;
 }
 
 /* Of both models; all others of their layers are let go. */
 static bg_status take_layer(feedback *f, uint32_t layer, bg_error *err)
 {
-    runner *const both[] = {&f->own, &f->meant};
-    for (size_t i = 0; i < BG_COUNT(both); i++) {
-        drop_layer(both[i]);
-        for (size_t w = 0; w < BG_W_COUNT; w++) BG_TRY(pack_matrix(f, both[i], layer, w, err));
-    }
-    return BG_OK;
+    BG_TRY(bg_layers_take(&f->own.layers, layer, err));
+    return bg_layers_take(&f->meant.layers, layer, err);
 }
 
-static uint16_t *stream_of(const feedback *f, const runner *r, uint64_t window, size_t row)
-{
-    return r->streams + (window * f->n_ctx + row) * bg_half_row(f->model->h.n_embd);
-}
-
-/* Runs a window from layer `first` up to `end`, from what the stream holds before `first` (at first,
- * the embedding). With `watched` that is seen what it reads, and the stream in the middle of the
- * layer; else the stream becomes that before layer `place`. */
-static bg_status run(const feedback *f, runner *r, uint64_t window, uint32_t first, uint32_t end,
-                     const bg_tensor *watched, uint32_t place, bg_error *err)
+/* Sees what a matrix of a layer reads in a window (the output: first is n_layer, end 0), and the stream
+ * in the middle of the layer. */
+static bg_status watch(runner *r, uint64_t window, uint32_t first, uint32_t end,
+                       const bg_tensor *watched, bg_error *err)
 {
     const bg_observer observer = {see, r};
-    uint16_t *here = stream_of(f, r, window, 0);
-    bg_batch b = {.n = f->n_ctx, .tokens = f->tokens + window * f->n_ctx, .want = f->want};
-    bg_resume resume = {.first = first, .end = end, .until = watched, .half = true, .from = here,
-                        .keep = r->keep, .middle = r->middles};
-    bg_status s;
     r->watched = watched;
-    r->keep[place] = watched ? NULL : here;
-    r->middles[place] = watched ? r->middle : NULL;
-    bg_session_observe(r->session, watched ? &observer : NULL);
-    bg_session_reset(r->session, 0);
-    s = bg_session_resume(r->session, &b, &resume, NULL, err);
-    bg_session_observe(r->session, NULL);
-    r->keep[place] = NULL;
-    r->middles[place] = NULL;
-    return s;
+    return bg_layers_run(&r->layers, window, &(bg_layers_pass){
+        .first = first, .end = end, .observer = &observer, .until = watched, .middle = r->middle}, err);
 }
 
 static void subtract(float *out, const float *a, const float *b, size_t n)
@@ -221,11 +131,11 @@ static void subtract(float *out, const float *a, const float *b, size_t n)
 static void find_off(feedback *f, uint64_t window, stream adds_to)
 {
     size_t n = f->model->h.n_embd;
-    if (adds_to == MIDDLE) subtract(f->off, f->meant.middle, f->own.middle, f->n_ctx * n);
-    for (size_t i = 0; adds_to == BEFORE && i < f->n_ctx; i++) {
+    if (adds_to == MIDDLE) subtract(f->off, f->meant.middle, f->own.middle, f->windows.n_ctx * n);
+    for (size_t i = 0; adds_to == BEFORE && i < f->windows.n_ctx; i++) {
         float *meant = f->meant.middle + i * n, *own = f->own.middle + i * n; /* free now */
-        bg_half_row_get(stream_of(f, &f->meant, window, i), meant, n);
-        bg_half_row_get(stream_of(f, &f->own, window, i), own, n);
+        bg_half_row_get(bg_layers_stream(&f->meant.layers, window, i), meant, n);
+        bg_half_row_get(bg_layers_stream(&f->own.layers, window, i), own, n);
         subtract(f->off + i * n, meant, own, n);
     }
 }
@@ -234,12 +144,12 @@ static void find_off(feedback *f, uint64_t window, stream adds_to)
 static bg_status observe(feedback *f, const bg_tensor *own, const bg_tensor *meant, uint32_t first,
                          uint32_t end, stream adds_to, bg_second_order *second, bg_error *err)
 {
-    for (uint64_t w = 0; w < f->windows; w++) {
-        BG_TRY(run(f, &f->own, w, first, end, own, first, err));
-        BG_TRY(run(f, &f->meant, w, first, end, meant, first, err));
+    for (uint64_t w = 0; w < f->windows.n; w++) {
+        BG_TRY(watch(&f->own, w, first, end, own, err));
+        BG_TRY(watch(&f->meant, w, first, end, meant, err));
         find_off(f, w, adds_to);
-        subtract(f->meant.seen, f->meant.seen, f->own.seen, f->n_ctx * own->ne[0]);
-        bg_second_add(second, f->own.seen, f->meant.seen, f->off, f->n_ctx);
+        subtract(f->meant.seen, f->meant.seen, f->own.seen, f->windows.n_ctx * own->ne[0]);
+        bg_second_add(second, f->own.seen, f->meant.seen, f->off, f->windows.n_ctx);
     }
     return BG_OK;
 }
@@ -260,7 +170,7 @@ static const bg_tensor *source_of(const feedback *f, const bg_tensor *t, bg_erro
  * them by chance. From four tokens a column on it begins to help. */
 static float share_of(const feedback *f, size_t k)
 {
-    double tokens = (double)f->windows * f->n_ctx;
+    double tokens = (double)f->windows.n * f->windows.n_ctx;
     return (float)BG_MAX(1 - 4 * (double)k / tokens, 0);
 }
 
@@ -309,9 +219,10 @@ static bg_status round_group(feedback *f, const bg_tensor *const *matrices, size
 
 static bg_status move_on(feedback *f, uint32_t layer, uint32_t place, bg_error *err)
 {
-    for (uint64_t w = 0; w < f->windows; w++) {
-        BG_TRY(run(f, &f->own, w, layer, layer + 1, NULL, place, err));
-        BG_TRY(run(f, &f->meant, w, layer, layer + 1, NULL, place, err));
+    bg_layers_pass pass = {.first = layer, .end = layer + 1, .keeps = true, .place = place};
+    for (uint64_t w = 0; w < f->windows.n; w++) {
+        BG_TRY(bg_layers_run(&f->own.layers, w, &pass, err));
+        BG_TRY(bg_layers_run(&f->meant.layers, w, &pass, err));
     }
     return BG_OK;
 }
@@ -325,7 +236,7 @@ static bg_status round_layer(feedback *f, uint32_t l, bg_error *err)
         const bg_tensor *matrices[BG_COUNT(g->ids)];
         for (size_t i = 0; i < g->n; i++) matrices[i] = layer->w[g->ids[i]];
         BG_TRY(round_group(f, matrices, g->n, normalised ? NONE : g->adds_to, l, l + 1, err));
-        for (size_t i = 0; i < g->n; i++) BG_TRY(pack_matrix(f, &f->own, l, g->ids[i], err));
+        for (size_t i = 0; i < g->n; i++) BG_TRY(bg_layers_pack(&f->own.layers, l, g->ids[i], err));
     }
     BG_TRY(move_on(f, l, l + 1, err));
     return step_done(f, err);
@@ -347,35 +258,64 @@ bg_status bg_feedback(bg_image *image, const bg_model *source, const int32_t *to
     return s;
 }
 
-/* What a pruned image is rounded from: the same cut, in the formats of the source. */
-static bg_status cut_source(bg_image **image, const bg_recipe *r, const bg_gguf *g, bg_team *team,
-                            bg_error *err)
+/* ---- of recipes --------------------------------------------------------------------------- */
+
+/* What is left of the source, in its formats, is what a pruned image is rounded from. */
+static bg_status cut_source(bg_image **cut, bg_pruner *p, const bg_recipe *r, const bg_model *source,
+                            const bg_importance *importance, bg_team *team, bg_error *err)
 {
-    bg_recipe *cut;
+    bg_recipe *whole;
     bg_status s;
-    *image = NULL;
-    BG_TRY(bg_recipe_copy(&cut, r, err));
-    for (size_t i = 0; i < cut->n_tensors; i++) cut->formats[i] = BG_FORMAT_NONE;
-    s = bg_recipe_apply(image, cut, g, NULL, team, NULL, NULL, err);
-    bg_recipe_free(&cut);
+    BG_TRY(bg_recipe_copy(&whole, r, err));
+    for (size_t i = 0; i < whole->n_tensors; i++) whole->formats[i] = BG_FORMAT_NONE;
+    s = bg_recipe_apply(cut, whole, source->gguf, importance, team, NULL, NULL, err);
+    if (s == BG_OK && p) s = bg_pruner_finish(p, whole, importance, *cut, err);
+    bg_recipe_free(&whole);
     return s;
 }
 
-bg_status bg_feedback_recipe(bg_image *image, const bg_recipe *r, const bg_model *source,
-                             const int32_t *tokens, size_t n_tokens, const bg_feedback_options *o,
-                             bg_error *err)
+bg_status bg_pruner_feedback(bg_pruner *p, const bg_recipe *r, const bg_importance *importance,
+                             bg_image *image, const bg_model *source, const int32_t *tokens,
+                             size_t n_tokens, const bg_feedback_options *o, bg_error *err)
 {
-    bg_image *cut;
+    bg_image *cut = NULL;
     bg_model *m = NULL;
     bg_status s;
     if (!bg_recipe_pruned(r)) return bg_feedback(image, source, tokens, n_tokens, o, err);
-    s = cut_source(&cut, r, source->gguf, o->team, err);
-    if (s == BG_OK)
-        s = bg_recipe_compensate(cut, r, source, tokens, n_tokens, NULL, o->isa, o->team, err);
+    s = cut_source(&cut, p, r, source, importance, o->team, err);
     if (s == BG_OK)
         s = bg_model_open_memory(&m, cut->data, cut->bytes, bg_gguf_path(source->gguf), err);
     if (s == BG_OK) s = bg_feedback(image, m, tokens, n_tokens, o, err);
     bg_model_close(&m);
     bg_image_free(&cut);
+    return s;
+}
+
+/* Of the whole progress. */
+typedef struct part { const bg_feedback_options *o; double from, to; } part;
+
+static bool show_part(void *user, double fraction)
+{
+    const part *p = user;
+    return p->o->progress(p->o->user, p->from + fraction * (p->to - p->from));
+}
+
+bg_status bg_recipe_finish(bg_image *image, const bg_recipe *r, const bg_model *source,
+                           const int32_t *tokens, size_t n_tokens, const bg_importance *importance,
+                           bool feed_back, const bg_feedback_options *o, bg_error *err)
+{
+    bool pruned = bg_recipe_pruned(r);
+    part first = {o, 0, feed_back ? HEARING : 1}, then = {o, pruned ? HEARING : 0, 1};
+    bg_feedback_options parts[] = {*o, *o};
+    bg_pruner *p = NULL;
+    bg_status s = BG_OK;
+    if (o->progress) parts[0].progress = parts[1].progress = show_part;
+    parts[0].user = &first;
+    parts[1].user = &then;
+    if (pruned) s = bg_pruner_open(&p, source, tokens, n_tokens, &parts[0], err);
+    if (s == BG_OK && p) s = bg_pruner_finish(p, r, importance, image, err);
+    if (s == BG_OK && feed_back)
+        s = bg_pruner_feedback(p, r, importance, image, source, tokens, n_tokens, &parts[1], err);
+    bg_pruner_close(&p);
     return s;
 }

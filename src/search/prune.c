@@ -1,13 +1,13 @@
 #include "search/prune.h"
 
-#include "search/grad_ops.h"
+#include "search/layers.h"
+#include "search/moments.h"
 #include "search/recipe.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CTX = 256, ABREAST = 2, BATCHES = 8, MOST_CHANNELS = 4096, MOST_LEVELS = 16, TILE = 64,
+enum { CTX = 256, WINDOWS = 64, MOST_CHANNELS = 4096, MOST_LEVELS = 16,
        MOST_PRODUCTS = 1 << 17 }; /* of large matrices with wide units, some rows tell enough */
 
 /* One of the two kinds of things that go: what is left of them are columns of `reader`. */
@@ -17,8 +17,9 @@ typedef struct axis {
     uint32_t units, width;   /* units of so many columns go or stay as a whole */
     uint32_t step;           /* units that a level has less */
     uint32_t n_levels;       /* with level 0; 0: nothing can go */
-    float **gram;            /* of each layer: [n][n] sums of products of columns */
-    float **seen;            /* of each layer: [ABREAST * CTX][n] of one batch */
+    float *seen;             /* [CTX][n] what the reader of a layer reads in a window, */
+    float *sums;             /* [n][n] and the sums of products of its columns in all: while it is heard */
+    bg_moments *moments;     /* of each layer */
     uint32_t **order;        /* of each layer: units, the most important first */
 } axis;
 
@@ -31,7 +32,6 @@ struct bg_pruner {
     const bg_grad_ops *ops;
     bg_recipe *sizes;        /* of the source */
     axis axes[AXES];
-    size_t columns;          /* of `seen` */
 };
 
 static size_t columns_of(const axis *a) { return (size_t)a->units * a->width; }
@@ -87,61 +87,7 @@ static void see(void *user, int member, const bg_tensor *t, size_t column, const
     if (!bg_recipe_layer_of(t->name, &layer, &rest)) return;
     for (const axis *a = p->axes; a < p->axes + AXES; a++)
         if (a->n_levels && strcmp(rest, a->reader) == 0)
-            memcpy(a->seen[layer] + column * columns_of(a) + first, x, n * sizeof *x);
-}
-
-static void add_axis(const bg_pruner *p, const axis *a, int member, int size)
-{
-    size_t n = columns_of(a), tiles = (n + TILE - 1) / TILE, begin, end;
-    bg_team_share(tiles * p->sizes->n_layer, 1, member, size, &begin, &end);
-    for (size_t i = begin; i < end; i++) {
-        size_t layer = i / tiles, row = i % tiles * TILE;
-        const float *x = a->seen[layer];
-        bg_product product = {
-            .m = BG_MIN((size_t)TILE, n - row), .n = n, .k = p->columns,
-            .a = x + row, .a_m = 1, .a_k = n, .b = x, .b_k = n,
-            .c = a->gram[layer] + row * n, .c_m = n, .add = true,
-        };
-        p->ops->multiply(&product);
-    }
-}
-
-static void add_products(void *user, int member, int size)
-{
-    const bg_pruner *p = user;
-    for (const axis *a = p->axes; a < p->axes + AXES; a++)
-        if (a->n_levels) add_axis(p, a, member, size);
-}
-
-static bg_status listen(bg_pruner *p, const int32_t *tokens, size_t n_tokens, bg_isa isa,
-                        bg_error *err)
-{
-    enum { BATCH = CTX * ABREAST };
-    bg_observer observer = {see, p};
-    uint32_t seq[BATCH];
-    uint8_t want[BATCH];
-    bg_session *s;
-    bg_status status;
-    BG_TRY(bg_session_open(&s, p->model, &(bg_session_options){.n_ctx = CTX, .n_batch = BATCH,
-                               .n_seq = ABREAST, .isa = isa, .team = p->team}, err));
-    for (uint32_t i = 0; i < BATCH; i++) {
-        seq[i] = i / CTX;
-        want[i] = 1; /* the last layer sees the wanted ones alone */
-    }
-    bg_session_observe(s, &observer);
-    status = BG_OK;
-    for (size_t b = 0; status == BG_OK && b < BATCHES && (b + 1) * BATCH <= n_tokens; b++) {
-        bg_batch batch = {BATCH, tokens + b * BATCH, seq, want};
-        for (uint32_t i = 0; i < ABREAST; i++) bg_session_reset(s, i);
-        status = bg_session_eval(s, &batch, NULL, err);
-        p->columns = BATCH;
-        if (status == BG_OK) bg_team_run(p->team, add_products, p);
-    }
-    bg_session_close(&s);
-    if (status == BG_OK && p->columns == 0)
-        status = bg_fail(err, BG_ERR_INPUT, NULL, "the text has %zu tokens: pruning needs %d",
-                         n_tokens, BATCH);
-    return status;
+            memcpy(a->seen + column * columns_of(a) + first, x, n * sizeof *x);
 }
 
 typedef struct ranked { double score; uint32_t unit; } ranked;
@@ -155,13 +101,13 @@ static int by_score(const void *a, const void *b)
 
 /* What unit u adds to the squares of what the reader gives:
  * its columns w of a row by their products. */
-static double energy(const axis *a, const float *gram, const float *row, size_t u)
+static double energy(const axis *a, const float *row, size_t u)
 {
     size_t n = columns_of(a), first = u * a->width;
     double sum = 0;
     for (size_t i = first; i < first + a->width; i++)
         for (size_t j = first; j < first + a->width; j++)
-            sum += (double)row[i] * (double)row[j] * (double)gram[i * n + j];
+            sum += (double)row[i] * (double)row[j] * (double)a->sums[i * n + j];
     return sum;
 }
 
@@ -180,8 +126,9 @@ static bg_status rank_layer(bg_pruner *p, const axis *a, uint32_t layer, bg_erro
     }
     for (size_t r = 0; r < t->ne[1]; r += 1 + t->ne[1] * a->width / MOST_PRODUCTS) {
         bg_format_decode(f, (const uint8_t *)t->data + r * row_bytes, row, k);
-        for (uint32_t u = 0; u < a->units; u++) all[u].score += energy(a, a->gram[layer], row, u);
+        for (uint32_t u = 0; u < a->units; u++) all[u].score += energy(a, row, u);
     }
+    bg_gguf_release(p->g, t->data, t->bytes);
     for (uint32_t u = 0; u < a->units; u++) all[u].unit = u;
     qsort(all, a->units, sizeof *all, by_score);
     for (uint32_t u = 0; u < a->units; u++) a->order[layer][u] = all[u].unit;
@@ -190,25 +137,70 @@ static bg_status rank_layer(bg_pruner *p, const axis *a, uint32_t layer, bg_erro
     return BG_OK;
 }
 
-/* ---- opening ------------------------------------------------------------------------------ */
+/* What one layer reads, in all windows; it moves on to the next. */
+static bg_status hear_layer(bg_pruner *p, bg_layers *l, uint32_t layer, bg_error *err)
+{
+    const bg_observer observer = {see, p};
+    const bg_layers_pass pass = {.first = layer, .end = layer + 1, .observer = &observer,
+                                 .keeps = true, .place = layer + 1};
+    BG_TRY(bg_layers_take(l, layer, err));
+    for (axis *a = p->axes; a < p->axes + AXES; a++)
+        if (a->n_levels) memset(a->sums, 0, columns_of(a) * columns_of(a) * sizeof *a->sums);
+    for (uint64_t w = 0; w < l->windows->n; w++) {
+        BG_TRY(bg_layers_run(l, w, &pass, err));
+        for (axis *a = p->axes; a < p->axes + AXES; a++)
+            if (a->n_levels)
+                bg_moments_add(p->ops, p->team, a->sums, columns_of(a), a->seen, CTX);
+    }
+    for (axis *a = p->axes; a < p->axes + AXES; a++) {
+        if (!a->n_levels) continue;
+        BG_TRY(bg_moments_keep(&a->moments[layer], a->sums, columns_of(a), err));
+        BG_TRY(rank_layer(p, a, layer, err));
+    }
+    return BG_OK;
+}
 
 static bg_status reserve(const bg_pruner *p, axis *a, bg_error *err)
 {
     uint32_t n = p->sizes->n_layer;
-    size_t columns = columns_of(a), gram = columns * columns,
-           seen = (size_t)ABREAST * CTX * columns;
-    a->gram = bg_alloc(n, sizeof *a->gram);
-    a->seen = bg_alloc(n, sizeof *a->seen);
+    size_t columns = columns_of(a);
+    a->sums = bg_alloc(columns * columns, sizeof *a->sums);
+    a->seen = bg_alloc(CTX * columns, sizeof *a->seen);
+    a->moments = bg_alloc(n, sizeof *a->moments);
     a->order = bg_alloc(n, sizeof *a->order);
-    if (!a->gram || !a->seen || !a->order) return bg_fail_nomem(err, "pruning", 24 * n);
-    for (uint32_t l = 0; l < n; l++) {
-        a->gram[l] = bg_alloc(gram, sizeof(float));
-        a->seen[l] = bg_alloc(seen, sizeof(float));
-        if (!a->gram[l] || !a->seen[l])
-            return bg_fail_nomem(err, "pruning", (gram + seen) * sizeof(float));
-    }
-    return BG_OK;
+    if (a->sums && a->seen && a->moments && a->order) return BG_OK;
+    return bg_fail_nomem(err, "pruning", columns * columns * sizeof *a->sums);
 }
+
+static void forget(axis *a)
+{
+    bg_free(a->sums);
+    bg_free(a->seen);
+    a->sums = a->seen = NULL;
+}
+
+static bg_status listen(bg_pruner *p, const int32_t *tokens, size_t n_tokens,
+                        const bg_feedback_options *o, bg_error *err)
+{
+    bg_windows w;
+    bg_layers l;
+    bg_status s;
+    BG_TRY(bg_windows_take(&w, p->model, tokens, n_tokens, WINDOWS, CTX, err));
+    s = bg_layers_open(&l, p->model, &w, o->isa, p->team, err);
+    for (size_t i = 0; s == BG_OK && i < AXES; i++)
+        if (p->axes[i].n_levels) s = reserve(p, &p->axes[i], err);
+    for (uint32_t i = 0; s == BG_OK && i < p->sizes->n_layer; i++) {
+        if (o->progress && !o->progress(o->user, (double)i / p->sizes->n_layer))
+            s = bg_fail(err, BG_ERR_INTERRUPTED, bg_gguf_path(p->g), "stopped before the end");
+        else s = hear_layer(p, &l, i, err);
+    }
+    for (size_t i = 0; i < AXES; i++) forget(&p->axes[i]);
+    bg_layers_close(&l);
+    bg_free(w.tokens);
+    return s;
+}
+
+/* ---- opening ------------------------------------------------------------------------------ */
 
 static uint32_t steps_of(uint32_t units, uint32_t step, size_t columns)
 {
@@ -247,25 +239,16 @@ static axis heads_axis(const bg_recipe *sizes, const bg_gguf *g)
     return a;
 }
 
-/* Of one kind of thing, when the text was heard. */
-static bg_status learn(bg_pruner *p, axis *a, bg_error *err)
-{
-    for (uint32_t l = 0; a->n_levels && l < p->sizes->n_layer; l++) {
-        BG_TRY(rank_layer(p, a, l, err));
-        bg_free(a->seen[l]);
-        a->seen[l] = NULL;
-    }
-    return BG_OK;
-}
-
 bg_status bg_pruner_open(bg_pruner **out, const bg_model *m, const int32_t *tokens, size_t n_tokens,
-                         bg_isa isa, bg_team *team, bg_error *err)
+                         const bg_feedback_options *o, bg_error *err)
 {
     bg_pruner *p = bg_alloc(1, sizeof *p);
     bg_status s;
     *out = NULL;
     if (!p) return bg_fail_nomem(err, "pruning", sizeof *p);
-    *p = (bg_pruner){.model = m, .g = bg_model_gguf(m), .team = team, .ops = bg_grad_ops_get(isa)};
+    *p = (bg_pruner){.model = m, .g = bg_model_gguf(m), .team = o->team,
+                     .ops = bg_grad_ops_get(o->isa)};
+    bg_model_unpack(m);
     s = bg_recipe_new(&p->sizes, p->g, err);
     if (s == BG_OK && p->sizes->layers) {
         p->axes[FF] = ff_axis(p->sizes);
@@ -275,10 +258,7 @@ bg_status bg_pruner_open(bg_pruner **out, const bg_model *m, const int32_t *toke
         bg_pruner_close(&p);
         return BG_OK;
     }
-    for (size_t i = 0; s == BG_OK && i < AXES; i++)
-        if (p->axes[i].n_levels) s = reserve(p, &p->axes[i], err);
-    if (s == BG_OK) s = listen(p, tokens, n_tokens, isa, err);
-    for (size_t i = 0; s == BG_OK && i < AXES; i++) s = learn(p, &p->axes[i], err);
+    if (s == BG_OK) s = listen(p, tokens, n_tokens, o, err);
     if (s == BG_OK) *out = p;
     else bg_pruner_close(&p);
     return s;
@@ -290,12 +270,10 @@ void bg_pruner_close(bg_pruner **pruner)
     if (!p) return;
     for (axis *a = p->axes; a < p->axes + AXES; a++) {
         for (uint32_t l = 0; p->sizes && l < p->sizes->n_layer; l++) {
-            if (a->gram) bg_free(a->gram[l]);
-            if (a->seen) bg_free(a->seen[l]);
+            if (a->moments) bg_moments_free(&a->moments[l]);
             if (a->order) bg_free(a->order[l]);
         }
-        bg_free(a->gram);
-        bg_free(a->seen);
+        bg_free(a->moments);
         bg_free(a->order);
     }
     bg_recipe_free(&p->sizes);
@@ -373,101 +351,18 @@ bool bg_pruner_bytes(const bg_pruner *p, size_t tensor, uint8_t level, bg_format
 
 /* ---- least squares ------------------------------------------------------------------------ */
 
-/* Cholesky's factor of a positive definite matrix in place, lower half; false: it is not. */
-static bool factor(double *a, size_t n)
-{
-    for (size_t j = 0; j < n; j++) {
-        double *aj = a + j * n, d = aj[j];
-        for (size_t l = 0; l < j; l++) d -= aj[l] * aj[l];
-        if (!(d > 0)) return false;
-        aj[j] = d = sqrt(d);
-        for (size_t i = j + 1; i < n; i++) {
-            double *ai = a + i * n, x = ai[j];
-            for (size_t l = 0; l < j; l++) x -= ai[l] * aj[l];
-            ai[j] = x / d;
-        }
-    }
-    return true;
-}
-
-static void solve(const double *a, size_t n, double *x)
-{
-    for (size_t i = 0; i < n; i++) {
-        for (size_t l = 0; l < i; l++) x[i] -= a[i * n + l] * x[l];
-        x[i] /= a[i * n + i];
-    }
-    for (size_t i = n; i-- > 0;) {
-        x[i] /= a[i * n + i];
-        for (size_t l = 0; l < i; l++) x[l] -= a[i * n + l] * x[i];
-    }
-}
-
-typedef struct fitting {
-    const float *gram;
-    size_t n, n_kept;        /* columns */
-    const uint32_t *at;      /* those that stay */
-    const double *factor;
-    float *rows;             /* [rows][n], of the source: becomes the kept columns */
-    size_t n_rows;
-    bool failed;
-} fitting;
-
-/* A row w loses some columns d; (G_kk)^-1 G_kd w_d on top of the kept ones w_k says the
- * most of what they said. */
-static void fit_rows(void *user, int member, int size)
-{
-    fitting *f = user;
-    size_t all = f->n, n = f->n_kept, begin, end;
-    double *x = bg_alloc(n, sizeof *x);
-    bg_team_share(f->n_rows, 1, member, size, &begin, &end);
-    if (!x && begin < end) f->failed = true;
-    for (size_t r = begin; x && r < end; r++) {
-        float *w = f->rows + r * all;
-        for (size_t i = 0; i < n; i++) {
-            const float *g = f->gram + (size_t)f->at[i] * all;
-            x[i] = 0;
-            for (size_t j = 0, next = 0; j < all; j++) {
-                if (next < n && f->at[next] == j) next++;
-                else x[i] += (double)g[j] * (double)w[j];
-            }
-        }
-        solve(f->factor, n, x);
-        for (size_t i = 0; i < n; i++) w[i] = w[f->at[i]] + (float)x[i]; /* at[i] >= i */
-        memset(w + n, 0, (all - n) * sizeof *w);
-    }
-    bg_free(x);
-}
-
-static bg_status fit(bg_pruner *p, fitting *f, double *a)
-{
-    size_t n = f->n_kept;
-    double mean = 0;
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < n; j++)
-            a[i * n + j] = (double)f->gram[(size_t)f->at[i] * f->n + f->at[j]];
-    for (size_t i = 0; i < n; i++) mean += a[i * n + i] / (double)n;
-    for (size_t i = 0; i < n; i++) a[i * n + i] += 0.01 * mean + 1e-30;
-    if (!factor(a, n)) return BG_ERR_INPUT;
-    bg_team_run(p->team, fit_rows, f);
-    return f->failed ? BG_ERR_NOMEM : BG_OK;
-}
-
 static bg_status compensate(bg_pruner *p, const axis *a, uint32_t layer, const bg_kept *kept,
                             float *rows, size_t n_rows, bg_error *err)
 {
     size_t n = (size_t)kept->n * a->width;
-    double *matrix = bg_alloc(n * n, sizeof *matrix);
     uint32_t *at = bg_alloc(n, sizeof *at);
-    fitting f = {.gram = a->gram[layer], .n = columns_of(a), .n_kept = n, .at = at,
-                 .factor = matrix, .rows = rows, .n_rows = n_rows};
-    bg_status s = BG_ERR_NOMEM;
-    for (size_t i = 0; at && i < n; i++)
+    bg_status s;
+    if (!at) return bg_fail_nomem(err, "least squares", n * sizeof *at);
+    for (size_t i = 0; i < n; i++)
         at[i] = kept->at[i / a->width] * a->width + (uint32_t)(i % a->width);
-    if (at && matrix) s = fit(p, &f, matrix);
-    bg_free(matrix);
+    s = bg_moments_fit(&a->moments[layer], at, n, rows, n_rows, p->ops, p->team, err);
     bg_free(at);
-    if (s == BG_OK) return BG_OK;
-    if (s == BG_ERR_NOMEM) return bg_fail_nomem(err, "least squares", n * n * sizeof *matrix);
+    if (s != BG_ERR_INPUT) return s;
     return bg_fail(err, BG_ERR_INPUT, bg_gguf_path(p->g), "what layer %u loses cannot be made up "
                    "for: its activations are not finite", layer);
 }
@@ -580,19 +475,5 @@ bg_status bg_pruner_finish(bg_pruner *p, const bg_recipe *r, const bg_importance
     BG_TRY(bg_importance_estimate(&estimate, p->g, p->team, err));
     s = finish(p, r, estimate, image, err);
     bg_importance_close(&estimate);
-    return s;
-}
-
-bg_status bg_recipe_compensate(bg_image *image, const bg_recipe *r, const bg_model *source,
-                               const int32_t *tokens, size_t n_tokens,
-                               const bg_importance *importance, bg_isa isa, bg_team *team,
-                               bg_error *err)
-{
-    bg_pruner *p;
-    bg_status s = BG_OK;
-    if (!bg_recipe_pruned(r)) return BG_OK;
-    BG_TRY(bg_pruner_open(&p, source, tokens, n_tokens, isa, team, err));
-    if (p) s = bg_pruner_finish(p, r, importance, image, err);
-    bg_pruner_close(&p);
     return s;
 }

@@ -18,9 +18,10 @@ typedef struct bg_pruner bg_pruner;
  * high ones steps of key-value heads. */
 enum { BG_LAYER_DROPPED = 255, BG_PRUNER_STEPS = 2 };
 
-/* NULL in *p: a model that cannot be pruned. Runs the model over the first windows of the text. */
+/* NULL in *p: a model that cannot be pruned. Runs the model, a layer at a time, over windows of the text;
+ * what is packed of its layers is let go (bg_model_unpack). progress: of feedback's options. */
 bg_status bg_pruner_open(bg_pruner **p, const bg_model *m, const int32_t *tokens, size_t n_tokens,
-                         bg_isa isa, bg_team *team, bg_error *err);
+                         const bg_feedback_options *o, bg_error *err);
 void bg_pruner_close(bg_pruner **p);
 /* The levels that come after one, the whole layer's apart: one step more of each.
  * Returns how many. */
@@ -45,5 +46,9 @@ bg_status bg_pruner_rows(bg_pruner *p, size_t tensor, uint8_t level, float **row
 /* Puts the compensated tensors into the image that a recipe made. */
 bg_status bg_pruner_finish(bg_pruner *p, const bg_recipe *r, const bg_importance *importance,
                            bg_image *image, bg_error *err);
+/* bg_feedback of an image that a recipe and then bg_pruner_finish made; NULL: that prunes nothing. */
+bg_status bg_pruner_feedback(bg_pruner *p, const bg_recipe *r, const bg_importance *importance,
+                             bg_image *image, const bg_model *source, const int32_t *tokens,
+                             size_t n_tokens, const bg_feedback_options *o, bg_error *err);
 
 #endif

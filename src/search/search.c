@@ -52,6 +52,13 @@ static bool show_speeds(void *user, double fraction)
     return show(user, "speeds of formats", fraction);
 }
 
+/* A stop waits for its end: without it there may be nothing that is small enough. */
+static bool show_pruner(void *user, double fraction)
+{
+    (void)show(user, "what layers read", fraction);
+    return true;
+}
+
 static bool show_feedback(void *user, double fraction)
 {
     return show(user, "error feedback", fraction);
@@ -97,6 +104,7 @@ static bg_status open_hunt(bg_hunt *h, const bg_model *m, const int32_t *tokens,
     bg_evaluator_options eo = {.n_ctx = CTX, .first_scored = FIRST_SCORED, .max_windows = WINDOWS,
                                .kept_windows = KEPT, .seed = o->seed + 1, .memory = o->memory,
                                .isa = o->isa, .team = o->team, .importance = o->importance};
+    bg_feedback_options hearing = {.isa = o->isa, .team = o->team, .progress = show_pruner, .user = h};
     bg_speeds speeds;
     size_t n;
     *h = (bg_hunt){.o = o, .budget = o->file_bytes, .best = {.kld = NAN, .measured = NAN},
@@ -105,7 +113,7 @@ static bg_status open_hunt(bg_hunt *h, const bg_model *m, const int32_t *tokens,
     bg_rng_seed(&h->rng, o->seed);
     BG_TRY(check_tensors(m, err));
     if (o->prune > 0)
-        BG_TRY(bg_pruner_open(&h->pruner, m, tokens, n_tokens, o->isa, o->team, err));
+        BG_TRY(bg_pruner_open(&h->pruner, m, tokens, n_tokens, &hearing, err));
     if (o->prune > 0 && !h->pruner)
         return bg_fail(err, BG_ERR_UNSUPPORTED, bg_gguf_path(bg_model_gguf(m)),
                        "cannot be pruned: its layers are not those of a plain llama model");
@@ -278,34 +286,14 @@ static bg_status make_image(bg_image **image, const bg_hunt *h, const bg_recipe 
                      : BG_OK;
 }
 
-/* Of what is left of a pruned model, in the formats of the source. */
-static bg_status make_meant(bg_image **meant, const bg_hunt *h, const bg_recipe *r, bg_error *err)
-{
-    bg_recipe *whole;
-    bg_status s;
-    BG_TRY(bg_recipe_copy(&whole, r, err));
-    for (size_t i = 0; i < whole->n_tensors; i++) whole->formats[i] = BG_FORMAT_NONE;
-    s = make_image(meant, h, whole, err);
-    bg_recipe_free(&whole);
-    return s;
-}
-
 /* Stopped, it leaves what it has done. */
 static bg_status feed_back(bg_image *image, bg_hunt *h, const bg_recipe *r, const int32_t *tokens,
                            size_t n_tokens, bg_error *err)
 {
     bg_feedback_options o = {.isa = h->o->isa, .team = h->o->team, .progress = show_feedback,
                              .user = h};
-    bool pruned = bg_recipe_pruned(r);
-    bg_image *meant = NULL;
-    bg_model *m = NULL;
-    bg_status s = pruned ? make_meant(&meant, h, r, err) : BG_OK;
-    if (s == BG_OK && pruned)
-        s = bg_model_open_memory(&m, meant->data, meant->bytes, "pruned", err);
-    if (s == BG_OK)
-        s = bg_feedback(image, pruned ? m : h->space.model, tokens, n_tokens, &o, err);
-    bg_model_close(&m);
-    bg_image_free(&meant);
+    bg_status s = bg_pruner_feedback(h->pruner, r, h->o->importance, image, h->space.model, tokens,
+                                     n_tokens, &o, err);
     return s == BG_ERR_INTERRUPTED ? BG_OK : s;
 }
 

@@ -3,12 +3,13 @@
 #include "base/base.h"
 #include "formats/coder.h"
 #include "formats/iq4.h"
+#include "search/factor.h"
 
 #include <math.h>
 #include <stdatomic.h>
 #include <string.h>
 
-enum { STRIP = 96, PANEL = 64, GROUP = 16, PASSES = 4 };
+enum { STRIP = 96, GROUP = 16, PASSES = 4 };
 
 bg_status bg_second_open(bg_second_order *s, size_t k, size_t outputs, bg_isa isa, bg_team *team,
                          bg_error *err)
@@ -41,8 +42,6 @@ typedef struct job {
     _Atomic size_t next;
     const float *x, *difference, *v;  /* inputs to add */
     size_t n;
-    size_t first, end;       /* the panel of columns that is being factored */
-    float *turned;           /* [k - end][PANEL] its rows to the right, negative and turned */
 } job;
 
 /* ---- H -------------------------------------------------------------------------------------- */
@@ -79,104 +78,16 @@ void bg_second_add(bg_second_order *s, const float *x, const float *difference, 
 
 /* ---- u and D -------------------------------------------------------------------------------- */
 
-/* Takes off the panel's columns what the columns right of it account for. */
-static void subtract(void *user, int member, int size)
-{
-    job *j = user;
-    size_t k = j->s->k, i;
-    (void)member;
-    (void)size;
-    while ((i = atomic_fetch_add(&j->next, 1) * STRIP) < j->end)
-        j->s->ops->multiply(&(bg_product){
-            .m = BG_MIN(j->end - i, (size_t)STRIP), .n = j->end - j->first, .k = k - j->end,
-            .a = j->s->h + i * k + j->end, .a_m = k, .a_k = 1, .b = j->turned, .b_k = PANEL,
-            .c = j->s->h + i * k + j->first, .c_m = k, .add = true});
-}
-
-/* One row of the panel's columns, below `top`: those right of it are done. */
-static void solve_row(float *row, const bg_second_order *s, size_t first, size_t top)
-{
-    for (size_t c = top; c-- > first;) {
-        double sum = (double)row[c];
-        for (size_t l = c + 1; l < top; l++) sum -= (double)row[l] * (double)s->h[c * s->k + l];
-        row[c] = (float)(sum / (double)s->h[c * s->k + c]);
-    }
-}
-
-static void solve(void *user, int member, int size)
-{
-    job *j = user;
-    size_t begin, end;
-    bg_team_share(j->first, 1, member, size, &begin, &end);
-    for (size_t i = begin; i < end; i++)
-        solve_row(j->s->h + i * j->s->k, j->s, j->first, j->end);
-}
-
-/* The square where the panel's rows meet its columns. */
-static bool factor_square(const bg_second_order *s, size_t first, size_t end)
-{
-    size_t k = s->k;
-    for (size_t c = end; c-- > first;) {
-        double sum = (double)s->h[c * k + c];
-        for (size_t l = c + 1; l < end; l++) sum -= (double)s->h[c * k + l] * (double)s->h[c * k + l];
-        if (!(sum > 0) || !isfinite(sum)) return false;
-        s->h[c * k + c] = (float)sqrt(sum);
-        for (size_t i = first; i < c; i++) {
-            sum = (double)s->h[i * k + c];
-            for (size_t l = c + 1; l < end; l++)
-                sum -= (double)s->h[i * k + l] * (double)s->h[c * k + l];
-            s->h[i * k + c] = (float)(sum / (double)s->h[c * k + c]);
-        }
-    }
-    return true;
-}
-
-static void turn(job *j)
-{
-    size_t k = j->s->k;
-    for (size_t c = j->first; c < j->end; c++)
-        for (size_t l = j->end; l < k; l++)
-            j->turned[(l - j->end) * PANEL + c - j->first] = -j->s->h[c * k + l];
-}
-
-static bool factor(const bg_second_order *s, float *turned)
-{
-    job j = {.s = s, .turned = turned};
-    for (j.end = s->k; j.end > 0; j.end = j.first) {
-        j.first = j.end > PANEL ? j.end - PANEL : 0;
-        turn(&j);
-        atomic_store(&j.next, 0);
-        if (j.end < s->k) bg_team_run(s->team, subtract, &j);
-        if (!factor_square(s, j.first, j.end)) return false;
-        bg_team_run(s->team, solve, &j);
-    }
-    return true;
-}
-
 bg_status bg_second_factor(bg_second_order *s, double damping, bg_error *err)
 {
     size_t k = s->k;
-    float *turned = bg_alloc(k * PANEL, sizeof *turned);
     double mean = 0, more;
-    bool fine;
-    if (!turned) return bg_fail_nomem(err, "second moments", k * PANEL * sizeof *turned);
     for (size_t i = 0; i < k; i++) mean += (double)s->h[i * k + i] / (double)k;
     more = mean > 0 ? damping * mean : 1;
     for (size_t i = 0; i < k; i++) s->h[i * k + i] += (float)more;
     for (size_t i = 0; i < k; i++)
         for (size_t c = i; c < k; c++) s->whole[i * k + c] = s->whole[c * k + i] = s->h[i * k + c];
-    fine = isfinite(mean) && factor(s, turned);
-    bg_free(turned);
-    if (!fine)
-        return bg_fail(err, BG_ERR_INPUT, NULL, "the inputs of a matrix are not finite, or more "
-                       "alike than rounding lets one see: use more calibration text");
-    for (size_t i = 0; i < k; i++) s->d[i] = s->h[i * k + i];
-    for (size_t i = 0; i < k; i++) {
-        for (size_t c = i + 1; c < k; c++) s->h[i * k + c] /= s->d[c];
-        s->h[i * k + i] = 1;
-    }
-    for (size_t i = 0; i < k; i++) s->d[i] *= s->d[i];
-    return BG_OK;
+    return bg_factor(s->ops, s->team, s->h, s->d, k, err);
 }
 
 /* ---- rounding ------------------------------------------------------------------------------- */
@@ -451,19 +362,6 @@ static void store_rows(const rounding *r, const bench *b, size_t row, size_t n)
         }
 }
 
-/* z with z H = b, in b's place: H = u D u', u upper triangular with ones on its diagonal. */
-static void solve_whole(const bg_second_order *s, float *b)
-{
-    size_t k = s->k;
-    for (size_t j = k; j-- > 0;)
-        b[j] -= (float)s->ops->dot(s->h + j * k + j + 1, b + j + 1, k - j - 1);
-    for (size_t j = 0; j < k; j++) b[j] /= s->d[j];
-    for (size_t j = 0; j < k; j++) {
-        const float *u = s->h + j * k;
-        for (size_t l = j + 1; l < k; l++) b[l] -= b[j] * u[l];
-    }
-}
-
 /* Moves weights to what is meant; e is free yet. */
 static void aim(const rounding *r, bench *b, size_t row)
 {
@@ -474,7 +372,7 @@ static void aim(const rounding *r, bench *b, size_t row)
     for (size_t i = 0; i < rows; i++) {
         float *w = b->w + i * k, *z = b->e + i * k;
         if (s->v) s->ops->add(z, s->v + (row + i) * k, k);
-        solve_whole(s, z);
+        bg_factor_solve(s->ops, s->h, s->d, k, z);
         for (size_t j = 0; j < k; j++) w[j] += r->share * z[j];
     }
 }

@@ -179,6 +179,7 @@ static void test_pruned(void **state)
     /* Channels, heads (16 each), a layer. */
     uint8_t levels[8] = {0, 1, 0, BG_LAYER_DROPPED, 0, 16, 2 + 16, 0}, steps[BG_PRUNER_STEPS];
     bg_evaluator_options o = {.n_ctx = 64, .max_windows = 9, .isa = isa, .team = team};
+    bg_feedback_options hearing = {.isa = isa, .team = team};
     const bg_gguf *g = bg_model_gguf(model);
     bg_recipe *r = recipe("Q4_K_M");
     bg_image *image;
@@ -186,7 +187,7 @@ static void test_pruned(void **state)
     bg_model *m;
     double kld, plain, made_up;
     (void)state;
-    assert_ok(bg_pruner_open(&o.pruner, model, text, n_text, isa, team, &err), &err);
+    assert_ok(bg_pruner_open(&o.pruner, model, text, n_text, &hearing, &err), &err);
     assert_int_equal(bg_pruner_steps(o.pruner, 1, steps), 2);
     assert_int_equal(steps[0], 2);
     assert_int_equal(steps[1], 1 + 16);

@@ -151,8 +151,8 @@ static void assert_made_again(const bg_image *image, const bg_recipe *r, const b
     assert_ok(bg_recipe_apply(&again, r, g, o->importance, NULL, NULL, NULL, &err), &err);
     assert_int_equal(again->bytes, image->bytes);
     assert_memory_not_equal(again->data, image->data, image->bytes);
-    assert_ok(bg_recipe_compensate(again, r, model, tokens, n_tokens, o->importance, o->isa, NULL,
-                                   &err), &err);
+    assert_ok(bg_recipe_finish(again, r, model, tokens, n_tokens, o->importance, o->feedback,
+                               &(bg_feedback_options){.isa = o->isa}, &err), &err);
     assert_memory_equal(again->data, image->data, image->bytes);
     bg_image_free(&again);
 }
