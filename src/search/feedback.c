@@ -5,6 +5,7 @@
 #include "formats/search.h"
 #include "search/layers.h"
 #include "search/prune.h"
+#include "search/recipe.h"
 #include "search/second_order.h"
 
 #include "bitgauge/search.h"
@@ -16,8 +17,8 @@ enum { MAX_CTX = 512, FEWEST_WINDOWS = 32, MOST_WINDOWS = 128 };
 static const double DAMPING = 0.01;
 static const double HEARING = 0.1; /* of the time, what a pruner takes to hear the text */
 
-/* Matrices of a layer that read the same, and the residual stream that they add to: what it is off
- * by then is theirs to make good, unless their sum is normalised first. */
+/* Matrices of a layer that read the same, and the residual stream that they add to: what comes of it is
+ * to be what it is in the whole model, unless their sum is normalised first. */
 typedef enum stream { NONE, BEFORE, MIDDLE } stream;
 typedef struct group { bg_matrix_id ids[3]; size_t n; stream adds_to; } group;
 static const group groups[] = {
@@ -36,12 +37,18 @@ typedef struct runner {
 typedef struct feedback {
     bg_image *image;
     const bg_model *source;
+    const bg_recipe *recipe; /* that prunes; NULL: the image has the source's shapes */
+    bg_pruner *pruner;       /* what makes up for what it prunes; NULL: nothing */
+    uint32_t *places;        /* [n_layer + 1] of the image's layers in the source; NULL: the same */
     const bg_feedback_options *o;
     bg_model *model;         /* the image's */
-    runner own, meant;       /* the image's model and the source */
+    const bg_grad_ops *ops;
+    runner own, meant;       /* the image's model, and the source, which it is to be like */
+    uint32_t at;             /* the layer of the source before which its streams are */
     bg_windows windows;
     uint64_t steps, done;
     float *off;              /* [n_ctx][n_embd] how far the stream of a window is off */
+    float *turned;           /* [k][n_embd] the matrix that adds to it, negative and turned */
 } feedback;
 
 static void see(void *user, int member, const bg_tensor *t, size_t column, const float *x,
@@ -65,6 +72,8 @@ static void feedback_close(feedback *f)
     runner_close(&f->meant);
     bg_free(f->windows.tokens);
     bg_free(f->off);
+    bg_free(f->turned);
+    bg_free(f->places);
     bg_model_close(&f->model);
 }
 
@@ -88,27 +97,26 @@ static bg_status runner_open(runner *r, const feedback *f, const bg_model *m, bg
     return bg_layers_open(&r->layers, m, &f->windows, f->o->isa, f->o->team, err);
 }
 
+static uint32_t place_of(const feedback *f, uint32_t layer)
+{
+    return f->places ? f->places[layer] : layer;
+}
+
 static bg_status feedback_open(feedback *f, const int32_t *tokens, size_t n, bg_error *err)
 {
     uint64_t most = f->o->max_windows ? f->o->max_windows : default_windows(f->source);
     uint32_t n_ctx = BG_MIN(f->o->n_ctx ? f->o->n_ctx : MAX_CTX, (uint32_t)MAX_CTX);
     BG_TRY(bg_model_open_memory(&f->model, f->image->data, f->image->bytes,
                                 bg_gguf_path(f->image->g), err));
-    if (f->source->h.n_layer != f->model->h.n_layer || f->source->h.n_embd != f->model->h.n_embd)
+    if (place_of(f, f->model->h.n_layer) != f->source->h.n_layer || f->source->h.n_embd != f->model->h.n_embd)
         return bg_fail(err, BG_ERR_INPUT, bg_gguf_path(f->source->gguf),
                        "has not the layers of the image");
     BG_TRY(bg_windows_take(&f->windows, f->model, tokens, n, most, n_ctx, err));
     f->off = bg_alloc((size_t)n_ctx * f->model->h.n_embd, sizeof *f->off);
     if (!f->off) return bg_fail_nomem(err, "error feedback", n_ctx);
+    f->ops = bg_grad_ops_get(f->o->isa);
     BG_TRY(runner_open(&f->own, f, f->model, err));
     return runner_open(&f->meant, f, f->source, err);
-}
-
-/* Of both models; all others of their layers are let go. */
-static bg_status take_layer(feedback *f, uint32_t layer, bg_error *err)
-{
-    BG_TRY(bg_layers_take(&f->own.layers, layer, err));
-    return bg_layers_take(&f->meant.layers, layer, err);
 }
 
 /* Sees what a matrix of a layer reads in a window (the output: first is n_layer, end 0), and the stream
@@ -127,28 +135,41 @@ static void subtract(float *out, const float *a, const float *b, size_t n)
     for (size_t i = 0; i < n; i++) out[i] = a[i] - b[i];
 }
 
-/* How far the stream of a window that the matrices add to is off by now. */
+/* off -= what w makes of what it reads. */
+static void take_product(void *user, int member, int size)
+{
+    feedback *f = user;
+    size_t n = f->model->h.n_embd, k = f->own.watched->ne[0], begin, end;
+    bg_team_share(f->windows.n_ctx, 16, member, size, &begin, &end);
+    if (begin < end)
+        f->ops->multiply(&(bg_product){.m = end - begin, .n = n, .k = k, .a = f->own.seen + begin * k,
+                                       .a_m = k, .a_k = 1, .b = f->turned, .b_k = n,
+                                       .c = f->off + begin * n, .c_m = n, .add = true});
+}
+
+/* What a matrix has to add, on top of what it gives, to the stream of a window. */
 static void find_off(feedback *f, uint64_t window, stream adds_to)
 {
     size_t n = f->model->h.n_embd;
-    if (adds_to == MIDDLE) subtract(f->off, f->meant.middle, f->own.middle, f->windows.n_ctx * n);
-    for (size_t i = 0; adds_to == BEFORE && i < f->windows.n_ctx; i++) {
-        float *meant = f->meant.middle + i * n, *own = f->own.middle + i * n; /* free now */
-        bg_half_row_get(bg_layers_stream(&f->meant.layers, window, i), meant, n);
-        bg_half_row_get(bg_layers_stream(&f->own.layers, window, i), own, n);
-        subtract(f->off + i * n, meant, own, n);
+    for (size_t i = 0; i < f->windows.n_ctx; i++) {
+        float *meant = f->meant.middle + i * n, *own = f->own.middle + i * n;
+        if (adds_to == BEFORE) bg_half_row_get(bg_layers_stream(&f->own.layers, window, i), own, n);
+        else bg_half_row_get(bg_layers_stream(&f->meant.layers, window, i), meant, n);
     }
+    subtract(f->off, f->meant.middle, f->own.middle, f->windows.n_ctx * n);
+    bg_team_run(f->o->team, take_product, f);
 }
 
-/* What a matrix reads in all windows, in the image's model and in the source. */
+/* What a matrix reads in all windows, in the image's model and in the one that is meant. */
 static bg_status observe(feedback *f, const bg_tensor *own, const bg_tensor *meant, uint32_t first,
                          uint32_t end, stream adds_to, bg_second_order *second, bg_error *err)
 {
+    uint32_t place = place_of(f, first);
     for (uint64_t w = 0; w < f->windows.n; w++) {
         BG_TRY(watch(&f->own, w, first, end, own, err));
-        BG_TRY(watch(&f->meant, w, first, end, meant, err));
-        find_off(f, w, adds_to);
-        subtract(f->meant.seen, f->meant.seen, f->own.seen, f->windows.n_ctx * own->ne[0]);
+        if (adds_to != MIDDLE) BG_TRY(watch(&f->meant, w, place, end ? place + 1 : 0, meant, err));
+        if (adds_to != NONE) find_off(f, w, adds_to);
+        else subtract(f->meant.seen, f->meant.seen, f->own.seen, f->windows.n_ctx * own->ne[0]);
         bg_second_add(second, f->own.seen, f->meant.seen, f->off, f->windows.n_ctx);
     }
     return BG_OK;
@@ -156,14 +177,39 @@ static bg_status observe(feedback *f, const bg_tensor *own, const bg_tensor *mea
 
 static bool has_grid(const bg_tensor *t) { return bg_codec_of(t->format) != NULL; }
 
-/* The tensor of the source that a matrix is rounded from; NULL with a reason. */
-static const bg_tensor *source_of(const feedback *f, const bg_tensor *t, bg_error *err)
+/* Rows that a matrix is rounded from: those of the source, or what is left of them. */
+typedef struct meant_rows {
+    const bg_tensor *t;      /* of the source */
+    const bg_format_info *format;
+    const void *data;
+    float *made;
+    size_t bytes;
+} meant_rows;
+
+static void let_go(const feedback *f, meant_rows *m)
 {
-    const bg_tensor *from = bg_model_tensor_find(f->source, t->name);
-    if (from && from->ne[0] == t->ne[0] && from->ne[1] == t->ne[1] && from->data) return from;
-    bg_fail(err, BG_ERR_INPUT, bg_gguf_path(f->source->gguf),
-            "tensor %s is not there in the shape of the image", t->name);
-    return NULL;
+    if (m->t) bg_gguf_release(f->source->gguf, m->t->data, m->t->bytes);
+    bg_free_large(m->made, m->bytes);
+}
+
+static bg_status get_rows(const feedback *f, const bg_tensor *own, const bg_tensor *t, meant_rows *m,
+                          bg_error *err)
+{
+    uint64_t ne[2] = {t->ne[0], t->ne[1]};
+    *m = (meant_rows){.t = t, .format = bg_format_get((int)t->format), .data = t->data};
+    if (f->recipe && t->data) {
+        bg_cut c = bg_recipe_cut(f->recipe, t->name);
+        BG_TRY(bg_pruner_kept(f->pruner, f->recipe, t, &m->made, &m->bytes, NULL, err));
+        if (m->made) ne[c.axis == BG_CUT_ROWS] = (uint64_t)c.kept->n * c.unit;
+    }
+    if (m->made) {
+        m->format = bg_format_get(BG_FORMAT_F32);
+        m->data = m->made;
+    }
+    if (m->data && ne[0] == own->ne[0] && ne[1] == own->ne[1]) return BG_OK;
+    let_go(f, m);
+    return bg_fail(err, BG_ERR_INPUT, bg_gguf_path(f->source->gguf),
+                   "tensor %s is not there in the shape of the image", own->name);
 }
 
 /* Of what is off by then, a matrix of k columns is to make good so much: a fit to few tokens explains
@@ -176,15 +222,16 @@ static float share_of(const feedback *f, size_t k)
 
 /* Rounds a matrix, where it lies in the image. */
 static bg_status round_matrix(const feedback *f, const bg_second_order *second, const bg_tensor *t,
-                              bg_error *err)
+                              const bg_tensor *from, bg_error *err)
 {
-    const bg_tensor *from = source_of(f, t, err);
     const bg_format_info *format = bg_format_get((int)t->format);
-    if (!from) return BG_ERR_INPUT;
-    BG_TRY(bg_second_round(second, share_of(f, t->ne[0]), bg_format_get((int)from->format), from->data,
-                           format, (void *)(uintptr_t)t->data, t->ne[1], err));
-    bg_gguf_release(f->source->gguf, from->data, from->bytes);
-    return BG_OK;
+    meant_rows m;
+    bg_status s;
+    BG_TRY(get_rows(f, t, from, &m, err));
+    s = bg_second_round(second, share_of(f, t->ne[0]), m.format, m.data, format,
+                        (void *)(uintptr_t)t->data, t->ne[1], err);
+    let_go(f, &m);
+    return s;
 }
 
 static bg_status step_done(feedback *f, bg_error *err)
@@ -195,100 +242,138 @@ static bg_status step_done(feedback *f, bg_error *err)
     return bg_fail(err, BG_ERR_INTERRUPTED, bg_gguf_path(f->source->gguf), "stopped before the end");
 }
 
-/* n matrices that read the same: of layer `first`, or, when that is n_layer, the output. */
-static bg_status round_group(feedback *f, const bg_tensor *const *matrices, size_t n, stream adds_to,
-                             uint32_t first, uint32_t end, bg_error *err)
+/* Weights of the matrix that adds to the stream. */
+static bg_status turn(feedback *f, const bg_tensor *own, const bg_tensor *from, bg_error *err)
 {
-    const bg_tensor *meant = source_of(f, matrices[0], err);
+    size_t k = own->ne[0], rows = own->ne[1], bytes;
+    float *row = bg_alloc(k, sizeof *row);
+    meant_rows m;
+    bg_status s;
+    bg_free(f->turned);
+    f->turned = bg_alloc(k * rows, sizeof *f->turned);
+    s = row && f->turned ? get_rows(f, own, from, &m, err)
+                         : bg_fail_nomem(err, own->name, k * rows * sizeof *row);
+    for (size_t r = 0; s == BG_OK && r < rows; r++) {
+        bytes = bg_format_row_bytes(m.format, k);
+        bg_format_decode(m.format, (const uint8_t *)m.data + r * bytes, row, k);
+        for (size_t i = 0; i < k; i++) f->turned[i * rows + r] = -row[i];
+    }
+    if (s == BG_OK) let_go(f, &m);
+    bg_free(row);
+    return s;
+}
+
+/* The stream of the model that is meant, up to before its layer `end`. */
+static bg_status move_meant(feedback *f, uint32_t end, bg_error *err)
+{
+    for (; f->at < end; f->at++) {
+        bg_layers_pass pass = {.first = f->at, .end = f->at + 1, .keeps = true, .place = f->at + 1};
+        BG_TRY(bg_layers_take(&f->meant.layers, f->at, err));
+        for (uint64_t w = 0; w < f->windows.n; w++)
+            BG_TRY(bg_layers_run(&f->meant.layers, w, &pass, err));
+    }
+    return BG_OK;
+}
+
+/* n matrices that read the same, and those of the source: of layer `first`, or, when that is n_layer, the
+ * output. `meant` is watched in the source. */
+static bg_status round_group(feedback *f, const bg_tensor *const *matrices,
+                             const bg_tensor *const *from, size_t n, const bg_tensor *meant,
+                             stream adds_to, uint32_t first, uint32_t end, bg_error *err)
+{
     bg_second_order second;
     bg_status s;
     bool any = false;
     for (size_t i = 0; i < n; i++) any |= has_grid(matrices[i]);
     if (!any) return step_done(f, err);
-    if (!meant) return BG_ERR_INPUT;
+    if (adds_to != NONE) BG_TRY(turn(f, matrices[0], from[0], err));
     BG_TRY(bg_second_open(&second, matrices[0]->ne[0], adds_to == NONE ? 0 : f->model->h.n_embd,
                           f->o->isa, f->o->team, err));
     s = observe(f, matrices[0], meant, first, end, adds_to, &second, err);
     if (s == BG_OK)
         s = bg_second_factor(&second, f->o->damping > 0 ? f->o->damping : DAMPING, err);
     for (size_t i = 0; s == BG_OK && i < n; i++)
-        if (has_grid(matrices[i])) s = round_matrix(f, &second, matrices[i], err);
+        if (has_grid(matrices[i])) s = round_matrix(f, &second, matrices[i], from[i], err);
     bg_second_close(&second);
     return s == BG_OK ? step_done(f, err) : s;
 }
 
-static bg_status move_on(feedback *f, uint32_t layer, uint32_t place, bg_error *err)
+/* What adds to the stream is to make it what it is at the next layer's place in the model that is meant;
+ * of its attention, what it is after that, which the next matrix is watched for. */
+static bg_status round_layer(feedback *f, uint32_t l, bg_error *err)
 {
-    bg_layers_pass pass = {.first = layer, .end = layer + 1, .keeps = true, .place = place};
-    for (uint64_t w = 0; w < f->windows.n; w++) {
-        BG_TRY(bg_layers_run(&f->own.layers, w, &pass, err));
-        BG_TRY(bg_layers_run(&f->meant.layers, w, &pass, err));
+    const bg_layer *layer = &f->model->layers[l];
+    const bg_layer *meant = &f->meant.layers.model->layers[place_of(f, l)];
+    const bg_layers_pass pass = {.first = l, .end = l + 1, .keeps = true, .place = l + 1};
+    bool normalised = layer->v[BG_V_ATTN_POST_NORM] || layer->v[BG_V_FFN_POST_NORM];
+    BG_TRY(bg_layers_take(&f->own.layers, l, err));
+    BG_TRY(move_meant(f, place_of(f, l), err));
+    BG_TRY(bg_layers_take(&f->meant.layers, place_of(f, l), err));
+    for (const group *g = groups; g < groups + BG_COUNT(groups); g++) {
+        const bg_tensor *matrices[BG_COUNT(g->ids)], *from[BG_COUNT(g->ids)];
+        stream adds_to = normalised ? NONE : g->adds_to;
+        for (size_t i = 0; i < g->n; i++) {
+            matrices[i] = layer->w[g->ids[i]];
+            from[i] = meant->w[g->ids[i]];
+        }
+        if (adds_to == MIDDLE) BG_TRY(move_meant(f, place_of(f, l + 1), err));
+        BG_TRY(round_group(f, matrices, from, g->n, adds_to == BEFORE ? meant->w[BG_W_GATE] : from[0],
+                           adds_to, l, l + 1, err));
+        for (size_t i = 0; i < g->n; i++) BG_TRY(bg_layers_pack(&f->own.layers, l, g->ids[i], err));
+    }
+    BG_TRY(move_meant(f, place_of(f, l + 1), err));
+    for (uint64_t w = 0; w < f->windows.n; w++) BG_TRY(bg_layers_run(&f->own.layers, w, &pass, err));
+    return step_done(f, err);
+}
+
+/* The embedding of all windows. */
+static bg_status begin(feedback *f, bg_error *err)
+{
+    const bg_layers_pass pass = {.first = 0, .end = 1, .keeps = true, .place = 0};
+    bg_layers *both[] = {&f->own.layers, &f->meant.layers};
+    for (size_t i = 0; i < BG_COUNT(both); i++) {
+        BG_TRY(bg_layers_take(both[i], 0, err));
+        for (uint64_t w = 0; w < f->windows.n; w++) BG_TRY(bg_layers_run(both[i], w, &pass, err));
     }
     return BG_OK;
 }
 
-static bg_status round_layer(feedback *f, uint32_t l, bg_error *err)
+static bg_status run(feedback *f, const int32_t *tokens, size_t n_tokens, bg_error *err)
 {
-    const bg_layer *layer = &f->model->layers[l];
-    bool normalised = layer->v[BG_V_ATTN_POST_NORM] || layer->v[BG_V_FFN_POST_NORM];
-    BG_TRY(take_layer(f, l, err));
-    for (const group *g = groups; g < groups + BG_COUNT(groups); g++) {
-        const bg_tensor *matrices[BG_COUNT(g->ids)];
-        for (size_t i = 0; i < g->n; i++) matrices[i] = layer->w[g->ids[i]];
-        BG_TRY(round_group(f, matrices, g->n, normalised ? NONE : g->adds_to, l, l + 1, err));
-        for (size_t i = 0; i < g->n; i++) BG_TRY(bg_layers_pack(&f->own.layers, l, g->ids[i], err));
-    }
-    BG_TRY(move_on(f, l, l + 1, err));
-    return step_done(f, err);
+    const bg_tensor *output = f->source->output;
+    bg_status s = feedback_open(f, tokens, n_tokens, err);
+    if (s == BG_OK) s = begin(f, err);
+    if (s == BG_OK) f->steps = (uint64_t)f->model->h.n_layer * (BG_COUNT(groups) + 1) + 1;
+    for (uint32_t l = 0; s == BG_OK && l < f->model->h.n_layer; l++) s = round_layer(f, l, err);
+    /* One that is the embedding too is left as it is: every layer has read it. */
+    if (s == BG_OK && f->model->output != f->model->token_embd)
+        s = round_group(f, &f->model->output, &output, 1, output, NONE, f->model->h.n_layer, 0, err);
+    feedback_close(f);
+    return s;
 }
 
 bg_status bg_feedback(bg_image *image, const bg_model *source, const int32_t *tokens, size_t n_tokens,
                       const bg_feedback_options *o, bg_error *err)
 {
     feedback f = {.image = image, .source = source, .o = o};
-    bg_status s = feedback_open(&f, tokens, n_tokens, err);
-    if (s == BG_OK) s = take_layer(&f, 0, err);
-    if (s == BG_OK) s = move_on(&f, 0, 0, err);
-    if (s == BG_OK) f.steps = (uint64_t)f.model->h.n_layer * (BG_COUNT(groups) + 1) + 1;
-    for (uint32_t l = 0; s == BG_OK && l < f.model->h.n_layer; l++) s = round_layer(&f, l, err);
-    /* One that is the embedding too is left as it is: every layer has read it. */
-    if (s == BG_OK && f.model->output != f.model->token_embd)
-        s = round_group(&f, &f.model->output, 1, NONE, f.model->h.n_layer, 0, err);
-    feedback_close(&f);
-    return s;
+    return run(&f, tokens, n_tokens, err);
 }
 
 /* ---- of recipes --------------------------------------------------------------------------- */
 
-/* What is left of the source, in its formats, is what a pruned image is rounded from. */
-static bg_status cut_source(bg_image **cut, bg_pruner *p, const bg_recipe *r, const bg_model *source,
-                            const bg_importance *importance, bg_team *team, bg_error *err)
+bg_status bg_pruner_feedback(bg_pruner *p, const bg_recipe *r, bg_image *image,
+                             const bg_model *source, const int32_t *tokens, size_t n_tokens,
+                             const bg_feedback_options *o, bg_error *err)
 {
-    bg_recipe *whole;
-    bg_status s;
-    BG_TRY(bg_recipe_copy(&whole, r, err));
-    for (size_t i = 0; i < whole->n_tensors; i++) whole->formats[i] = BG_FORMAT_NONE;
-    s = bg_recipe_apply(cut, whole, source->gguf, importance, team, NULL, NULL, err);
-    if (s == BG_OK && p) s = bg_pruner_finish(p, whole, importance, *cut, err);
-    bg_recipe_free(&whole);
-    return s;
-}
-
-bg_status bg_pruner_feedback(bg_pruner *p, const bg_recipe *r, const bg_importance *importance,
-                             bg_image *image, const bg_model *source, const int32_t *tokens,
-                             size_t n_tokens, const bg_feedback_options *o, bg_error *err)
-{
-    bg_image *cut = NULL;
-    bg_model *m = NULL;
-    bg_status s;
+    feedback f = {.image = image, .source = source, .recipe = r, .pruner = p, .o = o};
+    uint32_t n = 0;
     if (!bg_recipe_pruned(r)) return bg_feedback(image, source, tokens, n_tokens, o, err);
-    s = cut_source(&cut, p, r, source, importance, o->team, err);
-    if (s == BG_OK)
-        s = bg_model_open_memory(&m, cut->data, cut->bytes, bg_gguf_path(source->gguf), err);
-    if (s == BG_OK) s = bg_feedback(image, m, tokens, n_tokens, o, err);
-    bg_model_close(&m);
-    bg_image_free(&cut);
-    return s;
+    f.places = bg_alloc((size_t)r->n_layer + 1, sizeof *f.places);
+    if (!f.places) return bg_fail_nomem(err, "layers", r->n_layer * sizeof *f.places);
+    for (uint32_t l = 0; l < r->n_layer; l++)
+        if (!r->layers[l].dropped) f.places[n++] = l;
+    f.places[n] = r->n_layer;
+    return run(&f, tokens, n_tokens, err);
 }
 
 /* Of the whole progress. */
@@ -315,7 +400,7 @@ bg_status bg_recipe_finish(bg_image *image, const bg_recipe *r, const bg_model *
     if (pruned) s = bg_pruner_open(&p, source, tokens, n_tokens, &parts[0], err);
     if (s == BG_OK && p) s = bg_pruner_finish(p, r, importance, image, err);
     if (s == BG_OK && feed_back)
-        s = bg_pruner_feedback(p, r, importance, image, source, tokens, n_tokens, &parts[1], err);
+        s = bg_pruner_feedback(p, r, image, source, tokens, n_tokens, &parts[1], err);
     bg_pruner_close(&p);
     return s;
 }

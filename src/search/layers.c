@@ -79,7 +79,9 @@ bg_status bg_layers_pack(bg_layers *l, uint32_t layer, bg_matrix_id w, bg_error 
 
 bg_status bg_layers_take(bg_layers *l, uint32_t layer, bg_error *err)
 {
+    if (l->taken == layer + 1) return BG_OK;
     drop_layer(l);
+    l->taken = layer + 1;
     for (int w = 0; w < BG_W_COUNT; w++) BG_TRY(bg_layers_pack(l, layer, (bg_matrix_id)w, err));
     return BG_OK;
 }

@@ -24,7 +24,8 @@ typedef struct bg_layers {
     const bg_windows *windows;
     bg_team *team;
     bg_session *session;
-    void *packed[BG_W_COUNT]; /* matrices of the layer, as the session has them */
+    uint32_t taken;          /* layers up to the one whose matrices these are: */
+    void *packed[BG_W_COUNT]; /* as the session has them */
     size_t packed_bytes[BG_W_COUNT];
     uint16_t *streams;       /* [windows][n_ctx] half rows of n_embd */
     size_t streams_bytes;
@@ -37,7 +38,8 @@ typedef struct bg_layers {
 bg_status bg_layers_open(bg_layers *l, const bg_model *m, const bg_windows *w, bg_isa isa,
                          bg_team *team, bg_error *err);
 void bg_layers_close(bg_layers *l);
-/* Packs all matrices of a layer, in the place of those of another one; or one of them, as it is now. */
+/* Packs all matrices of a layer, in the place of those of another one; or one of the layer that is
+ * taken, as it is now. */
 bg_status bg_layers_take(bg_layers *l, uint32_t layer, bg_error *err);
 bg_status bg_layers_pack(bg_layers *l, uint32_t layer, bg_matrix_id w, bg_error *err);
 /* Token `row` of a window's stream. */

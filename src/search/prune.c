@@ -369,13 +369,22 @@ static bg_status compensate(bg_pruner *p, const axis *a, uint32_t layer, const b
 
 /* ---- tensors ------------------------------------------------------------------------------ */
 
-static bg_status decode(const bg_tensor *t, float *rows)
+static void decode(const bg_tensor *t, float *rows)
 {
     const bg_format_info *f = bg_format_get((int)t->format);
     size_t k = t->ne[0], bytes = bg_format_row_bytes(f, k);
     for (size_t r = 0; r < t->ne[1]; r++)
         bg_format_decode(f, (const uint8_t *)t->data + r * bytes, rows + r * k, k);
-    return BG_OK;
+}
+
+/* Columns of units that nothing makes up for. */
+static void move_columns(float *rows, size_t k, uint32_t unit, size_t n_rows, const bg_kept *kept)
+{
+    for (size_t r = 0; r < n_rows; r++, rows += k) {
+        for (size_t i = 0; i < kept->n; i++)
+            memmove(rows + i * unit, rows + kept->at[i] * unit, unit * sizeof *rows); /* at[i] >= i */
+        memset(rows + kept->n * unit, 0, (k - kept->n * unit) * sizeof *rows);
+    }
 }
 
 /* Units of so many rows of k. */
@@ -387,23 +396,25 @@ static void move_rows(float *rows, size_t k, uint32_t unit, size_t n_rows, const
     memset(rows + left, 0, (n_rows * k - left) * sizeof *rows);
 }
 
-static void move_importance(float *importance, const axis *a, const bg_kept *kept)
+static void move_importance(float *importance, size_t n, uint32_t unit, const bg_kept *kept)
 {
-    size_t n = columns_of(a), left = (size_t)kept->n * a->width;
+    size_t left = (size_t)kept->n * unit;
     for (size_t i = 0; i < n; i++)
-        importance[i] = i < left ? importance[kept->at[i / a->width] * a->width + i % a->width] : 1;
+        importance[i] = i < left ? importance[kept->at[i / unit] * unit + i % unit] : 1;
 }
 
 /* The tensor as floats, what is kept of it first. */
 static bg_status take_kept(bg_pruner *p, const bg_tensor *t, const bg_cut *c, const bg_kept *kept,
                            float *rows, float *importance, bg_error *err)
 {
-    const axis *a = axis_of(p, c);
-    BG_TRY(decode(t, rows));
+    const axis *a = p ? axis_of(p, c) : NULL;
+    decode(t, rows);
     if (kept->at && c->axis == BG_CUT_ROWS) move_rows(rows, t->ne[0], c->unit, t->ne[1], kept);
     if (!kept->at || c->axis != BG_CUT_COLUMNS) return BG_OK;
-    if (importance) move_importance(importance, a, kept);
-    return compensate(p, a, c->layer, kept, rows, t->ne[1], err);
+    if (importance) move_importance(importance, t->ne[0], c->unit, kept);
+    if (a && a->moments) return compensate(p, a, c->layer, kept, rows, t->ne[1], err);
+    move_columns(rows, t->ne[0], c->unit, t->ne[1], kept);
+    return BG_OK;
 }
 
 bg_status bg_pruner_rows(bg_pruner *p, size_t tensor, uint8_t level, float **rows, size_t *bytes,
@@ -433,21 +444,36 @@ static void close_up(float *rows, size_t n_rows, size_t from, size_t to)
     for (size_t r = 0; r < n_rows; r++) memmove(rows + r * to, rows + r * from, to * sizeof *rows);
 }
 
+bg_status bg_pruner_kept(bg_pruner *p, const bg_recipe *r, const bg_tensor *t, float **rows,
+                         size_t *bytes, float *importance, bg_error *err)
+{
+    bg_cut c = bg_recipe_cut(r, t->name);
+    bg_status s;
+    *rows = NULL;
+    if (c.axis == BG_CUT_NONE || !c.kept->at) return BG_OK;
+    *bytes = t->ne[0] * t->ne[1] * sizeof **rows;
+    *rows = bg_alloc_large(*bytes);
+    if (!*rows) return bg_fail_nomem(err, t->name, *bytes);
+    s = take_kept(p, t, &c, c.kept, *rows, importance, err);
+    if (s == BG_OK && c.axis == BG_CUT_COLUMNS)
+        close_up(*rows, t->ne[1], t->ne[0], (size_t)c.kept->n * c.unit);
+    if (s == BG_OK) return BG_OK;
+    bg_free_large(*rows, *bytes);
+    *rows = NULL;
+    return s;
+}
+
 /* Tensor i of the image; weights: of its importance. */
-static bg_status finish_tensor(bg_pruner *p, const bg_cut *c, const float *weights, bg_image *image,
-                               size_t i, bg_error *err)
+static bg_status finish_tensor(bg_pruner *p, const bg_recipe *r, const float *weights,
+                               bg_image *image, size_t i, bg_error *err)
 {
     const bg_tensor *t = bg_gguf_tensor_at(p->g, image->source[i]);
-    size_t k = t->ne[0], bytes = k * t->ne[1] * sizeof(float);
-    float *rows = bg_alloc_large(bytes);
-    float *kept_weights = weights ? bg_alloc(k, sizeof *weights) : NULL;
-    bg_status s = rows && (kept_weights || !weights) ? BG_OK : bg_fail_nomem(err, t->name, bytes);
+    size_t k = t->ne[0], bytes = 0;
+    float *rows = NULL, *kept_weights = weights ? bg_alloc(k, sizeof *weights) : NULL;
+    bg_status s = kept_weights || !weights ? BG_OK : bg_fail_nomem(err, t->name, k);
     if (s == BG_OK && weights) memcpy(kept_weights, weights, k * sizeof *weights);
-    if (s == BG_OK) s = take_kept(p, t, c, c->kept, rows, kept_weights, err);
-    if (s == BG_OK) {
-        close_up(rows, t->ne[1], k, (size_t)c->kept->n * c->unit);
-        s = bg_image_encode(image, i, rows, kept_weights, p->team, err);
-    }
+    if (s == BG_OK) s = bg_pruner_kept(p, r, t, &rows, &bytes, kept_weights, err);
+    if (s == BG_OK) s = bg_image_encode(image, i, rows, kept_weights, p->team, err);
     bg_free_large(rows, bytes);
     bg_free(kept_weights);
     return s;
@@ -459,8 +485,8 @@ static bg_status finish(bg_pruner *p, const bg_recipe *r, const bg_importance *i
     for (size_t i = 0; i < bg_gguf_tensor_count(image->g); i++) {
         const bg_tensor *t = bg_gguf_tensor_at(p->g, image->source[i]);
         bg_cut c = bg_recipe_cut(r, t->name);
-        if (c.axis != BG_CUT_COLUMNS || !c.kept->at || !axis_of(p, &c)->n_levels) continue;
-        BG_TRY(finish_tensor(p, &c, bg_importance_find(importance, t->name, t->ne[0]), image, i,
+        if (c.axis != BG_CUT_COLUMNS || !c.kept->at || !axis_of(p, &c)->moments) continue;
+        BG_TRY(finish_tensor(p, r, bg_importance_find(importance, t->name, t->ne[0]), image, i,
                              err));
     }
     return BG_OK;

@@ -43,12 +43,17 @@ bool bg_pruner_bytes(const bg_pruner *p, size_t tensor, uint8_t level, bg_format
  * importance: of the source's columns, becomes that of the kept ones; NULL: none. */
 bg_status bg_pruner_rows(bg_pruner *p, size_t tensor, uint8_t level, float **rows, size_t *bytes,
                          float *importance, bg_error *err);
+/* What a recipe keeps of a tensor of the source, in the same way but with nothing beside it: NULL in
+ * *rows where nothing is cut. p NULL: the model cannot be pruned with what makes up for it. */
+bg_status bg_pruner_kept(bg_pruner *p, const bg_recipe *r, const bg_tensor *t, float **rows,
+                         size_t *bytes, float *importance, bg_error *err);
 /* Puts the compensated tensors into the image that a recipe made. */
 bg_status bg_pruner_finish(bg_pruner *p, const bg_recipe *r, const bg_importance *importance,
                            bg_image *image, bg_error *err);
-/* bg_feedback of an image that a recipe and then bg_pruner_finish made; NULL: that prunes nothing. */
-bg_status bg_pruner_feedback(bg_pruner *p, const bg_recipe *r, const bg_importance *importance,
-                             bg_image *image, const bg_model *source, const int32_t *tokens,
-                             size_t n_tokens, const bg_feedback_options *o, bg_error *err);
+/* bg_feedback of an image that a recipe and then bg_pruner_finish made (p NULL: then nothing), towards the
+ * whole source. */
+bg_status bg_pruner_feedback(bg_pruner *p, const bg_recipe *r, bg_image *image,
+                             const bg_model *source, const int32_t *tokens, size_t n_tokens,
+                             const bg_feedback_options *o, bg_error *err);
 
 #endif

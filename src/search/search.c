@@ -292,8 +292,8 @@ static bg_status feed_back(bg_image *image, bg_hunt *h, const bg_recipe *r, cons
 {
     bg_feedback_options o = {.isa = h->o->isa, .team = h->o->team, .progress = show_feedback,
                              .user = h};
-    bg_status s = bg_pruner_feedback(h->pruner, r, h->o->importance, image, h->space.model, tokens,
-                                     n_tokens, &o, err);
+    bg_status s = bg_pruner_feedback(h->pruner, r, image, h->space.model, tokens, n_tokens, &o,
+                                     err);
     return s == BG_ERR_INTERRUPTED ? BG_OK : s;
 }
 

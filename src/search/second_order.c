@@ -18,10 +18,10 @@ bg_status bg_second_open(bg_second_order *s, size_t k, size_t outputs, bg_isa is
                              .passes = PASSES};
     s->h = bg_alloc(k * k, sizeof *s->h);
     s->d = bg_alloc(k, sizeof *s->d);
-    s->c = bg_alloc(k * k, sizeof *s->c);
     s->whole = bg_alloc(k * k, sizeof *s->whole);
     if (outputs) s->v = bg_alloc(outputs * k, sizeof *s->v);
-    if (s->h && s->d && s->c && s->whole && (s->v || !outputs)) return BG_OK;
+    else s->c = bg_alloc(k * k, sizeof *s->c);
+    if (s->h && s->d && s->whole && (s->c || s->v)) return BG_OK;
     bg_second_close(s);
     return bg_fail_nomem(err, "second moments of a matrix's inputs", 3 * k * k * sizeof *s->h);
 }
@@ -59,14 +59,14 @@ static void add_strips(void *user, int member, int size)
 {
     job *j = user;
     const bg_second_order *s = j->s;
-    size_t strips = (s->k + STRIP - 1) / STRIP, of_v = (s->outputs + STRIP - 1) / STRIP, i;
+    size_t strips = (s->k + STRIP - 1) / STRIP, i;
+    size_t width = s->v ? s->outputs : s->k, others = (width + STRIP - 1) / STRIP;
     (void)member;
     (void)size;
-    while ((i = atomic_fetch_add(&j->next, 1)) < 2 * strips + of_v)
-        if (i < strips) add_product(j, j->difference, s->k, i * STRIP, 0, s->c);
-        else if (i < 2 * strips)
-            add_product(j, j->x, s->k, (i - strips) * STRIP, (i - strips) * STRIP, s->h);
-        else add_product(j, j->v, s->outputs, (i - 2 * strips) * STRIP, 0, s->v);
+    while ((i = atomic_fetch_add(&j->next, 1)) < others + strips)
+        if (i >= others) add_product(j, j->x, s->k, (i - others) * STRIP, (i - others) * STRIP, s->h);
+        else if (s->v) add_product(j, j->v, width, i * STRIP, 0, s->v);
+        else add_product(j, j->difference, width, i * STRIP, 0, s->c);
 }
 
 void bg_second_add(bg_second_order *s, const float *x, const float *difference, const float *v,
@@ -367,11 +367,12 @@ static void aim(const rounding *r, bench *b, size_t row)
 {
     const bg_second_order *s = r->s;
     size_t k = s->k, rows = BG_MIN(r->rows - row, (size_t)GROUP);
-    s->ops->multiply(&(bg_product){.m = GROUP, .n = k, .k = k, .a = b->w, .a_m = k, .a_k = 1,
-                                   .b = s->c, .b_k = k, .c = b->e, .c_m = k});
+    if (s->v) memcpy(b->e, s->v + row * k, rows * k * sizeof *b->e);
+    else
+        s->ops->multiply(&(bg_product){.m = GROUP, .n = k, .k = k, .a = b->w, .a_m = k, .a_k = 1,
+                                       .b = s->c, .b_k = k, .c = b->e, .c_m = k});
     for (size_t i = 0; i < rows; i++) {
         float *w = b->w + i * k, *z = b->e + i * k;
-        if (s->v) s->ops->add(z, s->v + (row + i) * k, k);
         bg_factor_solve(s->ops, s->h, s->d, k, z);
         for (size_t j = 0; j < k; j++) w[j] += r->share * z[j];
     }

@@ -12,10 +12,10 @@
  * arXiv 2307.13304). Scales of a block are those that a search finds best for t with weights D, where
  * t knows of the blocks before it.
  *
- * What is meant may differ from what w gives: inputs were o before other matrices were rounded, and
- * to its outputs something, v, may have to be added. The weights that come nearest to that are
+ * What is meant may differ from what w gives: inputs were o before other matrices were rounded, or
+ * to its outputs something, v, has to be added. The weights that come nearest to that are
  *
- *     w + (w C + V) H^-1,   C = sum of (o - x) x',   V = sum of v x'
+ *     w + w C H^-1,  C = sum of (o - x) x',   or   w + V H^-1,  V = sum of v x'
  *
  * and they are what is rounded. Passes over all columns follow that put each where it is best with the
  * others as they are, later ones too, and refit the scales of each sub-block to its levels. */
@@ -33,16 +33,16 @@ typedef struct bg_second_order {
     int passes;      /* of improving; 0: none */
     float *h;        /* [k][k] the upper triangle: H, after bg_second_factor u */
     float *d;        /* [k] D */
-    float *c;        /* [k][k] C */
+    float *c;        /* [k][k] C; NULL: there is V */
     float *whole;    /* [k][k] H with the damping, after bg_second_factor */
     float *v;        /* [outputs][k] V; NULL: there is none */
 } bg_second_order;
 
-/* outputs: of v, 0 for none. */
+/* outputs: of v, 0 for none; there is C or V. */
 bg_status bg_second_open(bg_second_order *s, size_t k, size_t outputs, bg_isa isa, bg_team *team,
                          bg_error *err);
 void bg_second_close(bg_second_order *s);
-/* Adds n inputs: x[n][k], and difference[n][k], which is o - x, and v[n][outputs]. */
+/* Adds n inputs: x[n][k], and difference[n][k], which is o - x, or v[n][outputs]. */
 void bg_second_add(bg_second_order *s, const float *x, const float *difference, const float *v,
                    size_t n);
 /* From H to u and D. `damping` times the mean of H's diagonal is added to it first: what was not seen
