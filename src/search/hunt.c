@@ -54,11 +54,26 @@ static bg_status measure(bg_hunt *h, const uint8_t *picks, bg_level level, doubl
     return bg_memo_add(h->memo, key, *kld, err);
 }
 
+/* What the space's levels cost alone; 0 where that is not asked for. */
+static bg_status measure_gone(bg_hunt *h, bg_level level, double *gone, bg_error *err)
+{
+    const bg_space *s = &h->space;
+    bool pruned = false;
+    *gone = 0;
+    for (uint32_t l = 0; h->pruner && l < s->n_layer; l++) pruned |= s->levels[l] != 0;
+    if (!pruned || isnan(h->least)) return BG_OK;
+    for (size_t i = 0; i < s->n; i++) h->finest[i] = bg_item_finest(&s->items[i]);
+    bg_space_mend(s, h->finest, h->finest);
+    return measure(h, h->finest, level, gone, err);
+}
+
 bg_status bg_hunt_measure(bg_hunt *h, const uint8_t *picks, bg_level level, double *kld,
                           bg_error *err)
 {
+    double gone;
     BG_TRY(measure(h, picks, level, kld, err));
-    *kld = bg_hunt_expect(h, picks, *kld);
+    BG_TRY(measure_gone(h, level, &gone, err));
+    *kld = bg_hunt_expect(h, picks, *kld, gone);
     return BG_OK;
 }
 
@@ -81,13 +96,14 @@ static void take(bg_place *p, const bg_space *s, const uint8_t *picks, double mo
 
 bg_status bg_hunt_offer(bg_hunt *h, const uint8_t *picks, bool *better, bg_error *err)
 {
-    double most, kld, measured;
+    double most, kld, measured, gone;
     *better = false;
     if (!bg_space_allows(&h->space, picks, h->budget)) return BG_OK;
     BG_TRY(bg_hunt_measure(h, picks, BG_LEVEL_MOST, &most, err));
     if (most >= h->at.most) return BG_OK;
     BG_TRY(measure(h, picks, BG_LEVEL_ALL, &measured, err));
-    kld = bg_hunt_expect(h, picks, measured);
+    BG_TRY(measure_gone(h, BG_LEVEL_ALL, &gone, err));
+    kld = bg_hunt_expect(h, picks, measured, gone);
     *better = !(kld >= h->at.kld);
     if (*better) take(&h->at, &h->space, picks, most, kld, measured);
     if (!(kld >= h->best.kld)) take(&h->best, &h->space, picks, most, kld, measured);
@@ -155,7 +171,7 @@ bg_status bg_hunt_sensitivity(bg_hunt *h, bg_error *err)
     if (!picks) return bg_fail_nomem(err, "a search", s->n);
     for (size_t i = 0; i < s->n; i++) picks[i] = bg_item_finest(&s->items[i]);
     bg_hunt_settle(h, picks);
-    status = bg_hunt_measure(h, picks, BG_LEVEL_FEW, &least, err);
+    status = measure(h, picks, BG_LEVEL_FEW, &least, err);
     for (size_t i = 0; status == BG_OK && i < s->n; i++) {
         bg_item *it = &s->items[i];
         double measured[BG_MAX_CHOICES] = {0};
@@ -163,7 +179,7 @@ bg_status bg_hunt_sensitivity(bg_hunt *h, bg_error *err)
         for (size_t c = 0; status == BG_OK && c < it->n; c++) {
             if (!is_measured(h, it, c) || c >= bg_item_finest(it)) continue;
             picks[i] = (uint8_t)c;
-            status = bg_hunt_measure(h, picks, BG_LEVEL_FEW, &measured[c], err);
+            status = measure(h, picks, BG_LEVEL_FEW, &measured[c], err);
             measured[c] = BG_MAX(measured[c] - least, 0);
         }
         picks[i] = bg_item_finest(it);

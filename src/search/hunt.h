@@ -57,7 +57,8 @@ typedef struct bg_hunt {
     double effort;           /* share of the time and the evaluations that may be spent by now */
     bool told;               /* to stop, by who asked for it all */
     bool foresees;           /* what feedback will leave of divergences, once this is known: */
-    double least;            /* what the finest formats cost; NaN: not yet */
+    double least;            /* what the finest formats cost the whole model; NaN: not yet */
+    uint8_t *finest;         /* [items] room for these formats where something is pruned */
     bg_search_state state;
 } bg_hunt;
 
@@ -65,13 +66,14 @@ typedef struct bg_hunt {
  * bg_hunt_expect makes of it. BG_ERR_INTERRUPTED: time to stop. */
 bg_status bg_hunt_measure(bg_hunt *h, const uint8_t *picks, bg_level level, double *kld,
                           bg_error *err);
-/* Whether what feedback makes good can be counted: where it follows, nothing is pruned (no
- * sensitivity has what that costs) and there is time to measure all sensitivities. */
+/* Whether what feedback makes good can be counted: where it follows, nothing is pruned first or last
+ * and there is time to measure all sensitivities. */
 bool bg_hunt_can_foresee(const bg_hunt *h);
-/* All sensitivities are known, and what the finest formats cost: from now on it is counted. */
+/* All sensitivities are known, and what the finest formats cost: from now on it is counted. Again, of a
+ * pruned model: sensitivities are others. */
 void bg_hunt_foresee(bg_hunt *h, double least);
-/* Of a divergence of some picks, what to go by. */
-double bg_hunt_expect(const bg_hunt *h, const uint8_t *picks, double kld);
+/* Of a divergence of some picks, what to go by; `gone`: that of what the space's levels prune alone. */
+double bg_hunt_expect(const bg_hunt *h, const uint8_t *picks, double kld, double gone);
 /* What follows is near these. */
 void bg_hunt_settle(bg_hunt *h, const uint8_t *picks);
 /* Goes there if on all windows it is better than where the search is. */

@@ -127,7 +127,8 @@ static bg_status open_hunt(bg_hunt *h, const bg_model *m, const int32_t *tokens,
     h->formats = bg_alloc(h->space.n_tensors, sizeof *h->formats);
     h->anchor = bg_alloc(h->space.n_tensors, sizeof *h->anchor);
     h->mended = bg_alloc(h->space.n, 1);
-    if (!h->formats || !h->anchor || !h->mended || !h->anchor_levels)
+    h->finest = bg_alloc(h->space.n, 1);
+    if (!h->formats || !h->anchor || !h->mended || !h->finest || !h->anchor_levels)
         return bg_fail_nomem(err, "a search", h->space.n_tensors * 9);
     h->reshapes = bg_alloc(BG_HUNT_RESHAPES * (size_t)h->space.n_layer, sizeof *h->reshapes);
     if (!h->reshapes) return bg_fail_nomem(err, "a search", h->space.n_layer);
@@ -161,6 +162,7 @@ static void close_hunt(bg_hunt *h, bool finished)
     bg_place_close(&h->at);
     bg_place_close(&h->best);
     bg_free(h->mended);
+    bg_free(h->finest);
     bg_free(h->reshapes);
 }
 

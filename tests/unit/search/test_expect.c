@@ -59,9 +59,10 @@ static void test_expect(void **state)
     for (size_t i = 0; i < 4; i++) {
         items[i].tensor = find(names[i]);
         items[i].n = 2;
+        items[i].left = 1;
         items[i].alone[0] = items[i].cost[0] = 0.1;
     }
-    assert_true(bg_hunt_expect(&h, picks, 0.25) == 0.25); /* sensitivities are not known yet */
+    assert_true(bg_hunt_expect(&h, picks, 0.25, 0) == 0.25); /* sensitivities are not known yet */
     bg_hunt_foresee(&h, 0.01);
     for (size_t i = 0; i < 4; i++) {
         assert_near(items[i].alone[0], 0.1 * weights[i], 1e-12);
@@ -69,7 +70,16 @@ static void test_expect(void **state)
         assert_true(items[i].alone[1] == 0);
     }
     /* exp(0.4 ln 0.25 + 0.6 ln (0.01 + 0.1 (0.6 + 0.7746 + 1 + 1))) = exp(-1.188782) */
-    assert_near(bg_hunt_expect(&h, picks, 0.25), 0.304592, 1e-6);
+    assert_near(bg_hunt_expect(&h, picks, 0.25, 0), 0.304592, 1e-6);
+    /* Of which 0.05 by what is pruned: 1.5 * 0.05, and 0.2 in place of 0.25. Half of a tensor does half. */
+    assert_near(bg_hunt_expect(&h, picks, 0.25, 0.05), 0.075 + 0.304592 * pow(0.2 / 0.25, 0.4), 1e-6);
+    items[3].left = 0.5;
+    assert_near(bg_hunt_expect(&h, picks, 0.25, 0), 0.304592 * pow(0.2974597 / 0.3474597, 0.6), 1e-6);
+    items[3].left = 1;
+    /* Sensitivities of a pruned model count in the same way; what is known stays. */
+    for (size_t i = 0; i < 4; i++) items[i].alone[0] = items[i].cost[0] = 0.1;
+    bg_hunt_foresee(&h, 0.2);
+    assert_near(bg_hunt_expect(&h, picks, 0.25, 0), 0.304592, 1e-6);
     /* The best so far was measured before: 0.06 + 0.01 alone. */
     assert_near(h.best.kld, pow(0.4, 0.4) * pow(0.07, 0.6), 1e-12);
     assert_near(h.best.most, pow(0.5, 0.4) * pow(0.07, 0.6), 1e-12);
@@ -77,10 +87,10 @@ static void test_expect(void **state)
     /* Of two that are measured alike, the one that spoils what comes first is the better. */
     picks[0] = 1;
     {
-        double without_first = bg_hunt_expect(&h, picks, 0.25);
+        double without_first = bg_hunt_expect(&h, picks, 0.25, 0);
         picks[0] = 0;
         picks[3] = 1;
-        assert_true(bg_hunt_expect(&h, picks, 0.25) < without_first);
+        assert_true(bg_hunt_expect(&h, picks, 0.25, 0) < without_first);
     }
 }
 
@@ -118,6 +128,8 @@ static void test_when(void **state)
     assert_false(bg_hunt_can_foresee(&h));
     o.feedback = true;
     h.pruner = (bg_pruner *)(void *)&h; /* any */
+    assert_true(bg_hunt_can_foresee(&h));
+    o.order = BG_PRUNE_LAST;
     assert_false(bg_hunt_can_foresee(&h));
     h.pruner = NULL;
     for (size_t i = 0; i < 64; i++) items[i].n = 24; /* too many to measure */
