@@ -45,7 +45,6 @@ typedef struct bg_recipe {
  * without them, with other sizes in each layer, or with experts, has no layers to prune. */
 bg_status bg_recipe_new(bg_recipe **r, const bg_gguf *g, bg_error *err);
 bg_status bg_recipe_of_scheme(bg_recipe **r, const bg_gguf *g, const bg_scheme *s, bg_error *err);
-bg_status bg_recipe_copy(bg_recipe **r, const bg_recipe *from, bg_error *err);
 void bg_recipe_free(bg_recipe **r);
 bool bg_recipe_pruned(const bg_recipe *r);
 /* Keeps those of n whose flag is set; all set: at is NULL. */
@@ -109,9 +108,9 @@ void bg_image_free(bg_image **image);
  * full-precision self, on calibration text, is least for a file of so many bytes. The sensitivity
  * of every tensor to every format is measured at the model's output, a knapsack solved with it;
  * then steps from there, with sensitivities measured anew at each place, and a population of
- * mutations, tried on more and more text. Where feedback follows and nothing is pruned, what it is
- * expected to leave is least, not what is measured before it; of large models, where there is no
- * time for all sensitivities, the latter. */
+ * mutations, tried on more and more text. Where feedback follows and nothing is pruned first or last,
+ * what it is expected to leave is least, not what is measured before it; of large models, where there
+ * is no time for all sensitivities, the latter. */
 typedef struct bg_search_state {
     const char *stage;       /* "sensitivity" */
     double fraction;         /* of the stage */
@@ -201,8 +200,7 @@ bg_status bg_feedback(bg_image *image, const bg_model *source, const int32_t *to
 /* What is left to do for an image that bg_recipe_apply made of `source` with that importance. Where the
  * recipe prunes channels and heads, what is left of ffn_down and attn_output makes up for them, by least
  * squares on the text; what cannot be made up for stays as it is cut. Then, with `feed_back`, the above.
- * Of the same recipe, text and importance this makes the image that bg_search_run has. What is packed of
- * the source's layers is let go where it prunes: see bg_model_unpack. */
+ * Of the same recipe, text and importance this makes the image that bg_search_run has. */
 bg_status bg_recipe_finish(bg_image *image, const bg_recipe *r, const bg_model *source,
                            const int32_t *tokens, size_t n_tokens, const bg_importance *importance,
                            bool feed_back, const bg_feedback_options *o, bg_error *err);

@@ -112,6 +112,7 @@ static bg_status make_better(const request *r, const bg_recipe *recipe,
         s = bg_cli_get_text(&t, source, &tokens, &n, err);
         bg_free_text(t.installed);
     }
+    if (s == BG_OK) bg_model_unpack(source); /* what wrote the text */
     progress = (bg_cli_progress){.what = r->feedback ? "error feedback" : "least squares"};
     if (s == BG_OK)
         s = bg_recipe_finish(image, recipe, source, tokens, n, importance, r->feedback, &o, err);

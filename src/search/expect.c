@@ -54,7 +54,7 @@ void bg_hunt_foresee(bg_hunt *h, double least)
         bg_item *it = &h->space.items[i];
         double weight = weight_of(h, it->tensor);
         for (size_t c = 0; c < it->n; c++) {
-            it->alone[c] *= weight;
+            if (isnan(h->least)) it->alone[c] *= weight;
             it->cost[c] *= weight;
         }
     }

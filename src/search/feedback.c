@@ -45,7 +45,7 @@ typedef struct feedback {
     const bg_grad_ops *ops;
     runner own, meant;       /* the image's model, and the source, which it is to be like */
     uint32_t at;             /* the layer of the source before which its streams are */
-    bg_windows windows;
+    bg_passages windows;
     uint64_t steps, done;
     float *off;              /* [n_ctx][n_embd] how far the stream of a window is off */
     float *turned;           /* [k][n_embd] the matrix that adds to it, negative and turned */
@@ -111,7 +111,7 @@ static bg_status feedback_open(feedback *f, const int32_t *tokens, size_t n, bg_
     if (place_of(f, f->model->h.n_layer) != f->source->h.n_layer || f->source->h.n_embd != f->model->h.n_embd)
         return bg_fail(err, BG_ERR_INPUT, bg_gguf_path(f->source->gguf),
                        "has not the layers of the image");
-    BG_TRY(bg_windows_take(&f->windows, f->model, tokens, n, most, n_ctx, err));
+    BG_TRY(bg_passages_take(&f->windows, f->model, tokens, n, most, n_ctx, err));
     f->off = bg_alloc((size_t)n_ctx * f->model->h.n_embd, sizeof *f->off);
     if (!f->off) return bg_fail_nomem(err, "error feedback", n_ctx);
     f->ops = bg_grad_ops_get(f->o->isa);
@@ -147,9 +147,11 @@ static void take_product(void *user, int member, int size)
                                        .c = f->off + begin * n, .c_m = n, .add = true});
 }
 
-/* What a matrix has to add, on top of what it gives, to the stream of a window. */
-static void find_off(feedback *f, uint64_t window, stream adds_to)
+/* What a matrix has to add, on top of what it and its bias give, to the stream of a window. */
+static void find_off(feedback *f, uint64_t window, uint32_t layer, stream adds_to)
 {
+    const bg_layer *l = &f->model->layers[layer];
+    const float *bias = l->bias_f32[adds_to == BEFORE ? BG_W_OUT : BG_W_DOWN];
     size_t n = f->model->h.n_embd;
     for (size_t i = 0; i < f->windows.n_ctx; i++) {
         float *meant = f->meant.middle + i * n, *own = f->own.middle + i * n;
@@ -157,6 +159,8 @@ static void find_off(feedback *f, uint64_t window, stream adds_to)
         else bg_half_row_get(bg_layers_stream(&f->meant.layers, window, i), meant, n);
     }
     subtract(f->off, f->meant.middle, f->own.middle, f->windows.n_ctx * n);
+    for (size_t i = 0; bias && i < f->windows.n_ctx; i++)
+        subtract(f->off + i * n, f->off + i * n, bias, n);
     bg_team_run(f->o->team, take_product, f);
 }
 
@@ -164,13 +168,16 @@ static void find_off(feedback *f, uint64_t window, stream adds_to)
 static bg_status observe(feedback *f, const bg_tensor *own, const bg_tensor *meant, uint32_t first,
                          uint32_t end, stream adds_to, bg_second_order *second, bg_error *err)
 {
+    bool same = meant->ne[0] == own->ne[0]; /* else it reads what is left of that */
     uint32_t place = place_of(f, first);
     for (uint64_t w = 0; w < f->windows.n; w++) {
         BG_TRY(watch(&f->own, w, first, end, own, err));
         if (adds_to != MIDDLE) BG_TRY(watch(&f->meant, w, place, end ? place + 1 : 0, meant, err));
-        if (adds_to != NONE) find_off(f, w, adds_to);
-        else subtract(f->meant.seen, f->meant.seen, f->own.seen, f->windows.n_ctx * own->ne[0]);
-        bg_second_add(second, f->own.seen, f->meant.seen, f->off, f->windows.n_ctx);
+        if (adds_to != NONE) find_off(f, w, first, adds_to);
+        else if (same)
+            subtract(f->meant.seen, f->meant.seen, f->own.seen, f->windows.n_ctx * own->ne[0]);
+        bg_second_add(second, f->own.seen, same ? f->meant.seen : NULL,
+                      adds_to == NONE ? NULL : f->off, f->windows.n_ctx);
     }
     return BG_OK;
 }

@@ -156,9 +156,9 @@ static void interpolate(const bg_hunt *h, bg_item *it, const double *measured)
     for (size_t c = 0; c < it->n; c++) {
         size_t near = c;
         while (near > 0 && !is_measured(h, it, near)) near--;
-        it->alone[c] = measured[near];
-        if (near != c) it->alone[c] *= it->error[c] / it->error[near];
-        it->cost[c] = it->alone[c];
+        it->cost[c] = measured[near];
+        if (near != c) it->cost[c] *= it->error[c] / it->error[near];
+        if (isnan(h->least)) it->alone[c] = it->cost[c];
     }
 }
 

@@ -70,7 +70,7 @@ bg_status bg_hunt_measure(bg_hunt *h, const uint8_t *picks, bg_level level, doub
  * and there is time to measure all sensitivities. */
 bool bg_hunt_can_foresee(const bg_hunt *h);
 /* All sensitivities are known, and what the finest formats cost: from now on it is counted. Again, of a
- * pruned model: sensitivities are others. */
+ * pruned model: costs are others, what is counted stays. */
 void bg_hunt_foresee(bg_hunt *h, double least);
 /* Of a divergence of some picks, what to go by; `gone`: that of what the space's levels prune alone. */
 double bg_hunt_expect(const bg_hunt *h, const uint8_t *picks, double kld, double gone);

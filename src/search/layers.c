@@ -2,13 +2,13 @@
 
 #include <string.h>
 
-bg_status bg_windows_take(bg_windows *w, const bg_model *m, const int32_t *tokens, size_t n,
+bg_status bg_passages_take(bg_passages *w, const bg_model *m, const int32_t *tokens, size_t n,
                           uint64_t most, uint32_t n_ctx, bg_error *err)
 {
     const bg_tokenizer *t = bg_model_tokenizer(m);
     int32_t bos = bg_tokenizer_adds_bos(t) ? bg_tokenizer_bos(t) : -1;
     uint64_t all = n_ctx ? n / n_ctx : 0, step;
-    *w = (bg_windows){.n = BG_MIN(most, all), .n_ctx = n_ctx};
+    *w = (bg_passages){.n = BG_MIN(most, all), .n_ctx = n_ctx};
     if (n_ctx < 2 || w->n == 0)
         return bg_fail(err, BG_ERR_INPUT, NULL, "the text has %zu tokens, but a window needs %u: "
                        "give a longer text", n, BG_MAX(n_ctx, 2u));
@@ -22,7 +22,7 @@ bg_status bg_windows_take(bg_windows *w, const bg_model *m, const int32_t *token
     return BG_OK;
 }
 
-bg_status bg_layers_open(bg_layers *l, const bg_model *m, const bg_windows *w, bg_isa isa,
+bg_status bg_layers_open(bg_layers *l, const bg_model *m, const bg_passages *w, bg_isa isa,
                          bg_team *team, bg_error *err)
 {
     const bg_hparams *h = &m->h;
@@ -93,7 +93,7 @@ uint16_t *bg_layers_stream(const bg_layers *l, uint64_t window, size_t row)
 
 bg_status bg_layers_run(bg_layers *l, uint64_t window, const bg_layers_pass *p, bg_error *err)
 {
-    const bg_windows *w = l->windows;
+    const bg_passages *w = l->windows;
     uint16_t *here = bg_layers_stream(l, window, 0);
     bg_batch b = {.n = w->n_ctx, .tokens = w->tokens + window * w->n_ctx, .want = l->want};
     bg_resume resume = {.first = p->first, .end = p->end, .until = p->until, .half = true,

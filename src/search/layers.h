@@ -9,19 +9,19 @@
 #include "model/model.h"
 
 /* Windows of a text, spread over it; each begins with the token that the model's text begins with. */
-typedef struct bg_windows {
+typedef struct bg_passages {
     uint64_t n;
     uint32_t n_ctx;
     int32_t *tokens;         /* [n][n_ctx] */
-} bg_windows;
+} bg_passages;
 
 /* At most so many. BG_ERR_INPUT: the text has not one. Free tokens with bg_free. */
-bg_status bg_windows_take(bg_windows *w, const bg_model *m, const int32_t *tokens, size_t n,
+bg_status bg_passages_take(bg_passages *w, const bg_model *m, const int32_t *tokens, size_t n,
                           uint64_t most, uint32_t n_ctx, bg_error *err);
 
 typedef struct bg_layers {
     const bg_model *model;
-    const bg_windows *windows;
+    const bg_passages *windows;
     bg_team *team;
     bg_session *session;
     uint32_t taken;          /* layers up to the one whose matrices these are: */
@@ -35,7 +35,7 @@ typedef struct bg_layers {
 } bg_layers;
 
 /* The windows outlive it. */
-bg_status bg_layers_open(bg_layers *l, const bg_model *m, const bg_windows *w, bg_isa isa,
+bg_status bg_layers_open(bg_layers *l, const bg_model *m, const bg_passages *w, bg_isa isa,
                          bg_team *team, bg_error *err);
 void bg_layers_close(bg_layers *l);
 /* Packs all matrices of a layer, in the place of those of another one; or one of the layer that is

@@ -165,6 +165,8 @@ bg_status bg_moments_fit(const bg_moments *m, const uint32_t *at, size_t n_kept,
                  .n_rows = n_rows};
     bg_status s;
     if (!lost || !n_kept) return BG_OK;
+    for (size_t i = 0; i < m->n; i++)
+        if (!isfinite(m->root[i])) return bg_fail(err, BG_ERR_INPUT, NULL, "sums are not finite");
     f.lost = bg_alloc(lost, sizeof *f.lost);
     f.h = bg_alloc(n_kept * n_kept, sizeof *f.h);
     f.d = bg_alloc(n_kept, sizeof *f.d);

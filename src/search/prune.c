@@ -4,6 +4,7 @@
 #include "search/moments.h"
 #include "search/recipe.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,7 +130,10 @@ static bg_status rank_layer(bg_pruner *p, const axis *a, uint32_t layer, bg_erro
         for (uint32_t u = 0; u < a->units; u++) all[u].score += energy(a, row, u);
     }
     bg_gguf_release(p->g, t->data, t->bytes);
-    for (uint32_t u = 0; u < a->units; u++) all[u].unit = u;
+    for (uint32_t u = 0; u < a->units; u++) {
+        all[u].unit = u;
+        if (!isfinite(all[u].score)) all[u].score = 0;
+    }
     qsort(all, a->units, sizeof *all, by_score);
     for (uint32_t u = 0; u < a->units; u++) a->order[layer][u] = all[u].unit;
     bg_free(all);
@@ -182,10 +186,10 @@ static void forget(axis *a)
 static bg_status listen(bg_pruner *p, const int32_t *tokens, size_t n_tokens,
                         const bg_feedback_options *o, bg_error *err)
 {
-    bg_windows w;
+    bg_passages w;
     bg_layers l;
     bg_status s;
-    BG_TRY(bg_windows_take(&w, p->model, tokens, n_tokens, WINDOWS, CTX, err));
+    BG_TRY(bg_passages_take(&w, p->model, tokens, n_tokens, WINDOWS, CTX, err));
     s = bg_layers_open(&l, p->model, &w, o->isa, p->team, err);
     for (size_t i = 0; s == BG_OK && i < AXES; i++)
         if (p->axes[i].n_levels) s = reserve(p, &p->axes[i], err);
@@ -248,7 +252,6 @@ bg_status bg_pruner_open(bg_pruner **out, const bg_model *m, const int32_t *toke
     if (!p) return bg_fail_nomem(err, "pruning", sizeof *p);
     *p = (bg_pruner){.model = m, .g = bg_model_gguf(m), .team = o->team,
                      .ops = bg_grad_ops_get(o->isa)};
-    bg_model_unpack(m);
     s = bg_recipe_new(&p->sizes, p->g, err);
     if (s == BG_OK && p->sizes->layers) {
         p->axes[FF] = ff_axis(p->sizes);

@@ -9,7 +9,6 @@
 #define BG_SEARCH_PRUNE_H
 
 #include "base/base.h"
-#include "base/team.h"
 #include "bitgauge/search.h"
 
 typedef struct bg_pruner bg_pruner;
@@ -18,8 +17,8 @@ typedef struct bg_pruner bg_pruner;
  * high ones steps of key-value heads. */
 enum { BG_LAYER_DROPPED = 255, BG_PRUNER_STEPS = 2 };
 
-/* NULL in *p: a model that cannot be pruned. Runs the model, a layer at a time, over windows of the text;
- * what is packed of its layers is let go (bg_model_unpack). progress: of feedback's options. */
+/* NULL in *p: a model that cannot be pruned. Runs the model, a layer at a time, over windows of the text.
+ * Of the options isa, team and progress count. */
 bg_status bg_pruner_open(bg_pruner **p, const bg_model *m, const int32_t *tokens, size_t n_tokens,
                          const bg_feedback_options *o, bg_error *err);
 void bg_pruner_close(bg_pruner **p);

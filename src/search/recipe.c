@@ -139,38 +139,6 @@ bg_status bg_recipe_of_scheme(bg_recipe **out, const bg_gguf *g, const bg_scheme
     return BG_OK;
 }
 
-static bg_status copy_kept(bg_kept *to, const bg_kept *from, bg_error *err)
-{
-    to->n = from->n;
-    if (!from->at) return BG_OK;
-    to->at = bg_alloc(from->n, sizeof *to->at);
-    if (!to->at) return bg_fail_nomem(err, "a recipe", from->n * sizeof *to->at);
-    memcpy(to->at, from->at, from->n * sizeof *to->at);
-    return BG_OK;
-}
-
-bg_status bg_recipe_copy(bg_recipe **out, const bg_recipe *from, bg_error *err)
-{
-    bg_recipe *r = bg_alloc(1, sizeof *r);
-    bg_status s = BG_OK;
-    *out = NULL;
-    if (!r) return bg_fail_nomem(err, "a recipe", sizeof *r);
-    *r = *from;
-    r->layers = NULL;
-    r->formats = bg_alloc(BG_MAX(r->n_tensors, (size_t)1), sizeof *r->formats);
-    if (from->layers) r->layers = bg_alloc(r->n_layer, sizeof *r->layers);
-    if (!r->formats || (from->layers && !r->layers)) s = bg_fail_nomem(err, "a recipe", sizeof *r);
-    else memcpy(r->formats, from->formats, r->n_tensors * sizeof *r->formats);
-    for (uint32_t l = 0; s == BG_OK && r->layers && l < r->n_layer; l++) {
-        r->layers[l].dropped = from->layers[l].dropped;
-        s = copy_kept(&r->layers[l].ff, &from->layers[l].ff, err);
-        if (s == BG_OK) s = copy_kept(&r->layers[l].kv_heads, &from->layers[l].kv_heads, err);
-    }
-    if (s == BG_OK) *out = r;
-    else bg_recipe_free(&r);
-    return s;
-}
-
 void bg_recipe_free(bg_recipe **recipe)
 {
     bg_recipe *r = *recipe;

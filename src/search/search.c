@@ -112,6 +112,7 @@ static bg_status open_hunt(bg_hunt *h, const bg_model *m, const int32_t *tokens,
                    .start_ns = bg_clock_ns()};
     bg_rng_seed(&h->rng, o->seed);
     BG_TRY(check_tensors(m, err));
+    bg_model_unpack(m); /* what comes packs what it needs */
     if (o->prune > 0)
         BG_TRY(bg_pruner_open(&h->pruner, m, tokens, n_tokens, &hearing, err));
     if (o->prune > 0 && !h->pruner)
@@ -237,9 +238,11 @@ static bool has_time(const bg_hunt *h)
  * all of them do. */
 static bg_status begin_whole(bg_hunt *h, bg_error *err)
 {
+    bg_status s;
     BG_TRY(bg_hunt_sensitivity(h, err));
-    BG_TRY(offer_whole(h, err));
-    if (!bg_hunt_can_foresee(h) || !has_time(h)) return BG_OK;
+    s = offer_whole(h, err);
+    if (s != BG_OK && s != BG_ERR_INFEASIBLE) return s;
+    if (!bg_hunt_can_foresee(h) || !has_time(h)) return s;
     h->foresees = true;
     BG_TRY(bg_hunt_sensitivity(h, err));
     return offer_whole(h, err);

@@ -63,6 +63,7 @@ static void add_strips(void *user, int member, int size)
     size_t width = s->v ? s->outputs : s->k, others = (width + STRIP - 1) / STRIP;
     (void)member;
     (void)size;
+    if (!j->v && !j->difference) others = 0;
     while ((i = atomic_fetch_add(&j->next, 1)) < others + strips)
         if (i >= others) add_product(j, j->x, s->k, (i - others) * STRIP, (i - others) * STRIP, s->h);
         else if (s->v) add_product(j, j->v, width, i * STRIP, 0, s->v);

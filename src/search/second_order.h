@@ -42,7 +42,7 @@ typedef struct bg_second_order {
 bg_status bg_second_open(bg_second_order *s, size_t k, size_t outputs, bg_isa isa, bg_team *team,
                          bg_error *err);
 void bg_second_close(bg_second_order *s);
-/* Adds n inputs: x[n][k], and difference[n][k], which is o - x, or v[n][outputs]. */
+/* Adds n inputs: x[n][k], and difference[n][k], which is o - x (NULL: nothing), or v[n][outputs]. */
 void bg_second_add(bg_second_order *s, const float *x, const float *difference, const float *v,
                    size_t n);
 /* From H to u and D. `damping` times the mean of H's diagonal is added to it first: what was not seen

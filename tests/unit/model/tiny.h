@@ -15,6 +15,7 @@ typedef struct tiny {
     float linear;         /* rope.scaling.factor; 0: none */
     bg_format format;     /* of matrices */
     bg_format value;      /* of attn_v and ffn_down; NONE: as format */
+    bool bias;            /* of attn_output and ffn_down: about 1 */
     const char *text_key, *text;           /* one more key, or NULL */
     const char *number_key;                /* and another */
     uint32_t number;
@@ -53,6 +54,11 @@ static size_t tiny_list(const tiny *t, tiny_tensor *out)
             o->rows = parts[i].rows;
             o->format = parts[i].format;
         }
+    for (uint32_t l = 0; t->bias && l < 2 * t->n_layer; l++) {
+        tiny_tensor *o = &out[n++];
+        *o = (tiny_tensor){.k = t->n_embd, .format = BG_FORMAT_F32};
+        snprintf(o->name, sizeof o->name, "blk.%u.%s.bias", l / 2, l % 2 ? "ffn_down" : "attn_output");
+    }
     return n;
 }
 

@@ -76,9 +76,10 @@ static void test_expect(void **state)
     items[3].left = 0.5;
     assert_near(bg_hunt_expect(&h, picks, 0.25, 0), 0.304592 * pow(0.2974597 / 0.3474597, 0.6), 1e-6);
     items[3].left = 1;
-    /* Sensitivities of a pruned model count in the same way; what is known stays. */
-    for (size_t i = 0; i < 4; i++) items[i].alone[0] = items[i].cost[0] = 0.1;
+    /* Sensitivities of a pruned model are costs only; what is known stays. */
+    for (size_t i = 0; i < 4; i++) items[i].cost[0] = 0.2;
     bg_hunt_foresee(&h, 0.2);
+    assert_near(items[0].cost[0], 0.12, 1e-12);
     assert_near(bg_hunt_expect(&h, picks, 0.25, 0), 0.304592, 1e-6);
     /* The best so far was measured before: 0.06 + 0.01 alone. */
     assert_near(h.best.kld, pow(0.4, 0.4) * pow(0.07, 0.6), 1e-12);

@@ -417,6 +417,35 @@ static void whole_model(void **state)
     bg_text_fini(&file);
 }
 
+/* A bias adds to the stream, too: no weight is to say it again. At six bits that would be all there is. */
+static void knows_biases(void **state)
+{
+    bg_feedback_options o = {.n_ctx = 64, .max_windows = 32, .isa = isa};
+    tiny t = tiny_default;
+    int32_t tokens[TOKENS];
+    bg_text file;
+    bg_model *m;
+    bg_image *image;
+    bg_rng rng;
+    double before, after;
+    (void)state;
+    t.n_embd = 256;
+    t.n_ff = 256;
+    t.bias = true;
+    file = tiny_file(&t);
+    m = tiny_open(&file);
+    bg_rng_seed(&rng, 5);
+    for (size_t i = 0; i < TOKENS; i++) tokens[i] = (int32_t)bg_rng_below(&rng, t.n_vocab);
+    image = plain(m, "Q6_K");
+    before = divergence(m, image, tokens);
+    assert_ok(bg_feedback(image, m, tokens + 8 * 64, TOKENS - 8 * 64, &o, &err), &err);
+    after = divergence(m, image, tokens);
+    if (!(after < 0.8 * before)) fail_msg("divergence %g, was %g", after, before);
+    bg_image_free(&image);
+    bg_model_close(&m);
+    bg_text_fini(&file);
+}
+
 static bg_image *pruned(const bg_model *m, const bg_recipe *r, const int32_t *tokens, bool feed_back)
 {
     const bg_feedback_options o = {.n_ctx = 64, .max_windows = 32, .isa = isa};
@@ -470,6 +499,7 @@ int main(void)
         cmocka_unit_test(no_column_alone),
         cmocka_unit_test(outputs_change_less), cmocka_unit_test(makes_good_what_came_before),
         cmocka_unit_test(not_finite),          cmocka_unit_test(whole_model),
+        cmocka_unit_test(knows_biases),
         cmocka_unit_test(heals_pruning),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
