@@ -137,52 +137,87 @@ static void test_when(void **state)
     assert_false(bg_hunt_can_foresee(&h));
 }
 
-/* The whole way: the same again, also when it was stopped; and what it says it measured is what the
- * evaluator measures of its recipe. */
-static void test_search(void **state)
+enum { TOKENS = 256 * 3 };
+static const bg_format formats[] = {BG_FORMAT_Q4_0, BG_FORMAT_Q5_0, BG_FORMAT_Q8_0};
+static int32_t tokens[TOKENS];
+
+static bg_search_options options(const char *scheme, double share, uint64_t most)
 {
-    static const bg_format formats[] = {BG_FORMAT_Q4_0, BG_FORMAT_Q5_0, BG_FORMAT_Q8_0};
-    enum { TOKENS = 256 * 3 };
-    static int32_t tokens[TOKENS];
     bg_search_options o = {.seed = 7, .memory = 16 << 20, .formats = formats, .n_formats = 3,
-                           .feedback = true, .most_asked = 120};
-    bg_evaluator_options eo = {.first_scored = 64, .seed = 8, .memory = 16 << 20};
-    bg_search_result whole, part;
+                           .feedback = true, .most_asked = most};
     bg_quantize_plan plan;
-    bg_evaluator *e;
-    bg_recipe *a, *b;
     bg_rng rng;
-    char path[64];
-    double kld;
-    (void)state;
-    snprintf(path, sizeof path, "/tmp/bg-expect-%d", (int)getpid());
     bg_isa_parse("native", &o.isa, &err);
     bg_rng_seed(&rng, 3);
     for (size_t i = 0; i < TOKENS; i++)
         tokens[i] = (int32_t)bg_rng_below(&rng, tiny_default.n_vocab);
-    assert_ok(bg_quantize_plan_file(&plan, bg_model_gguf(model), bg_scheme_find("Q5_0"), &err),
-              &err);
-    o.file_bytes = plan.file_bytes;
-    assert_ok(bg_search_run(&a, NULL, model, tokens, TOKENS, &o, &whole, &err), &err);
-    assert_true(whole.file_bytes <= o.file_bytes);
-    o.checkpoint = path;
-    o.most_asked = 50;
-    assert_ok(bg_search_run(&b, NULL, model, tokens, TOKENS, &o, &part, &err), &err);
+    assert_ok(bg_quantize_plan_file(&plan, bg_model_gguf(model), bg_scheme_find(scheme), &err), &err);
+    o.file_bytes = (uint64_t)(share * (double)plan.file_bytes);
+    return o;
+}
+
+/* The same again after a stop. Free the recipe. */
+static bg_recipe *search_twice(bg_search_options *o, bg_search_result *whole)
+{
+    bg_search_result part;
+    bg_recipe *a, *b;
+    uint64_t most = o->most_asked;
+    char path[64];
+    snprintf(path, sizeof path, "/tmp/bg-expect-%d", (int)getpid());
+    assert_ok(bg_search_run(&a, NULL, model, tokens, TOKENS, o, whole, &err), &err);
+    assert_true(whole->file_bytes <= o->file_bytes);
+    o->checkpoint = path;
+    o->most_asked = 50;
+    assert_ok(bg_search_run(&b, NULL, model, tokens, TOKENS, o, &part, &err), &err);
     assert_true(part.stopped);
     bg_recipe_free(&b);
-    o.most_asked = 120;
-    assert_ok(bg_search_run(&b, NULL, model, tokens, TOKENS, &o, &part, &err), &err);
+    o->most_asked = most;
+    assert_ok(bg_search_run(&b, NULL, model, tokens, TOKENS, o, &part, &err), &err);
     assert_memory_equal(a->formats, b->formats, a->n_tensors * sizeof *a->formats);
-    assert_true(part.kld == whole.kld);
-    assert_true(part.evaluations < whole.evaluations);
+    for (uint32_t l = 0; l < a->n_layer; l++) {
+        assert_int_equal(a->layers[l].dropped, b->layers[l].dropped);
+        assert_int_equal(a->layers[l].ff.n, b->layers[l].ff.n);
+        assert_int_equal(a->layers[l].kv_heads.n, b->layers[l].kv_heads.n);
+    }
+    assert_true(part.kld == whole->kld);
+    assert_true(part.evaluations < whole->evaluations);
     unlink(path);
-    eo.isa = o.isa;
+    bg_recipe_free(&b);
+    return a;
+}
+
+/* The whole way: what it says it measured is what the evaluator measures of its recipe. */
+static void test_search(void **state)
+{
+    bg_search_options o = options("Q5_0", 1, 120);
+    bg_evaluator_options eo = {.first_scored = 64, .seed = 8, .memory = 16 << 20, .isa = o.isa};
+    bg_search_result whole;
+    bg_recipe *r = search_twice(&o, &whole);
+    bg_evaluator *e;
+    double kld;
+    (void)state;
     assert_ok(bg_evaluator_open(&e, model, tokens, TOKENS, &eo, &err), &err);
-    assert_ok(bg_evaluator_run(e, (bg_student){a->formats, NULL}, 0, 3, &kld, &err), &err);
+    assert_ok(bg_evaluator_run(e, (bg_student){r->formats, NULL}, 0, 3, &kld, &err), &err);
     assert_near(kld, whole.kld, 0.03 * kld);
     bg_evaluator_close(&e);
-    bg_recipe_free(&a);
-    bg_recipe_free(&b);
+    bg_recipe_free(&r);
+}
+
+/* A joint one, of a model that may be pruned and of one that must be. */
+static void test_joint(void **state)
+{
+    static const double shares[] = {1, 0.8};
+    (void)state;
+    for (size_t i = 0; i < BG_COUNT(shares); i++) {
+        bg_search_options o = options("Q4_0", shares[i], 500);
+        bg_search_result result;
+        bg_recipe *r;
+        o.prune = 1;
+        r = search_twice(&o, &result);
+        assert_true(isfinite(result.kld));
+        if (shares[i] < 1) assert_true(bg_recipe_pruned(r));
+        bg_recipe_free(&r);
+    }
 }
 
 int main(void)
@@ -192,6 +227,7 @@ int main(void)
         cmocka_unit_test(test_tied),
         cmocka_unit_test(test_when),
         cmocka_unit_test(test_search),
+        cmocka_unit_test(test_joint),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
