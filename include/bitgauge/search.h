@@ -197,10 +197,11 @@ typedef struct bg_feedback_options {
  * always whole. */
 bg_status bg_feedback(bg_image *image, const bg_model *source, const int32_t *tokens,
                       size_t n_tokens, const bg_feedback_options *o, bg_error *err);
-/* What is left to do for an image that bg_recipe_apply made of `source` with that importance. Where the
- * recipe prunes channels and heads, what is left of ffn_down and attn_output makes up for them, by least
- * squares on the text; what cannot be made up for stays as it is cut. Then, with `feed_back`, the above.
- * Of the same recipe, text and importance this makes the image that bg_search_run has. */
+/* What is left to do for an image that bg_recipe_apply made of `source` with that importance.
+ * Where the recipe prunes channels and heads, what is left of ffn_down and attn_output makes up
+ * for them, by least squares on the text; what cannot be made up for stays as it is cut. Then,
+ * with `feed_back`, the above. Of the same recipe, text and importance this makes the image that
+ * bg_search_run has. */
 bg_status bg_recipe_finish(bg_image *image, const bg_recipe *r, const bg_model *source,
                            const int32_t *tokens, size_t n_tokens, const bg_importance *importance,
                            bool feed_back, const bg_feedback_options *o, bg_error *err);

@@ -4,8 +4,8 @@
  * less the more layers follow; and it moves the errors themselves, so that what the errors of two
  * matrices happen to do to each other is gone. The sum of what the tensors do alone, each weighed
  * by its place, knows nothing of that chance, the divergence of the whole model everything: what
- * feedback leaves goes with their geometric mean. What is pruned least squares have made good before:
- * that stays. The constants are fits to files of the embedded model (bench/search-log.md). */
+ * feedback leaves goes with their geometric mean. What is pruned least squares have made good
+ * before: that stays. The constants are fits to files of the embedded model (bench/search-log.md). */
 #include "search/hunt.h"
 
 #include "model/model.h"
@@ -17,8 +17,8 @@ enum { MOST_CHOICES = 1000 }; /* that there is time to measure */
 /* Of the divergence by an error behind the last layer, what one before the first makes; and the
  * share of the measured divergence in the mean. */
 static const double FIRST = 0.6, MEASURED = 0.4;
-/* What divergence by pruning counts then: what feedback leaves is 1.09 of it in nats, where that mean is about
- * 1.4 times what it leaves of formats. */
+/* What divergence by pruning counts then: what feedback leaves is 1.09 of it in nats, where that
+ * mean is about 1.4 times what it leaves of formats. */
 static const double GONE = 1.5;
 
 static double weight_of(const bg_hunt *h, size_t tensor)
@@ -38,7 +38,8 @@ bool bg_hunt_can_foresee(const bg_hunt *h)
            bg_space_choices(&h->space) <= MOST_CHOICES;
 }
 
-/* Where something was measured already; of a pruned one it is not known, and whatever comes is better. */
+/* Where something was measured already; of a pruned one it is not known, and whatever comes is
+ * better. */
 static void foresee_place(const bg_hunt *h, bg_place *p)
 {
     bool pruned = false;

@@ -1,5 +1,6 @@
-/* factor.h: H = u D u' of a positive definite matrix, u upper triangular with ones on its diagonal: what
- * least squares and rounding by second moments work with. Internal to the search room. */
+/* factor.h: H = u D u' of a positive definite matrix, u upper triangular with ones on its
+ * diagonal: what least squares and rounding by second moments work with. Internal to the search
+ * room. */
 #ifndef BG_SEARCH_FACTOR_H
 #define BG_SEARCH_FACTOR_H
 

@@ -17,8 +17,8 @@ enum { MAX_CTX = 512, FEWEST_WINDOWS = 32, MOST_WINDOWS = 128 };
 static const double DAMPING = 0.01;
 static const double HEARING = 0.1; /* of the time, what a pruner takes to hear the text */
 
-/* Matrices of a layer that read the same, and the residual stream that they add to: what comes of it is
- * to be what it is in the whole model, unless their sum is normalised first. */
+/* Matrices of a layer that read the same, and the residual stream that they add to: what comes of
+ * it is to be what it is in the whole model, unless their sum is normalised first. */
 typedef enum stream { NONE, BEFORE, MIDDLE } stream;
 typedef struct group { bg_matrix_id ids[3]; size_t n; stream adds_to; } group;
 static const group groups[] = {
@@ -108,7 +108,8 @@ static bg_status feedback_open(feedback *f, const int32_t *tokens, size_t n, bg_
     uint32_t n_ctx = BG_MIN(f->o->n_ctx ? f->o->n_ctx : MAX_CTX, (uint32_t)MAX_CTX);
     BG_TRY(bg_model_open_memory(&f->model, f->image->data, f->image->bytes,
                                 bg_gguf_path(f->image->g), err));
-    if (place_of(f, f->model->h.n_layer) != f->source->h.n_layer || f->source->h.n_embd != f->model->h.n_embd)
+    if (place_of(f, f->model->h.n_layer) != f->source->h.n_layer ||
+        f->source->h.n_embd != f->model->h.n_embd)
         return bg_fail(err, BG_ERR_INPUT, bg_gguf_path(f->source->gguf),
                        "has not the layers of the image");
     BG_TRY(bg_passages_take(&f->windows, f->model, tokens, n, most, n_ctx, err));
@@ -119,8 +120,8 @@ static bg_status feedback_open(feedback *f, const int32_t *tokens, size_t n, bg_
     return runner_open(&f->meant, f, f->source, err);
 }
 
-/* Sees what a matrix of a layer reads in a window (the output: first is n_layer, end 0), and the stream
- * in the middle of the layer. */
+/* Sees what a matrix of a layer reads in a window (the output: first is n_layer, end 0), and the
+ * stream in the middle of the layer. */
 static bg_status watch(runner *r, uint64_t window, uint32_t first, uint32_t end,
                        const bg_tensor *watched, bg_error *err)
 {
@@ -219,8 +220,8 @@ static bg_status get_rows(const feedback *f, const bg_tensor *own, const bg_tens
                    "tensor %s is not there in the shape of the image", own->name);
 }
 
-/* Of what is off by then, a matrix of k columns is to make good so much: a fit to few tokens explains
- * them by chance. From four tokens a column on it begins to help. */
+/* Of what is off by then, a matrix of k columns is to make good so much: a fit to few tokens
+ * explains them by chance. From four tokens a column on it begins to help. */
 static float share_of(const feedback *f, size_t k)
 {
     double tokens = (double)f->windows.n * f->windows.n_ctx;
@@ -282,8 +283,8 @@ static bg_status move_meant(feedback *f, uint32_t end, bg_error *err)
     return BG_OK;
 }
 
-/* n matrices that read the same, and those of the source: of layer `first`, or, when that is n_layer, the
- * output. `meant` is watched in the source. */
+/* n matrices that read the same, and those of the source: of layer `first`, or, when that is
+ * n_layer, the output. `meant` is watched in the source. */
 static bg_status round_group(feedback *f, const bg_tensor *const *matrices,
                              const bg_tensor *const *from, size_t n, const bg_tensor *meant,
                              stream adds_to, uint32_t first, uint32_t end, bg_error *err)
@@ -305,8 +306,8 @@ static bg_status round_group(feedback *f, const bg_tensor *const *matrices,
     return s == BG_OK ? step_done(f, err) : s;
 }
 
-/* What adds to the stream is to make it what it is at the next layer's place in the model that is meant;
- * of its attention, what it is after that, which the next matrix is watched for. */
+/* What adds to the stream is to make it what it is at the next layer's place in the model that is
+ * meant; of its attention, what it is after that, which the next matrix is watched for. */
 static bg_status round_layer(feedback *f, uint32_t l, bg_error *err)
 {
     const bg_layer *layer = &f->model->layers[l];

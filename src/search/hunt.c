@@ -246,8 +246,8 @@ static double scale_of(const bg_space *s, const uint8_t *picks, int to)
     return square > 0 ? fmax(product / square, 0) : 0;
 }
 
-/* A single measurement on little text is noise for a good part, and the knapsack would fall for what
- * looks good by chance: as much as one sighting counts what the item's own sensitivity says. */
+/* A single measurement on little text is noise for a good part, and the knapsack would fall for
+ * what looks good by chance: as much as one sighting counts what the item's own sensitivity says. */
 static double change_of(const bg_item *it, size_t c, double scale)
 {
     double alone = scale * (it->alone[c + 1] - it->alone[c]);
@@ -332,7 +332,8 @@ bg_status bg_hunt_step(bg_hunt *h, bool learn, bool *better, bg_error *err)
     return s;
 }
 
-/* The smaller what is to be gained, the more text it takes to see it. false: as much as there may be. */
+/* The smaller what is to be gained, the more text it takes to see it. false: as much as there may
+ * be. */
 static bool look_longer(bg_hunt *h)
 {
     if (h->windows[BG_LEVEL_SOME] >= h->windows[BG_LEVEL_MOST]) return false;

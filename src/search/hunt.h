@@ -66,13 +66,14 @@ typedef struct bg_hunt {
  * bg_hunt_expect makes of it. BG_ERR_INTERRUPTED: time to stop. */
 bg_status bg_hunt_measure(bg_hunt *h, const uint8_t *picks, bg_level level, double *kld,
                           bg_error *err);
-/* Whether what feedback makes good can be counted: where it follows, nothing is pruned first or last
- * and there is time to measure all sensitivities. */
+/* Whether what feedback makes good can be counted: where it follows, nothing is pruned first or
+ * last and there is time to measure all sensitivities. */
 bool bg_hunt_can_foresee(const bg_hunt *h);
-/* All sensitivities are known, and what the finest formats cost: from now on it is counted. Again, of a
- * pruned model: costs are others, what is counted stays. */
+/* All sensitivities are known, and what the finest formats cost: from now on it is counted. Again,
+ * of a pruned model: costs are others, what is counted stays. */
 void bg_hunt_foresee(bg_hunt *h, double least);
-/* Of a divergence of some picks, what to go by; `gone`: that of what the space's levels prune alone. */
+/* Of a divergence of some picks, what to go by; `gone`: that of what the space's levels prune
+ * alone. */
 double bg_hunt_expect(const bg_hunt *h, const uint8_t *picks, double kld, double gone);
 /* What follows is near these. */
 void bg_hunt_settle(bg_hunt *h, const uint8_t *picks);
@@ -80,8 +81,8 @@ void bg_hunt_settle(bg_hunt *h, const uint8_t *picks);
 bg_status bg_hunt_offer(bg_hunt *h, const uint8_t *picks, bool *better, bg_error *err);
 /* Other windows for what follows. */
 void bg_hunt_turn(bg_hunt *h);
-/* Measures all that have a finite score on little text, the best of them on more, and offers the best of
- * these. */
+/* Measures all that have a finite score on little text, the best of them on more, and offers the
+ * best of these. */
 bg_status bg_hunt_try(bg_hunt *h, bg_mutant *m, size_t n, bool *better, bg_error *err);
 /* Memory for n of them; NULL: there is none. Free with bg_free. */
 bg_mutant *bg_hunt_mutants(const bg_hunt *h, size_t n, bg_error *err);
@@ -106,27 +107,27 @@ void bg_hunt_draw(bg_hunt *h);
 void bg_hunt_undraw(bg_hunt *h);
 /* On the few windows a mutant of where the search is changes the divergence by so much. */
 void bg_hunt_learn(bg_hunt *h, const bg_mutant *m, double change);
-/* Variance of a difference of two divergences on the few windows, for their text alone; and of a cost
- * that was seen there once. */
+/* Variance of a difference of two divergences on the few windows, for their text alone; and of a
+ * cost that was seen there once. */
 double bg_hunt_noise(const bg_hunt *h);
 double bg_hunt_doubt(const bg_hunt *h, double cost);
 /* Whether the divergence fell from `before` by as much as is worth going on for. */
 bool bg_hunt_gained(const bg_hunt *h, double before);
-/* Adds shapes of layers that are worth their bytes, or nearly so, with formats solved anew; `n` of `most`
- * are there already. By what was learnt last. */
+/* Adds shapes of layers that are worth their bytes, or nearly so, with formats solved anew; `n` of
+ * `most` are there already. By what was learnt last. */
 bg_status bg_hunt_reshape(bg_hunt *h, bg_mutant *m, size_t *n, size_t most, bg_error *err);
 /* Tries shapes that lose least by themselves, each with formats of its own; goes to the best. */
 bg_status bg_hunt_prune_begin(bg_hunt *h, bg_error *err);
-/* The other levels that layers could have next: less of something, all gone, or with `back` also more.
- * `all`: room for BG_HUNT_RESHAPES a layer. */
+/* The other levels that layers could have next: less of something, all gone, or with `back` also
+ * more. `all`: room for BG_HUNT_RESHAPES a layer. */
 enum { BG_HUNT_RESHAPES = 2 * BG_PRUNER_STEPS + 1 };
 size_t bg_hunt_reshapes(const bg_hunt *h, bool back, bg_reshape *all);
-/* Measures one at some picks, whose divergence is `here`. It costs infinitely much where it leaves less
- * than `share` of the weights, or is a cut that saves nothing. */
+/* Measures one at some picks, whose divergence is `here`. It costs infinitely much where it leaves
+ * less than `share` of the weights, or is a cut that saves nothing. */
 bg_status bg_hunt_weigh(bg_hunt *h, const uint8_t *picks, double share, double here, bg_reshape *r,
                         bg_error *err);
-/* Takes away o->prune of the weights before formats are chosen; and afterwards, with the best's formats,
- * what is over so many bytes. */
+/* Takes away o->prune of the weights before formats are chosen; and afterwards, with the best's
+ * formats, what is over so many bytes. */
 bg_status bg_hunt_prune_first(bg_hunt *h, bg_error *err);
 bg_status bg_hunt_prune_last(bg_hunt *h, uint64_t file_bytes, bg_error *err);
 

@@ -8,8 +8,8 @@
 
 enum { STRIP = 96, GROUP = 16, STEPS = INT16_MAX };
 
-/* Of the mean of the diagonal, what is added to it; and what it grows to, at most, where that is too little
- * for how coarse correlations are. */
+/* Of the mean of the diagonal, what is added to it; and what it grows to, at most, where that is
+ * too little for how coarse correlations are. */
 static const double DAMPING = 0.01, MOST_DAMPING = 1;
 
 /* ---- sums --------------------------------------------------------------------------------- */

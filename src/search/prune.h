@@ -17,8 +17,8 @@ typedef struct bg_pruner bg_pruner;
  * high ones steps of key-value heads. */
 enum { BG_LAYER_DROPPED = 255, BG_PRUNER_STEPS = 2 };
 
-/* NULL in *p: a model that cannot be pruned. Runs the model, a layer at a time, over windows of the text.
- * Of the options isa, team and progress count. */
+/* NULL in *p: a model that cannot be pruned. Runs the model, a layer at a time, over windows of
+ * the text. Of the options isa, team and progress count. */
 bg_status bg_pruner_open(bg_pruner **p, const bg_model *m, const int32_t *tokens, size_t n_tokens,
                          const bg_feedback_options *o, bg_error *err);
 void bg_pruner_close(bg_pruner **p);
@@ -42,15 +42,15 @@ bool bg_pruner_bytes(const bg_pruner *p, size_t tensor, uint8_t level, bg_format
  * importance: of the source's columns, becomes that of the kept ones; NULL: none. */
 bg_status bg_pruner_rows(bg_pruner *p, size_t tensor, uint8_t level, float **rows, size_t *bytes,
                          float *importance, bg_error *err);
-/* What a recipe keeps of a tensor of the source, in the same way but with nothing beside it: NULL in
- * *rows where nothing is cut. p NULL: the model cannot be pruned with what makes up for it. */
+/* What a recipe keeps of a tensor of the source, in the same way but with nothing beside it: NULL
+ * in *rows where nothing is cut. p NULL: the model cannot be pruned with what makes up for it. */
 bg_status bg_pruner_kept(bg_pruner *p, const bg_recipe *r, const bg_tensor *t, float **rows,
                          size_t *bytes, float *importance, bg_error *err);
 /* Puts the compensated tensors into the image that a recipe made. */
 bg_status bg_pruner_finish(bg_pruner *p, const bg_recipe *r, const bg_importance *importance,
                            bg_image *image, bg_error *err);
-/* bg_feedback of an image that a recipe and then bg_pruner_finish made (p NULL: then nothing), towards the
- * whole source. */
+/* bg_feedback of an image that a recipe and then bg_pruner_finish made (p NULL: then nothing),
+ * towards the whole source. */
 bg_status bg_pruner_feedback(bg_pruner *p, const bg_recipe *r, bg_image *image,
                              const bg_model *source, const int32_t *tokens, size_t n_tokens,
                              const bg_feedback_options *o, bg_error *err);

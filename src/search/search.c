@@ -234,8 +234,8 @@ static bool has_time(const bg_hunt *h)
     return h->o->seconds <= 0 || seconds * needed / known <= h->o->seconds;
 }
 
-/* By what three formats of each tensor cost; and then, where what feedback leaves can be foreseen, by what
- * all of them do. */
+/* By what three formats of each tensor cost; and then, where what feedback leaves can be foreseen,
+ * by what all of them do. */
 static bg_status begin_whole(bg_hunt *h, bg_error *err)
 {
     bg_status s;

@@ -226,7 +226,8 @@ static void move(const patch *p, size_t size, size_t j, float step)
     for (size_t i = 0; i < size; i++) p->slope[i] -= step * p->h[j * p->k + i];
 }
 
-/* Each column against all others as they are: first those that columns before them did not know of. */
+/* Each column against all others as they are: first those that columns before them did not know
+ * of. */
 static void improve_levels(const patch *p, const levels *l)
 {
     size_t size = (size_t)l->g->size;

@@ -71,7 +71,8 @@ static void test_expect(void **state)
     }
     /* exp(0.4 ln 0.25 + 0.6 ln (0.01 + 0.1 (0.6 + 0.7746 + 1 + 1))) = exp(-1.188782) */
     assert_near(bg_hunt_expect(&h, picks, 0.25, 0), 0.304592, 1e-6);
-    /* Of which 0.05 by what is pruned: 1.5 * 0.05, and 0.2 in place of 0.25. Half of a tensor does half. */
+    /* Of which 0.05 by what is pruned: 1.5 * 0.05, and 0.2 in place of 0.25. Half of a tensor does
+     * half. */
     assert_near(bg_hunt_expect(&h, picks, 0.25, 0.05), 0.075 + 0.304592 * pow(0.2 / 0.25, 0.4), 1e-6);
     items[3].left = 0.5;
     assert_near(bg_hunt_expect(&h, picks, 0.25, 0), 0.304592 * pow(0.2974597 / 0.3474597, 0.6), 1e-6);

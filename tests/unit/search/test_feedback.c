@@ -275,8 +275,8 @@ static double dot(const float *a, const float *b, size_t n)
     return sum;
 }
 
-/* Inputs were o, or v is to be added, such that what is meant, w o or w x + v, is true_w x: then the fit
- * is exact, and a fine format comes near to it. By inputs one row can be had so. */
+/* Inputs were o, or v is to be added, such that what is meant, w o or w x + v, is true_w x: then
+ * the fit is exact, and a fine format comes near to it. By inputs one row can be had so. */
 static void makes_good_what_came_before(void **state)
 {
     enum { K = 256, ROWS = 3, N = 700 };
@@ -417,7 +417,8 @@ static void whole_model(void **state)
     bg_text_fini(&file);
 }
 
-/* A bias adds to the stream, too: no weight is to say it again. At six bits that would be all there is. */
+/* A bias adds to the stream, too: no weight is to say it again. At six bits that would be all
+ * there is. */
 static void knows_biases(void **state)
 {
     bg_feedback_options o = {.n_ctx = 64, .max_windows = 32, .isa = isa};
@@ -455,8 +456,8 @@ static bg_image *pruned(const bg_model *m, const bg_recipe *r, const int32_t *to
     return image;
 }
 
-/* Half of the channels of the first layer are gone, and the second layer: what is left is rounded to six
- * bits, which costs next to nothing, towards the whole model. */
+/* Half of the channels of the first layer are gone, and the second layer: what is left is rounded
+ * to six bits, which costs next to nothing, towards the whole model. */
 static void heals_pruning(void **state)
 {
     tiny t = tiny_default;
